@@ -37,7 +37,7 @@ pub struct Config {
     /// This shard's number, carried in cookies.
     pub shard: u16,
     /// All identifiers and keys derive from it: entropy in production, a constant in the simulator.
-    pub seed: u64,
+    pub seed: [u8; 32],
     pub timing: Timing,
     pub limits: Limits,
     /// Most transactions alive at once; requests beyond are answered 503.
@@ -46,7 +46,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { shard: 0, seed: 0, timing: Timing::default(), limits: Limits::default(), transactions: 1 << 20 }
+        Self { shard: 0, seed: [0; 32], timing: Timing::default(), limits: Limits::default(), transactions: 1 << 20 }
     }
 }
 
@@ -91,8 +91,8 @@ pub struct Stack {
 
 impl Stack {
     pub fn new(config: Config) -> Self {
-        let mut ids = Ids::new(config.seed);
-        let key = ids.next_u64();
+        let mut ids = Ids::from_seed(config.seed);
+        let key = ids.u64();
         Self {
             core: Core {
                 shard: config.shard,

@@ -228,6 +228,13 @@ impl Core {
         }
     }
 
+    pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
+        match self.sends.get(id.0)?.state {
+            State::Active { flow, .. } => Some(flow),
+            State::Resolving(_) | State::Connecting(_) => None,
+        }
+    }
+
     fn fail(&mut self, id: RequestId, why: Failure) {
         self.sends.remove(id.0);
         self.events.push_back(Event::Failed(id, why));

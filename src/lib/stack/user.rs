@@ -9,7 +9,7 @@ use crate::{
     message::{Message, Request, Response, UriBuf},
     resolve::LookupError,
     time::Instant,
-    transaction::{Gone, ServerId},
+    transaction::{Gone, ServerId, Timing},
     transport::Flow,
     util::{id::Ids, slab::Key},
 };
@@ -164,6 +164,22 @@ impl Cx<'_> {
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
+    }
+
+    /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE
+    /// lives on after its 2xx for as long as copies may come).
+    pub fn flow(&self, id: RequestId) -> Option<Flow> {
+        self.core.flow(id)
+    }
+
+    /// Where responses to an incoming request go.
+    pub fn reply_flow(&self, id: ServerId) -> Option<Flow> {
+        self.core.table.reply_flow(id)
+    }
+
+    /// T1, T2 and what derives from them.
+    pub fn timing(&self) -> Timing {
+        self.core.timing
     }
 
     /// Calls [`TransactionUser::deadline`] with `token` at `at` (to 4 ms, never early).
