@@ -128,6 +128,11 @@ impl Ids {
         if bound == 0 { 0 } else { self.0.random_range(0..bound) }
     }
 
+    /// True with probability `p`: never for 0, always for 1.
+    pub fn chance(&mut self, p: f64) -> bool {
+        self.0.random::<f64>() < p
+    }
+
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }
@@ -201,6 +206,8 @@ mod tests {
         assert_ne!(take(Ids::from_number(7)), take(Ids::from_number(8)));
         let (call_id, tag, hex, below, _) = take(Ids::from_seed([9; 32]));
         assert_eq!((call_id.len(), tag.len(), hex.len()), (26, 13, 8));
+        let mut ids = Ids::from_number(0);
+        assert!((0..100).all(|_| !ids.chance(0.0) && ids.chance(1.0)));
         assert!(below < 10 && Ids::from_number(0).below(0) == 0);
     }
 }
