@@ -98,7 +98,7 @@ impl Link {
     fn jitter(&mut self) -> Duration {
         let micros = u64::try_from(self.config.jitter.as_micros()).unwrap_or(u64::MAX);
         // Scaled rather than drawn from a range, which may take more than one number.
-        let scaled = u128::from(self.ids.u64()) * (u128::from(micros) + 1) >> 64;
+        let scaled = (u128::from(self.ids.u64()) * (u128::from(micros) + 1)) >> 64;
         Duration::from_micros(u64::try_from(scaled).unwrap_or(micros))
     }
 }
