@@ -1,9 +1,9 @@
-//! From the host of a URI to the addresses to try (RFC 3263 §4), as a state machine: it wants queries, is given
-//! answers, and asks nobody itself.
+//! From the host of a URI to the addresses to try (RFC 3263 §4), as a state machine: it wants queries, is
+//! given answers, and asks nobody itself.
 //!
-//! A host is an IP literal or a name with A and AAAA records. NAPTR and SRV records are not asked for: the lookup
-//! behaves as RFC 3263 does when there are none. They come in as more kinds of [`Query`] and more states; whoever
-//! drives a [`Lookup`] need not change.
+//! A host is an IP literal or a name with A and AAAA records. NAPTR and SRV records are not asked for: the
+//! lookup behaves as RFC 3263 does when there are none. They come in as more kinds of [`Query`] and more
+//! states; whoever drives a [`Lookup`] need not change.
 
 use std::{
     fmt, io,
@@ -88,8 +88,8 @@ pub enum Progress {
     Ask(SmallVec<[Query; 2]>),
     /// Earlier queries are still to be answered.
     Wait,
-    /// The end: targets to try in this order, each after the failure of the one before (RFC 3263 §4.3); not empty,
-    /// no two the same, at most [`MAX_TARGETS`].
+    /// The end: targets to try in this order, each after the failure of the one before (RFC 3263 §4.3); not
+    /// empty, no two the same, at most [`MAX_TARGETS`].
     Found(Vec<Target>),
     /// The end.
     Failed(LookupError),
@@ -142,7 +142,8 @@ impl Lookup {
         (lookup, progress)
     }
 
-    /// Takes the answer to `query`. Answers to questions this lookup did not ask, or no longer asks, change nothing.
+    /// Takes the answer to `query`. Answers to questions this lookup did not ask, or no longer asks, change
+    /// nothing.
     pub fn answer(&mut self, query: &Query, answer: Answer) -> Progress {
         match (self.state, query, &self.destination.host, answer) {
             (State::Addresses, Query::Addresses { name }, Host::Name(host), answer) if name == host => {
@@ -231,7 +232,8 @@ fn choose_protocol(destination: &Destination) -> Result<Protocol, Protocol> {
     }
 }
 
-/// Whether it is worth asking: 1 to 253 characters (RFC 1035 §2.3.4) and none that would end or confuse a query.
+/// Whether it is worth asking: 1 to 253 characters (RFC 1035 §2.3.4) and none that would end or confuse a
+/// query.
 fn may_be_name(name: &str) -> bool {
     (1..=254).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
 }

@@ -2,7 +2,8 @@
 //! preference among addresses (RFC 6724).
 //!
 //! It knows host names only. Each question occupies a thread of the runtime's blocking pool until the system
-//! answers, even beyond the deadline: leave a runtime with `shutdown_background`, or its end waits for that thread.
+//! answers, even beyond the deadline: leave a runtime with `shutdown_background`, or its end waits for that
+//! thread.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -28,8 +29,8 @@ async fn addresses(name: &str, within: Duration) -> Answer {
     }
 }
 
-/// The standard library hands on getaddrinfo's verdict as text only. A text that is not listed counts as a failed
-/// lookup, whose message then shows it.
+/// The standard library hands on getaddrinfo's verdict as text only. A text that is not listed counts as a
+/// failed lookup, whose message then shows it.
 fn classify(error: io::Error) -> QueryError {
     let text = error.to_string();
     if NOT_FOUND.iter().any(|known| text.contains(known)) {

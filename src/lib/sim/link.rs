@@ -1,6 +1,7 @@
 //! One direction of a simulated network path: loss, delay, jitter, reordering, duplication and a size limit.
 //!
-//! A link is a function of its seed and of what was sent when: it holds no packets, it only says when each arrives.
+//! A link is a function of its seed and of what was sent when: it holds no packets, it only says when each
+//! arrives.
 
 use smallvec::SmallVec;
 
@@ -9,15 +10,16 @@ use crate::{
     util::id::Ids,
 };
 
-/// What a link does to packets. The default delivers each once, at once. Probabilities are 0.0 to 1.0, each drawn
-/// for every packet on its own.
+/// What a link does to packets. The default delivers each once, at once. Probabilities are 0.0 to 1.0, each
+/// drawn for every packet on its own.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct LinkConfig {
     /// Probability that a packet does not arrive.
     pub loss: f64,
     /// The least time a packet takes.
     pub delay: Duration,
-    /// Added to the delay: up to this much, evenly distributed. By itself it changes distances, not the order.
+    /// Added to the delay: up to this much, evenly distributed. By itself it changes distances, not the
+    /// order.
     pub jitter: Duration,
     /// Probability that a packet is held back by [`hold`](Self::hold), so that later ones overtake it.
     pub reorder: f64,
@@ -25,7 +27,8 @@ pub struct LinkConfig {
     pub hold: Duration,
     /// Probability that a second copy arrives, with a jitter of its own.
     pub duplicate: f64,
-    /// Bytes of payload above which a packet never arrives (a path that loses fragments); `None` for no limit.
+    /// Bytes of payload above which a packet never arrives (a path that loses fragments); `None` for no
+    /// limit.
     pub mtu: Option<usize>,
 }
 
@@ -69,8 +72,8 @@ impl Link {
     ///
     /// Call it in the order of sending.
     pub fn deliver(&mut self, now: Instant, len: usize) -> SmallVec<[Instant; 2]> {
-        // As many draws for each packet, whatever becomes of it: with the same seed, a link that only differs in its
-        // delay still loses the same packets.
+        // As many draws for each packet, whatever becomes of it: with the same seed, a link that only differs
+        // in its delay still loses the same packets.
         let lost = self.ids.chance(self.config.loss);
         let held = self.ids.chance(self.config.reorder);
         let doubled = self.ids.chance(self.config.duplicate);
