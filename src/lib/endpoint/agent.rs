@@ -94,8 +94,8 @@ impl Agent {
     }
 
     /// Ends the shard.
-    pub fn stop(self) {
-        self.endpoint.stop();
+    pub async fn stop(self) {
+        self.endpoint.stop().await;
     }
 }
 

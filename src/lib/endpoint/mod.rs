@@ -15,7 +15,6 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    resolve::system::SystemResolver,
     stack::{self, Cx, TransactionUser},
     time::Duration,
     transport::{
@@ -66,7 +65,13 @@ pub enum Unavailable {
     Overrun,
 }
 
-type Command<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
+type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
+
+/// What waits in a shard's inbox.
+enum Command<U> {
+    Act(Act<U>),
+    Stop,
+}
 
 /// A running shard and the way to its user.
 pub struct Endpoint<U> {
@@ -90,7 +95,7 @@ impl Builder {
         };
         let local = sockets.iter().map(UdpSocket::local_addr).collect();
         let (inbox, commands) = mpsc::channel(INBOX);
-        let shard = shard::Shard::new(self.stack, sockets, self.tap, SystemResolver::new(self.lookup), user);
+        let shard = shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user);
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || runtime.block_on(shard.run(commands)))
@@ -111,11 +116,11 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
         act: impl FnOnce(&mut U, &mut Cx<'_>) -> R + Send + 'static,
     ) -> Result<R, Unavailable> {
         let (reply, result) = oneshot::channel();
-        let command: Command<U> = Box::new(move |user, cx| {
+        let act: Act<U> = Box::new(move |user, cx| {
             // Nobody waiting any more is no error.
             let _ = reply.send(act(user, cx));
         });
-        self.inbox.send(command).await.map_err(|_| Unavailable::Stopped)?;
+        self.inbox.send(Command::Act(act)).await.map_err(|_| Unavailable::Stopped)?;
         result.await.map_err(|_| Unavailable::Stopped)
     }
 
@@ -129,12 +134,13 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
         Poster(self.inbox.clone())
     }
 
-    /// Ends the shard once everything posted is done, and waits for its thread.
-    pub fn stop(mut self) {
-        drop(self.inbox);
+    /// Ends the shard once everything posted before is done, and waits for its thread.
+    pub async fn stop(mut self) {
+        // A shard that is gone already has stopped too.
+        let _ = self.inbox.send(Command::Stop).await;
         if let Some(thread) = self.thread.take() {
             // A panic of the shard was already reported by the panic hook.
-            let _ = thread.join();
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 }
@@ -158,7 +164,7 @@ fn post<U>(
     inbox: &mpsc::Sender<Command<U>>,
     act: impl FnOnce(&mut U, &mut Cx<'_>) + Send + 'static,
 ) -> Result<(), Unavailable> {
-    inbox.try_send(Box::new(act)).map_err(|error| match error {
+    inbox.try_send(Command::Act(Box::new(act))).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => Unavailable::Overrun,
         mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
     })

@@ -14,8 +14,9 @@ use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    resolve::{self, system::SystemResolver},
+    resolve::{self, system},
     stack::{self, Output, RequestId, Stack, TransactionUser},
+    time::Duration,
     transport::{
         Direction, Flow, Incoming, Packet, PacketKind, Protocol, Tap, Target,
         udp::{MAX_DATAGRAM, UdpSocket, local_address_for},
@@ -28,8 +29,9 @@ pub(super) struct Shard<U> {
     stack: Stack,
     sockets: Vec<UdpSocket>,
     tap: Option<Arc<dyn Tap>>,
-    resolver: SystemResolver,
-    lookups: JoinSet<(RequestId, resolve::Answer)>,
+    /// How long a name lookup may take in all.
+    lookup: Duration,
+    lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
     user: U,
@@ -40,7 +42,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         config: stack::Config,
         sockets: Vec<UdpSocket>,
         tap: Option<Arc<dyn Tap>>,
-        resolver: SystemResolver,
+        lookup: Duration,
         user: U,
     ) -> Self {
         Self {
@@ -48,14 +50,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             stack: Stack::new(config),
             sockets,
             tap,
-            resolver,
+            lookup,
             lookups: JoinSet::new(),
             clock: Clock::start(),
             user,
         }
     }
 
-    /// Runs until every sender of commands is gone.
+    /// Runs until it is told to stop.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command<U>>) {
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
@@ -72,14 +74,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 biased;
                 socket = readable(&self.sockets) => self.receive(socket, &mut buffer),
                 Some(answer) = self.lookups.join_next() => {
-                    if let Ok((id, answer)) = answer {
-                        self.stack.resolved(self.clock.now(), id, answer, &mut self.user);
+                    if let Ok((id, query, answer)) = answer {
+                        self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
                     }
                 }
                 () = sleep => {}
                 command = commands.recv() => match command {
-                    Some(command) => self.stack.with(self.clock.now(), &mut self.user, command),
-                    None => return self.carry_out(),
+                    Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                    Some(Command::Stop) | None => return self.carry_out(),
                 },
             }
             let now = self.clock.now();
@@ -122,8 +124,11 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.stack.connected(self.clock.now(), id, flow, &mut self.user);
                 }
                 Output::Resolve { id, query } => {
-                    let resolver = self.resolver.clone();
-                    self.lookups.spawn(async move { (id, resolver.ask(query).await) });
+                    let within = self.lookup;
+                    self.lookups.spawn(async move {
+                        let answer = system::answer(&query, within).await;
+                        (id, query, answer)
+                    });
                 }
             }
         }

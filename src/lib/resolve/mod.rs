@@ -13,7 +13,10 @@ use std::{
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::transport::{Protocol, Target};
+use crate::{
+    message::{self, Scheme, Uri},
+    transport::{Protocol, Target},
+};
 
 pub mod system;
 
@@ -184,6 +187,31 @@ impl Lookup {
             QueryError::Failed(source) => LookupError::Failed { host, source: source.clone() },
             QueryError::Timeout => LookupError::Timeout { host },
         })
+    }
+}
+
+impl Destination {
+    /// What a SIP or SIPS URI says of where to go; `None` for other schemes and unknown transports.
+    pub fn of(uri: &Uri<'_>) -> Option<Self> {
+        let params = uri.params();
+        let host = match params.value("maddr") {
+            Some(maddr) => Host::parse(maddr),
+            None => match uri.host()? {
+                message::Host::Name(name) => Host::Name(name.into()),
+                message::Host::V4(ip) => Host::Ip(ip.into()),
+                message::Host::V6(ip) => Host::Ip(ip.into()),
+            },
+        };
+        let transport = match params.value("transport") {
+            Some(token) => Some(Protocol::parse(token)?),
+            None => None,
+        };
+        let sips = match uri.scheme() {
+            Scheme::Sip => false,
+            Scheme::Sips => true,
+            _ => return None,
+        };
+        Some(Self { host, port: uri.port(), transport, sips })
     }
 }
 

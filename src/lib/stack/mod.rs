@@ -206,10 +206,11 @@ impl Stack {
         &mut self,
         now: Instant,
         id: RequestId,
+        query: &resolve::Query,
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, answer, now);
+        self.core.resolved(id, query, answer, now);
         self.settle(now, user);
     }
 
@@ -234,12 +235,7 @@ impl Stack {
         core.effects = effects;
         let mut expired = std::mem::take(&mut core.expired);
         core.wakes.expire(now, &mut expired);
-        for (_, wake) in expired.drain(..) {
-            match wake {
-                Wake::User(token) => core.events.push_back(Event::Deadline(token)),
-                Wake::CancelGrace(id) => core.cancel_grace_over(id),
-            }
-        }
+        core.events.extend(expired.drain(..).map(|(_, token)| Event::Deadline(token)));
         core.expired = expired;
         self.settle(now, user);
     }
@@ -304,13 +300,6 @@ enum Event {
     Deadline(u64),
 }
 
-#[derive(Clone, Copy)]
-enum Wake {
-    User(u64),
-    /// A cancelled INVITE without a final response is given up after 64·T1 (RFC 3261 §9.1).
-    CancelGrace(RequestId),
-}
-
 /// The state behind [`Stack`] and [`Cx`].
 pub(in crate::stack) struct Core {
     shard: u16,
@@ -320,10 +309,10 @@ pub(in crate::stack) struct Core {
     ids: Ids,
     sends: Slab<send::Sending>,
     by_client: HashMap<ClientId, RequestId>,
-    wakes: Wheel<Wake>,
+    wakes: Wheel<u64>,
     events: VecDeque<Event>,
     effects: Vec<Effect>,
-    expired: Vec<(Instant, Wake)>,
+    expired: Vec<(Instant, u64)>,
     out: VecDeque<Output>,
     stats: Stats,
 }

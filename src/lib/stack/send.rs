@@ -8,13 +8,13 @@
 
 use crate::{
     message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
-    resolve::{Answer, Destination, Lookup, Step},
+    resolve::{Answer, Destination, Lookup, Progress, Query},
     time::Instant,
     transaction::{ClientId, Report},
     transport::{Flow, Target},
 };
 
-use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId, Wake};
+use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
 
 /// One outgoing request on its way.
 pub(super) struct Sending {
@@ -33,9 +33,11 @@ enum What {
 }
 
 enum State {
-    Resolving(Lookup),
+    /// Before the lookup starts.
+    Waiting,
+    Resolving(Box<Lookup>),
     Connecting(Target),
-    Active { client: ClientId, flow: Flow, sent: Request, provisional: bool },
+    Active { client: ClientId, flow: Flow, sent: Box<Request>, provisional: bool },
 }
 
 impl Core {
@@ -45,40 +47,42 @@ impl Core {
     }
 
     pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
-        let destination = Destination::of(&uri.as_uri()).ok();
+        let destination = Destination::of(&uri.as_uri());
         self.begin(What::Probe, destination, now)
     }
 
     fn begin(&mut self, what: What, destination: Option<Destination>, now: Instant) -> RequestId {
+        let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
         // An id is always given, so that the caller has one way to learn of the outcome.
-        let (lookup, step) = match destination {
-            Some(destination) => {
-                let (lookup, step) = Lookup::start(destination);
-                (lookup, Some(step))
-            }
-            None => (Lookup::default(), None),
-        };
-        let sending = Sending { what, targets: Vec::new(), state: State::Resolving(lookup), cancelled: false };
         let id = RequestId(self.sends.insert(sending));
-        match step {
-            Some(step) => self.step(id, step, now),
+        match destination {
+            Some(destination) => {
+                let (lookup, progress) = Lookup::start(destination);
+                if let Some(sending) = self.sends.get_mut(id.0) {
+                    sending.state = State::Resolving(Box::new(lookup));
+                }
+                self.progress(id, progress, now);
+            }
             None => self.fail(id, Failure::NoNextHop),
         }
         id
     }
 
-    pub(super) fn resolved(&mut self, id: RequestId, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
         if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
-            let step = lookup.answer(answer);
-            self.step(id, step, now);
+            let progress = lookup.answer(query, answer);
+            self.progress(id, progress, now);
         }
     }
 
-    fn step(&mut self, id: RequestId, step: Step, now: Instant) {
-        match step {
-            Step::Ask(query) => self.out.push_back(Output::Resolve { id, query }),
-            Step::Failed(error) => self.fail(id, Failure::Lookup(error)),
-            Step::Found(mut targets) => {
+    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+        match progress {
+            Progress::Ask(queries) => {
+                self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));
+            }
+            Progress::Wait => {}
+            Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
+            Progress::Found(mut targets) => {
                 targets.reverse();
                 if let Some(sending) = self.sends.get_mut(id.0) {
                     sending.targets = targets;
@@ -126,7 +130,7 @@ impl Core {
             self.transmit(flow, request.bytes().clone());
             return;
         }
-        sending.state = State::Active { client, flow, sent: request.clone(), provisional: false };
+        sending.state = State::Active { client, flow, sent: Box::new(request.clone()), provisional: false };
         self.by_client.insert(client, id);
         let mut effects = std::mem::take(&mut self.effects);
         self.table.start(client, &request, flow, now, &mut effects);
@@ -187,7 +191,7 @@ impl Core {
             State::Active { provisional: true, .. } => self.send_cancel(id, now),
             // Before any response the CANCEL waits (§9.1); the INVITE runs into timer B at worst.
             State::Active { .. } => {}
-            State::Resolving(_) | State::Connecting(_) => self.fail(id, Failure::Cancelled),
+            State::Waiting | State::Resolving(_) | State::Connecting(_) => self.fail(id, Failure::Cancelled),
         }
     }
 
@@ -216,22 +220,12 @@ impl Core {
             self.apply(&mut effects, None, now);
             self.effects = effects;
         }
-        self.wakes.insert(now + self.timing.t1 * 64, Wake::CancelGrace(id));
-    }
-
-    pub(super) fn cancel_grace_over(&mut self, id: RequestId) {
-        if let Some(Sending { state: State::Active { client, flow, .. }, .. }) = self.sends.get(id.0) {
-            let (client, remote) = (*client, flow.remote);
-            self.table.abandon(client);
-            self.by_client.remove(&client);
-            self.fail(id, Failure::Timeout(remote));
-        }
     }
 
     pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
         match self.sends.get(id.0)?.state {
             State::Active { flow, .. } => Some(flow),
-            State::Resolving(_) | State::Connecting(_) => None,
+            State::Waiting | State::Resolving(_) | State::Connecting(_) => None,
         }
     }
 
@@ -248,14 +242,14 @@ impl Core {
 
 fn next_hop(outgoing: &Outgoing) -> Option<Destination> {
     match &outgoing.next {
-        NextHop::Uri(uri) => Destination::of(&uri.as_uri()).ok(),
+        NextHop::Uri(uri) => Destination::of(&uri.as_uri()),
         NextHop::TopRoute => {
             let route = outgoing.request.header::<Route>().ok()?;
-            Destination::of(&route.uri).ok()
+            Destination::of(&route.uri)
         }
         NextHop::RequestUri => {
             let request = outgoing.request.clone().into_request().ok()?;
-            Destination::of(&request.uri().ok()?).ok()
+            Destination::of(&request.uri().ok()?)
         }
     }
 }

@@ -184,6 +184,6 @@ impl Cx<'_> {
 
     /// Calls [`TransactionUser::deadline`] with `token` at `at` (to 4 ms, never early).
     pub fn wake(&mut self, at: Instant, token: u64) {
-        self.core.wakes.insert(at, super::Wake::User(token));
+        self.core.wakes.insert(at, token);
     }
 }
