@@ -8,6 +8,7 @@
 //! It opens no sockets, looks up no names, asks no clock and knows nothing of SIP.
 
 pub mod attribute;
+mod capabilities;
 pub mod negotiate;
 mod parse;
 #[cfg(test)]
@@ -17,9 +18,10 @@ use std::{fmt, net::IpAddr};
 
 pub use self::{
     attribute::{Attribute, Direction, OpusParams, RtpMap},
+    capabilities::{Capabilities, Codec, LocalOrigin, TelephoneEvent},
     negotiate::{
-        AudioStream, Capabilities, Codec, LocalOrigin, Negotiated, Refused, TelephoneEvent, TransportAddress,
-        accept_answer, answer, offer, reoffer, reoffer_with,
+        AudioStream, Negotiated, Refused, TransportAddress, Unusable, accept_answer, answer, offer, reoffer,
+        reoffer_with,
     },
     parse::{Limits, ParseError, ParseErrorKind},
 };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{negotiate::Unusable, *};
+use super::*;
 
 // ---- reading and writing
 
@@ -433,7 +433,8 @@ fn rfc_pairs() {
     let own = Capabilities { codecs, ..caps() };
     use Direction::{Inactive, RecvOnly, SendRecv};
     // offer, answer, what the offerer sends and where, its direction
-    let table: [(&str, &str, Option<(&str, u16, Direction)>); 12] = [
+    type Row = (&'static str, &'static str, Option<(&'static str, u16, Direction)>);
+    let table: [Row; 12] = [
         ("rfc4317/2.1-01-offer", "rfc4317/2.1-02-answer", Some(("PCMU", 49174, SendRecv))),
         ("rfc4317/2.2-01-offer", "rfc4317/2.2-02-answer", Some(("PCMU", 49172, SendRecv))),
         ("rfc4317/2.2-03-offer", "rfc4317/2.2-04-answer", Some(("PCMU", 49172, SendRecv))),
