@@ -160,30 +160,39 @@ mod tests {
     fn every_event_in_every_state() {
         // In the order of EVENTS: what the machine does, and its state afterwards.
         let table = [
-            (Trying, [
-                ("Deliver", Proceeding),
-                ("Deliver, arm 5000", Completed),
-                ("Deliver, arm 5000", Completed),
-                ("send OPTIONS, arm 1000", Trying),
-                ("Timeout, remove", Trying),
-                ("Unreachable, remove", Trying),
-            ]),
-            (Proceeding, [
-                ("Deliver", Proceeding),
-                ("Deliver, arm 5000", Completed),
-                ("Deliver, arm 5000", Completed),
-                ("send OPTIONS, arm 4000", Proceeding),
-                ("Timeout, remove", Proceeding),
-                ("Unreachable, remove", Proceeding),
-            ]),
-            (Completed, [
-                ("", Completed),
-                ("", Completed),
-                ("", Completed),
-                ("remove", Completed),
-                ("remove", Completed),
-                ("", Completed),
-            ]),
+            (
+                Trying,
+                [
+                    ("Deliver", Proceeding),
+                    ("Deliver, arm 5000", Completed),
+                    ("Deliver, arm 5000", Completed),
+                    ("send OPTIONS, arm 1000", Trying),
+                    ("Timeout, remove", Trying),
+                    ("Unreachable, remove", Trying),
+                ],
+            ),
+            (
+                Proceeding,
+                [
+                    ("Deliver", Proceeding),
+                    ("Deliver, arm 5000", Completed),
+                    ("Deliver, arm 5000", Completed),
+                    ("send OPTIONS, arm 4000", Proceeding),
+                    ("Timeout, remove", Proceeding),
+                    ("Unreachable, remove", Proceeding),
+                ],
+            ),
+            (
+                Completed,
+                [
+                    ("", Completed),
+                    ("", Completed),
+                    ("", Completed),
+                    ("remove", Completed),
+                    ("remove", Completed),
+                    ("", Completed),
+                ],
+            ),
         ];
         for (state, row) in table {
             for (event, (does, then)) in EVENTS.into_iter().zip(row) {
@@ -196,7 +205,10 @@ mod tests {
 
     #[test]
     fn a_reliable_transport_repeats_and_absorbs_nothing() {
-        assert_eq!(during(START, true, |cx| drop(Client::start(&request("OPTIONS", "z9hG4bK1"), cx))), "send OPTIONS, arm 32000");
+        assert_eq!(
+            during(START, true, |cx| drop(Client::start(&request("OPTIONS", "z9hG4bK1"), cx))),
+            "send OPTIONS, arm 32000"
+        );
         let mut machine = machine_in(Trying, true);
         assert!(machine.message.is_empty());
         assert_eq!(happen(&mut machine, Event::Response(200), true), "Deliver, remove");

@@ -28,7 +28,7 @@ use crate::{
 ///      |              |       |      +----------+               |
 ///      |   300-699:   |       |      | Accepted | 2xx: Deliver  |
 ///      v ACK, Deliver |       |      +----------+               |
-///  +-----------+      |       |          |timer M               |
+///  +-----------+      |       |          |timer M: Ended        |
 ///  | Completed |<-----+       +----------+------+               |
 ///  +-----------+   64·T1 after CANCEL: Timeout, |               |
 ///   300-699: ACK      or Unreachable            v               |
@@ -111,7 +111,11 @@ impl InviteClient {
                 self.arm_a(cx);
             }
             State::Proceeding => cx.arm(self.give_up),
-            State::Completed | State::Accepted => cx.remove(),
+            State::Completed => cx.remove(),
+            State::Accepted => {
+                cx.report(Report::Ended);
+                cx.remove();
+            }
         }
     }
 
@@ -168,11 +172,16 @@ fn acknowledge(invite: &Bytes, response: &Response) -> Option<Bytes> {
     let via = invite.via().ok()?;
     let number = invite.cseq().ok()?.number;
     response.to().ok()?;
-    let mut ack = Builder::request(Method::Ack, invite.raw_uri());
-    ack.header(HeaderId::Via, via).header(HeaderId::MaxForwards, 70);
-    ack.copy(&invite, HeaderId::Route).copy(&invite, HeaderId::From).copy(response, HeaderId::To);
-    ack.copy(&invite, HeaderId::CallId).header(HeaderId::CSeq, format_args!("{number} ACK"));
-    ack.copy(&invite, HeaderId::Authorization).copy(&invite, HeaderId::ProxyAuthorization);
+    let ack = Builder::request(Method::Ack, invite.raw_uri())
+        .header(HeaderId::Via, via)
+        .header(HeaderId::MaxForwards, 70)
+        .copy(&invite, HeaderId::Route)
+        .copy(&invite, HeaderId::From)
+        .copy(response, HeaderId::To)
+        .copy(&invite, HeaderId::CallId)
+        .header(HeaderId::CSeq, format_args!("{number} ACK"))
+        .copy(&invite, HeaderId::Authorization)
+        .copy(&invite, HeaderId::ProxyAuthorization);
     Some(right_sized(ack.finish().bytes()))
 }
 
@@ -238,46 +247,58 @@ mod tests {
     fn every_event_in_every_state() {
         // In the order of EVENTS: what the machine does, and its state afterwards.
         let table = [
-            (Calling, [
-                ("arm never, Deliver", Proceeding),
-                ("Deliver, arm 32000", Accepted),
-                ("send ACK, Deliver, arm 32000", Completed),
-                ("send INVITE, arm 1000", Calling),
-                ("Timeout, remove", Calling),
-                ("Unreachable, remove", Calling),
-                ("", Calling),
-                ("arm 31500", Proceeding),
-            ]),
-            (Proceeding, [
-                ("Deliver", Proceeding),
-                ("Deliver, arm 32000", Accepted),
-                ("send ACK, Deliver, arm 32000", Completed),
-                ("arm never", Proceeding),
-                ("arm never", Proceeding),
-                ("Unreachable, remove", Proceeding),
-                ("arm 32000", Proceeding),
-                ("arm 32000", Proceeding),
-            ]),
-            (Completed, [
-                ("", Completed),
-                ("", Completed),
-                ("send ACK", Completed),
-                ("remove", Completed),
-                ("remove", Completed),
-                ("", Completed),
-                ("", Completed),
-                ("", Completed),
-            ]),
-            (Accepted, [
-                ("", Accepted),
-                ("Deliver", Accepted),
-                ("", Accepted),
-                ("remove", Accepted),
-                ("remove", Accepted),
-                ("", Accepted),
-                ("", Accepted),
-                ("remove", Accepted),
-            ]),
+            (
+                Calling,
+                [
+                    ("arm never, Deliver", Proceeding),
+                    ("Deliver, arm 32000", Accepted),
+                    ("send ACK, Deliver, arm 32000", Completed),
+                    ("send INVITE, arm 1000", Calling),
+                    ("Timeout, remove", Calling),
+                    ("Unreachable, remove", Calling),
+                    ("", Calling),
+                    ("arm 31500", Proceeding),
+                ],
+            ),
+            (
+                Proceeding,
+                [
+                    ("Deliver", Proceeding),
+                    ("Deliver, arm 32000", Accepted),
+                    ("send ACK, Deliver, arm 32000", Completed),
+                    ("arm never", Proceeding),
+                    ("arm never", Proceeding),
+                    ("Unreachable, remove", Proceeding),
+                    ("arm 32000", Proceeding),
+                    ("arm 32000", Proceeding),
+                ],
+            ),
+            (
+                Completed,
+                [
+                    ("", Completed),
+                    ("", Completed),
+                    ("send ACK", Completed),
+                    ("remove", Completed),
+                    ("remove", Completed),
+                    ("", Completed),
+                    ("", Completed),
+                    ("", Completed),
+                ],
+            ),
+            (
+                Accepted,
+                [
+                    ("", Accepted),
+                    ("Deliver", Accepted),
+                    ("", Accepted),
+                    ("Ended, remove", Accepted),
+                    ("Ended, remove", Accepted),
+                    ("", Accepted),
+                    ("", Accepted),
+                    ("remove", Accepted),
+                ],
+            ),
         ];
         for (state, row) in table {
             for (event, (does, then)) in EVENTS.into_iter().zip(row) {
@@ -290,7 +311,10 @@ mod tests {
 
     #[test]
     fn a_reliable_transport_repeats_and_absorbs_nothing() {
-        assert_eq!(during(START, true, |cx| drop(InviteClient::start(&request("INVITE", "z9hG4bK1"), cx))), "send INVITE, arm 32000");
+        assert_eq!(
+            during(START, true, |cx| drop(InviteClient::start(&request("INVITE", "z9hG4bK1"), cx))),
+            "send INVITE, arm 32000"
+        );
         let mut machine = machine_in(Calling, true);
         assert_eq!(happen(&mut machine, Event::Response(486), true), "send ACK, Deliver, remove");
         let mut machine = machine_in(Calling, true);
@@ -327,7 +351,8 @@ mod tests {
     fn the_ack_is_that_of_17_1_1_3() {
         let invite = request("INVITE", "z9hG4bK1");
         let ack = acknowledge(invite.bytes(), &response(486, "INVITE", "z9hG4bK1")).expect("an ACK");
-        let ack = message(&String::from_utf8_lossy(&ack).replace("\r\n", "\n")).into_request().expect("a request");
+        let ack =
+            message(&String::from_utf8_lossy(&ack).replace("\r\n", "\n")).into_request().expect("a request");
         assert_eq!((ack.method(), ack.raw_uri()), (Method::Ack, invite.raw_uri()));
         assert_eq!(ack.raw(HeaderId::Via).count(), 1);
         assert_eq!(ack.via().expect("Via").branch(), Some("z9hG4bK1"));

@@ -246,56 +246,71 @@ mod tests {
     fn every_event_in_every_state() {
         // In the order of EVENTS: what the machine does, and its state afterwards.
         let table = [
-            (Received, [
-                ("send 100, arm never", Proceeding),
-                ("", Received),
-                ("send 183, arm never", Proceeding),
-                ("send 200, arm 32000", Accepted),
-                ("send 487, arm 500", Completed),
-                ("send 100, arm never", Proceeding),
-                ("send 100, arm never", Proceeding),
-                ("", Received),
-            ]),
-            (Proceeding, [
-                ("send 180", Proceeding),
-                ("", Proceeding),
-                ("send 183, arm never", Proceeding),
-                ("send 200, arm 32000", Accepted),
-                ("send 487, arm 500", Completed),
-                ("arm never", Proceeding),
-                ("arm never", Proceeding),
-                ("", Proceeding),
-            ]),
-            (Completed, [
-                ("send 486", Completed),
-                ("Ack, arm 5000", Confirmed),
-                ("[]", Completed),
-                ("[]", Completed),
-                ("[]", Completed),
-                ("send 486, arm 1000", Completed),
-                ("Timeout, remove", Completed),
-                ("arm 31500", Completed),
-            ]),
-            (Confirmed, [
-                ("", Confirmed),
-                ("", Confirmed),
-                ("[]", Confirmed),
-                ("[]", Confirmed),
-                ("[]", Confirmed),
-                ("remove", Confirmed),
-                ("remove", Confirmed),
-                ("", Confirmed),
-            ]),
-            (Accepted, [
-                ("", Accepted),
-                ("[]", Accepted),
-                ("[]", Accepted),
-                ("send 200", Accepted),
-                ("[]", Accepted),
-                ("remove", Accepted),
-                ("remove", Accepted),
-                ("", Accepted),
-            ]),
+            (
+                Received,
+                [
+                    ("send 100, arm never", Proceeding),
+                    ("", Received),
+                    ("send 183, arm never", Proceeding),
+                    ("send 200, arm 32000", Accepted),
+                    ("send 487, arm 500", Completed),
+                    ("send 100, arm never", Proceeding),
+                    ("send 100, arm never", Proceeding),
+                    ("", Received),
+                ],
+            ),
+            (
+                Proceeding,
+                [
+                    ("send 180", Proceeding),
+                    ("", Proceeding),
+                    ("send 183, arm never", Proceeding),
+                    ("send 200, arm 32000", Accepted),
+                    ("send 487, arm 500", Completed),
+                    ("arm never", Proceeding),
+                    ("arm never", Proceeding),
+                    ("", Proceeding),
+                ],
+            ),
+            (
+                Completed,
+                [
+                    ("send 486", Completed),
+                    ("Ack, arm 5000", Confirmed),
+                    ("[]", Completed),
+                    ("[]", Completed),
+                    ("[]", Completed),
+                    ("send 486, arm 1000", Completed),
+                    ("Timeout, remove", Completed),
+                    ("arm 31500", Completed),
+                ],
+            ),
+            (
+                Confirmed,
+                [
+                    ("", Confirmed),
+                    ("", Confirmed),
+                    ("[]", Confirmed),
+                    ("[]", Confirmed),
+                    ("[]", Confirmed),
+                    ("remove", Confirmed),
+                    ("remove", Confirmed),
+                    ("", Confirmed),
+                ],
+            ),
+            (
+                Accepted,
+                [
+                    ("", Accepted),
+                    ("[]", Accepted),
+                    ("[]", Accepted),
+                    ("send 200", Accepted),
+                    ("[]", Accepted),
+                    ("remove", Accepted),
+                    ("remove", Accepted),
+                    ("", Accepted),
+                ],
+            ),
         ];
         for (state, row) in table {
             for (event, (does, then)) in EVENTS.into_iter().zip(row) {
@@ -333,7 +348,9 @@ mod tests {
 
     #[test]
     fn only_what_must_be_kept_is_kept() {
-        for (state, kept) in [(Received, true), (Proceeding, true), (Completed, true), (Confirmed, false), (Accepted, false)] {
+        for (state, kept) in
+            [(Received, true), (Proceeding, true), (Completed, true), (Confirmed, false), (Accepted, false)]
+        {
             assert_eq!(!machine_in(state, false).message.is_empty(), kept, "{state:?}");
         }
         assert_eq!(machine_in(Proceeding, false).to_tag().as_deref(), Some("b"));

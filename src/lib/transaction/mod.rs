@@ -50,7 +50,8 @@ pub enum Effect {
 /// What a transaction tells its user.
 ///
 /// A client transaction that was not abandoned ends in exactly one of: a final response delivered,
-/// `Timeout`, `Unreachable`. Only an INVITE delivers further (2xx) responses after the first final one.
+/// `Timeout`, `Unreachable`. Only an INVITE delivers further responses after its first final one: every
+/// 2xx, until it says `Ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Report {
     /// Client: the response just handed in goes up.
@@ -60,6 +61,8 @@ pub enum Report {
     /// Client: no (final) response in time. Server: no ACK for our failure response, or the user left a
     /// non-INVITE request unanswered until its client has given up (RFC 4320 §4.2).
     Timeout,
+    /// Client: the time in which an INVITE delivers further 2xx is over (RFC 6026 §7.2, timer M).
+    Ended,
     /// Client: the network says that nobody can be reached there.
     Unreachable,
 }
@@ -161,6 +164,12 @@ fn trying(request: &Bytes) -> Bytes {
         return Bytes::new();
     };
     right_sized(Builder::response(&request, 100, None).finish().bytes())
+}
+
+/// The status of a response, `None` for a request.
+fn status_of(message: &Message) -> Option<u16> {
+    let code = message.bytes().strip_prefix(b"SIP/2.0 ")?.first_chunk::<3>()?;
+    std::str::from_utf8(code).ok()?.parse().ok()
 }
 
 /// Indexes again what was kept as bytes. It passed whatever limits there are when it came.

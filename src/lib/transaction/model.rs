@@ -85,7 +85,7 @@ impl Model {
             }
             9 if self.ids.below(4) == 0 => {
                 let id = self.any_client()?;
-                self.table.abandon(id, self.now);
+                self.table.abandon(id);
                 self.clients.get_mut(&id)?.abandoned = true;
             }
             _ => {
@@ -124,7 +124,9 @@ impl Model {
     fn cancel(&mut self) -> Option<()> {
         let invite = self.any_client()?;
         let (branch, port) = self.clients.get(&invite).map(|life| (life.branch.clone(), life.port))?;
-        let id = self.table.start_cancel(invite, &request("CANCEL", &branch), self.now, &mut self.fx)?;
+        let flow = flow(self.protocol, port);
+        let cancel = request("CANCEL", &branch);
+        let id = self.table.start_cancel(invite, &cancel, flow, self.now, &mut self.fx)?;
         let life = self.clients.get_mut(&invite)?;
         assert_eq!((life.method, life.outcomes), ("INVITE", 0), "only an INVITE without its outcome");
         life.last_input = self.now;
@@ -163,7 +165,7 @@ impl Model {
         let branch = format!("z9hG4bK{}", self.ids.tag());
         let port = 5070 + self.ids.below(3) as u16;
         let request = request(method, &branch);
-        let received = self.table.request(&request, flow(self.protocol, port), None, self.now, &mut self.fx);
+        let received = self.table.request(&request, flow(self.protocol, port), self.now, &mut self.fx);
         match received {
             Received::New(id) => {
                 let life = ServerLife { method, branch, failures: 0, finals: 0, last_input: self.now };
@@ -186,8 +188,7 @@ impl Model {
             return None;
         }
         let flow = flow(self.protocol, 5070);
-        let received =
-            self.table.request(&request(method, &life.branch), flow, None, self.now, &mut self.fx);
+        let received = self.table.request(&request(method, &life.branch), flow, self.now, &mut self.fx);
         match method {
             "ACK" => assert!(matches!(received, Received::Ack | Received::StrayAck)),
             _ => assert_eq!(received, Received::Repeated),
@@ -200,7 +201,8 @@ impl Model {
         let id = self.any_server()?;
         let status = self.pick(&[100, 180, 183, 200, 202, 302, 408, 486, 487, 603])?;
         let life = self.servers.get_mut(&id)?;
-        let answer = Builder::response(&request(life.method, &life.branch), status, None).to_tag("b").finish();
+        let answer =
+            Builder::response(&request(life.method, &life.branch), status, None).to_tag("b").finish();
         let alive = self.table.request_of(id).is_some();
         match self.table.respond(id, &answer, self.now, &mut self.fx) {
             Ok(()) => {
@@ -247,6 +249,7 @@ impl Model {
                     }
                     assert!(life.outcomes <= 1, "{report:?} is a second outcome: {life:?}");
                     assert_ne!(report, Report::Ack);
+                    assert!(report != Report::Ended || life.has_2xx, "{life:?}");
                 }
                 Effect::Server { id, report } => {
                     let life = self.servers.get(&id).expect("a known server");
@@ -287,12 +290,13 @@ impl Model {
         clients.sort();
         servers.sort();
         for id in clients {
-            self.table.abandon(id, self.now);
+            self.table.abandon(id);
             self.clients.entry(id).and_modify(|life| life.abandoned = true);
         }
         for id in servers {
             let Some(life) = self.servers.get_mut(&id) else { continue };
-            let answer = Builder::response(&request(life.method, &life.branch), 500, None).to_tag("b").finish();
+            let answer =
+                Builder::response(&request(life.method, &life.branch), 500, None).to_tag("b").finish();
             if self.table.respond(id, &answer, self.now, &mut self.fx).is_ok() {
                 life.finals += 1;
                 life.failures += 1;

@@ -150,7 +150,9 @@ mod tests {
             match state {
                 Trying => {}
                 Proceeding => new.deadline(cx),
-                Completed => new.respond(404, &response(404, "OPTIONS", "z9hG4bK1"), cx).expect("it takes one"),
+                Completed => {
+                    new.respond(404, &response(404, "OPTIONS", "z9hG4bK1"), cx).expect("it takes one")
+                }
             }
             assert_eq!(new.state, state);
             machine = Some(new);
@@ -186,33 +188,42 @@ mod tests {
     fn every_event_in_every_state() {
         // In the order of EVENTS: what the machine does, and its state afterwards.
         let table = [
-            (Trying, [
-                ("", Trying),
-                ("", Trying),
-                ("", Trying),
-                ("send 200, arm 32000", Completed),
-                ("arm 32000", Completed),
-                ("send 100, arm 31500", Proceeding),
-                ("Timeout, arm 5000", Completed),
-            ]),
-            (Proceeding, [
-                ("send 100", Proceeding),
-                ("send 100", Proceeding),
-                ("", Proceeding),
-                ("send 200, arm 32000", Completed),
-                ("arm 32000", Completed),
-                ("arm 31500", Proceeding),
-                ("Timeout, arm 5000", Completed),
-            ]),
-            (Completed, [
-                ("send 404", Completed),
-                ("[]", Completed),
-                ("[]", Completed),
-                ("[]", Completed),
-                ("[]", Completed),
-                ("remove", Completed),
-                ("remove", Completed),
-            ]),
+            (
+                Trying,
+                [
+                    ("", Trying),
+                    ("", Trying),
+                    ("", Trying),
+                    ("send 200, arm 32000", Completed),
+                    ("arm 32000", Completed),
+                    ("send 100, arm 31500", Proceeding),
+                    ("Timeout, arm 5000", Completed),
+                ],
+            ),
+            (
+                Proceeding,
+                [
+                    ("send 100", Proceeding),
+                    ("send 100", Proceeding),
+                    ("", Proceeding),
+                    ("send 200, arm 32000", Completed),
+                    ("arm 32000", Completed),
+                    ("arm 31500", Proceeding),
+                    ("Timeout, arm 5000", Completed),
+                ],
+            ),
+            (
+                Completed,
+                [
+                    ("send 404", Completed),
+                    ("[]", Completed),
+                    ("[]", Completed),
+                    ("[]", Completed),
+                    ("[]", Completed),
+                    ("remove", Completed),
+                    ("remove", Completed),
+                ],
+            ),
         ];
         for (state, row) in table {
             for (event, (does, then)) in EVENTS.into_iter().zip(row) {
@@ -225,7 +236,10 @@ mod tests {
 
     #[test]
     fn a_reliable_transport_may_get_its_100_early_and_no_copies() {
-        assert_eq!(during(START, false, |cx| drop(Server::start(&request("OPTIONS", "z9hG4bK1"), cx))), "arm 3500");
+        assert_eq!(
+            during(START, false, |cx| drop(Server::start(&request("OPTIONS", "z9hG4bK1"), cx))),
+            "arm 3500"
+        );
         let mut machine = machine_in(Trying, true);
         assert_eq!(happen(&mut machine, Event::Respond(100), true), "send 100, arm 31500");
         assert_eq!(happen(&mut machine, Event::Respond(200), true), "send 200, remove");

@@ -12,6 +12,7 @@ use super::{
     invite_server::InviteServer,
     key::{Fingerprints, ServerKey, is_modern},
     server::Server,
+    status_of,
 };
 use crate::{
     message::{Message, Method, Request, Response},
@@ -34,6 +35,8 @@ use crate::{
 pub struct Table {
     shard: u16,
     timing: Timing,
+    /// When something last happened, which is now for those who do not say.
+    now: Instant,
     ids: Ids,
     fingerprints: Fingerprints,
     entries: Slab<Entry>,
@@ -57,6 +60,7 @@ impl Table {
         Self {
             shard,
             timing,
+            now: Instant::ZERO,
             fingerprints: Fingerprints::new(&mut ids),
             ids,
             entries: Slab::with_limit(u32::try_from(capacity).unwrap_or(u32::MAX)),
@@ -88,14 +92,7 @@ impl Table {
 
     /// Sends `request`, which bears our Via with [`branch`](Self::branch), and starts its timers.
     /// Nothing happens if `id` is not a reserved one.
-    pub fn start(
-        &mut self,
-        id: ClientId,
-        request: &Request,
-        flow: Flow,
-        now: Instant,
-        fx: &mut Vec<Effect>,
-    ) {
+    pub fn start(&mut self, id: ClientId, request: &Request, flow: Flow, now: Instant, fx: &mut Vec<Effect>) {
         let Some(entry) = self.entries.get_mut(id.0) else { return };
         let Machine::Reserved { cookie } = entry.machine else { return };
         let method = self.fingerprints.of_method(request.method());
@@ -109,8 +106,8 @@ impl Table {
         });
     }
 
-    /// Sends the CANCEL for `invite`, on the INVITE's flow and with its branch (RFC 3261 §9.1), and ends
-    /// the INVITE if that has no final response 64·T1 later.
+    /// Sends the CANCEL for `invite`, on the INVITE's `flow` and with its branch (RFC 3261 §9.1), and
+    /// ends the INVITE if that has no final response 64·T1 later.
     ///
     /// `None` when the INVITE has no provisional response yet (wait for one), has its final response or
     /// is gone (too late), and when the table is full.
@@ -118,11 +115,12 @@ impl Table {
         &mut self,
         invite: ClientId,
         request: &Request,
+        flow: Flow,
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Option<ClientId> {
         let entry = self.entries.get(invite.0)?;
-        let (flow, cookie) = (entry.flow?, entry.machine.cookie()?);
+        let cookie = entry.machine.cookie()?;
         let Machine::InviteClient { machine, .. } = &entry.machine else { return None };
         if !machine.is_cancellable() || self.entries.is_full() {
             return None;
@@ -142,12 +140,7 @@ impl Table {
     /// The client transaction of `response`, if it has one (§17.1.3). The response goes up only if the
     /// effects say [`Report::Deliver`]: all 1xx before and the first final response, and every 2xx of an
     /// INVITE while that is Accepted.
-    pub fn response(
-        &mut self,
-        response: &Response,
-        now: Instant,
-        fx: &mut Vec<Effect>,
-    ) -> Option<ClientId> {
+    pub fn response(&mut self, response: &Response, now: Instant, fx: &mut Vec<Effect>) -> Option<ClientId> {
         let Branch(cookie) = Branch::parse(response.via().ok()?.branch()?)?;
         let method = response.cseq().ok()?.method;
         let key = if method == Method::Cancel { self.cancel_of(cookie)? } else { cookie.key() };
@@ -169,12 +162,11 @@ impl Table {
     }
 
     /// What `request` is (§17.2.3), after the top Via has got its `received` and `rport`. Responses go
-    /// to the far end of `flow`, or to `reply_to` where the Via asks for another address (§18.2.2).
+    /// to `reply`: back where the request came from, or where its Via asks (§18.2.2).
     pub fn request(
         &mut self,
         request: &Request,
-        flow: Flow,
-        reply_to: Option<SocketAddr>,
+        reply: Flow,
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Received {
@@ -198,9 +190,9 @@ impl Table {
         if self.entries.is_full() {
             return Received::Refused;
         }
-        let invite = if method == Method::Cancel { of_invite().and_then(|key| self.server(key)) } else { None };
-        let flow = Flow { remote: reply_to.unwrap_or(flow.remote), ..flow };
-        let id = ServerId(self.insert_server(request, fingerprint, flow, now, fx));
+        let invite =
+            if method == Method::Cancel { of_invite().and_then(|key| self.server(key)) } else { None };
+        let id = ServerId(self.insert_server(request, fingerprint, reply, now, fx));
         if method == Method::Cancel {
             Received::Cancel { id, invite: invite.map(ServerId) }
         } else {
@@ -217,7 +209,7 @@ impl Table {
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Result<(), Gone> {
-        let Some(status) = response.status() else { return Err(Gone) };
+        let Some(status) = status_of(response) else { return Err(Gone) };
         let mut outcome = Err(Gone);
         self.drive(id.0, now, fx, |machine, cx| {
             outcome = match machine {
@@ -248,7 +240,8 @@ impl Table {
 
     /// The user does not care any more: `id` reports nothing from now on. An INVITE stays as long as it
     /// may have to acknowledge a failure, at most 64·T1; it is not cancelled.
-    pub fn abandon(&mut self, id: ClientId, now: Instant) {
+    pub fn abandon(&mut self, id: ClientId) {
+        let now = self.now;
         let mut none = Vec::new();
         self.drive(id.0, now, &mut none, |machine, cx| match machine {
             Machine::InviteClient { machine, .. } => machine.abandon(cx),
@@ -316,6 +309,11 @@ impl Table {
         (self.servers.len(), self.cancels.len(), self.by_remote.len())
     }
 
+    /// Where the responses to `id` go; `None` once the transaction has ended.
+    pub fn reply_flow(&self, id: ServerId) -> Option<Flow> {
+        self.entries.get(id.0)?.flow
+    }
+
     fn ack(
         &mut self,
         key: Key,
@@ -343,12 +341,8 @@ impl Table {
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Key {
-        let mut cx = Cx {
-            now,
-            timing: &self.timing,
-            reliable: flow.protocol.is_reliable(),
-            out: &mut self.actions,
-        };
+        let mut cx =
+            Cx { now, timing: &self.timing, reliable: flow.protocol.is_reliable(), out: &mut self.actions };
         let machine = match request.method() {
             Method::Invite => {
                 Machine::InviteServer { fingerprint, machine: InviteServer::start(request, &mut cx) }
@@ -373,9 +367,8 @@ impl Table {
     }
 
     fn cancel_of(&self, cookie: Cookie) -> Option<Key> {
-        let is_it = |key: &Key| {
-            self.entries.get(*key).and_then(|entry| entry.machine.cookie()) == Some(cookie)
-        };
+        let is_it =
+            |key: &Key| self.entries.get(*key).and_then(|entry| entry.machine.cookie()) == Some(cookie);
         self.cancels.find(cookie.random, is_it).copied()
     }
 
@@ -394,6 +387,7 @@ impl Table {
         fx: &mut Vec<Effect>,
         event: impl FnOnce(&mut Machine, &mut Cx<'_>),
     ) {
+        self.now = self.now.max(now);
         let Some(entry) = self.entries.get_mut(key) else { return };
         let reliable = entry.flow.is_some_and(|flow| flow.protocol.is_reliable());
         let mut cx = Cx { now, timing: &self.timing, reliable, out: &mut self.actions };
@@ -535,7 +529,7 @@ mod tests {
     }
 
     fn received(table: &mut Table, request: &Request, fx: &mut Vec<Effect>) -> Received {
-        table.request(request, flow(Udp, 5070), None, START, fx)
+        table.request(request, flow(Udp, 5070), START, fx)
     }
 
     fn answer(status: u16, to: &Request) -> Message {
@@ -579,15 +573,19 @@ mod tests {
         let (mut table, mut fx) = (table(), Vec::new());
         let (invite, branch) = started(&mut table, "INVITE", 5070, &mut fx);
         let cancel = request("CANCEL", &branch);
-        assert_eq!(table.start_cancel(invite, &cancel, START, &mut fx), None, "no response yet");
+        assert_eq!(
+            table.start_cancel(invite, &cancel, flow(Udp, 5070), START, &mut fx),
+            None,
+            "no response yet"
+        );
         table.response(&response(180, "INVITE", &branch), START, &mut fx);
         fx.clear();
-        let id = table.start_cancel(invite, &cancel, START, &mut fx).expect("a transaction");
+        let id = table.start_cancel(invite, &cancel, flow(Udp, 5070), START, &mut fx).expect("a transaction");
         assert_eq!(shown(&mut fx), "send CANCEL");
         assert_eq!(table.response(&response(200, "CANCEL", &branch), START, &mut fx), Some(id));
         assert_eq!(table.response(&response(487, "INVITE", &branch), START, &mut fx), Some(invite));
         assert_eq!(shown(&mut fx), "client Deliver, send ACK, client Deliver");
-        assert_eq!(table.start_cancel(invite, &cancel, START, &mut fx), None, "too late");
+        assert_eq!(table.start_cancel(invite, &cancel, flow(Udp, 5070), START, &mut fx), None, "too late");
         table.advance(after(5_000), &mut fx);
         assert_eq!(table.len(), 1);
         assert_eq!(table.response(&response(200, "CANCEL", &branch), START, &mut fx), None);
@@ -603,7 +601,8 @@ mod tests {
         let branch = table.branch(id).to_string();
         table.start(id, &request("INVITE", &branch), flow(Protocol::Tcp, 5070), START, &mut fx);
         table.response(&response(180, "INVITE", &branch), START, &mut fx);
-        let cancel = table.start_cancel(id, &request("CANCEL", &branch), START, &mut fx);
+        let cancel =
+            table.start_cancel(id, &request("CANCEL", &branch), flow(Protocol::Tcp, 5070), START, &mut fx);
         table.response(&response(487, "INVITE", &branch), START, &mut fx);
         assert_eq!(table.len(), 1, "timer D is zero over TCP");
         assert_eq!(table.response(&response(200, "CANCEL", &branch), START, &mut fx), cancel);
@@ -620,7 +619,9 @@ mod tests {
         assert_eq!(received(&mut table, &request("INVITE", "Z9HG4BKX"), &mut fx), Received::Repeated);
         assert!(matches!(received(&mut table, &request("INVITE", "z9hG4bKy"), &mut fx), Received::New(_)));
         assert!(matches!(received(&mut table, &request("OPTIONS", "z9hG4bKx"), &mut fx), Received::New(_)));
-        let other = String::from_utf8_lossy(invite.bytes()).replace("192.0.2.1:5060", "192.0.2.1").replace("\r\n", "\n");
+        let other = String::from_utf8_lossy(invite.bytes())
+            .replace("192.0.2.1:5060", "192.0.2.1")
+            .replace("\r\n", "\n");
         let other = message(&other).into_request().expect("a request");
         assert!(matches!(received(&mut table, &other, &mut fx), Received::New(_)), "another sent-by");
         let cancel = received(&mut table, &request("CANCEL", "z9hG4bKx"), &mut fx);
@@ -673,15 +674,16 @@ mod tests {
     fn responses_go_where_the_via_asks() {
         let (mut table, mut fx) = (table(), Vec::new());
         let invite = request("INVITE", "z9hG4bK1");
-        let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9)); 
-        let received = table.request(&invite, flow(Udp, 5070), Some(elsewhere), START, &mut fx);
+        let reply = flow(Udp, 9);
+        let received = table.request(&invite, reply, START, &mut fx);
         let Received::New(id) = received else { panic!("it is new") };
         table.advance(after(200), &mut fx);
         let [Effect::Transmit { flow, bytes }] = &fx[..] else { panic!("one effect") };
-        assert_eq!((flow.remote, flow.local.port()), (elsewhere, 5060));
+        assert_eq!(*flow, reply);
         assert!(bytes.starts_with(b"SIP/2.0 100 "));
         let facts = table.request_of(id).expect("it lives");
-        assert_eq!((facts.flow.remote, facts.is_invite, facts.is_answered, facts.to_tag), (elsewhere, true, false, None));
+        assert_eq!(facts, Facts { flow: reply, is_invite: true, is_answered: false, to_tag: None });
+        assert_eq!(table.reply_flow(id), Some(reply));
         table.respond(id, &answer(180, &invite), START, &mut fx).expect("it takes one");
         assert_eq!(table.request_of(id).and_then(|facts| facts.to_tag).as_deref(), Some("b"));
     }
@@ -719,7 +721,7 @@ mod tests {
         assert_eq!(table.reserve(), None);
         assert_eq!(received(&mut table, &request("OPTIONS", "z9hG4bK2"), &mut fx), Received::Refused);
         assert_eq!(received(&mut table, &request("OPTIONS", "z9hG4bK1"), &mut fx), Received::Repeated);
-        table.abandon(id, START);
+        table.abandon(id);
         assert_eq!(table.len(), 1);
     }
 
@@ -727,7 +729,7 @@ mod tests {
     fn an_abandoned_invite_acknowledges_in_silence() {
         let (mut table, mut fx) = (table(), Vec::new());
         let (id, branch) = started(&mut table, "INVITE", 5070, &mut fx);
-        table.abandon(id, START);
+        table.abandon(id);
         table.advance(after(500), &mut fx);
         table.response(&response(486, "INVITE", &branch), after(600), &mut fx);
         assert_eq!(shown(&mut fx), "send INVITE, send ACK");

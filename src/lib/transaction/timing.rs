@@ -8,7 +8,7 @@ use crate::time::Duration;
 /// The intervals come from [`Timing::new`]; each wait may then be set by itself, for instance to
 /// compare with a peer that keeps answered requests for 5 s only. Timers D, I, J and K are zero on
 /// reliable transports whatever stands here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timing {
     /// Round-trip estimate and first retransmission interval: timers A, E and G start with it.
     pub t1: Duration,
@@ -112,9 +112,13 @@ mod tests {
 
     #[test]
     fn timer_d_never_falls_below_32_seconds() {
-        let fast = Timing::new(Duration::from_millis(10), Duration::from_millis(80), Duration::from_millis(100));
+        let fast =
+            Timing::new(Duration::from_millis(10), Duration::from_millis(80), Duration::from_millis(100));
         assert_eq!(fast.d, Duration::from_secs(32));
         assert_eq!(fast.b, Duration::from_millis(640));
-        assert_eq!(Timing::new(Duration::ZERO, Duration::ZERO, Duration::ZERO).until_e_is_t2(), Duration::ZERO);
+        assert_eq!(
+            Timing::new(Duration::ZERO, Duration::ZERO, Duration::ZERO).until_e_is_t2(),
+            Duration::ZERO
+        );
     }
 }
