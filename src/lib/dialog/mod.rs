@@ -5,7 +5,7 @@ mod forks;
 mod route;
 
 use crate::{
-    message::{AddressBuf, Builder, HeaderError, HeaderId, Method, NameAddr, Request, Response, UriBuf, header},
+    message::{AddressBuf, Builder, HeaderError, HeaderId, Method, NameAddr, Request, Response, UriBuf, UriError, header},
     stack::NextHop,
     transport::Flow,
 };
@@ -40,6 +40,15 @@ pub enum State {
     Confirmed,
 }
 
+/// Why a message makes no dialog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DialogError {
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("the Request-URI of our own request cannot be read: {0}")]
+    RequestUri(UriError),
+}
+
 /// Why a request within the dialog is refused, with the status to answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Reject {
@@ -62,12 +71,12 @@ impl Reject {
 impl Dialog {
     /// The dialog a response to our own request makes or belongs to (§12.1.2). `flow` is the one the
     /// response came by. Without a Contact, which some peers leave out of a 180, the Request-URI stands in.
-    pub fn uac(request: &Request, response: &Response, flow: Flow) -> Result<Self, HeaderError> {
+    pub fn uac(request: &Request, response: &Response, flow: Flow) -> Result<Self, DialogError> {
         let from = request.from()?;
         let to = response.to()?;
         let target = match contact(response)? {
             Some(uri) => uri,
-            None => UriBuf::from(request.uri().map_err(HeaderError::from)?),
+            None => request.uri().map(UriBuf::from).map_err(DialogError::RequestUri)?,
         };
         Ok(Self {
             call_id: request.call_id()?.into(),

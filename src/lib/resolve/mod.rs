@@ -193,10 +193,13 @@ impl Lookup {
 impl Destination {
     /// What a SIP or SIPS URI says of where to go; `None` for other schemes and unknown transports.
     pub fn of(uri: &Uri<'_>) -> Option<Self> {
+        if !uri.is_sip() {
+            return None;
+        }
         let params = uri.params();
         let host = match params.value("maddr") {
             Some(maddr) => Host::parse(maddr),
-            None => match uri.host()? {
+            None => match uri.host() {
                 message::Host::Name(name) => Host::Name(name.into()),
                 message::Host::V4(ip) => Host::Ip(ip.into()),
                 message::Host::V6(ip) => Host::Ip(ip.into()),
@@ -206,12 +209,7 @@ impl Destination {
             Some(token) => Some(Protocol::parse(token)?),
             None => None,
         };
-        let sips = match uri.scheme() {
-            Scheme::Sip => false,
-            Scheme::Sips => true,
-            _ => return None,
-        };
-        Some(Self { host, port: uri.port(), transport, sips })
+        Some(Self { host, port: uri.port(), transport, sips: uri.scheme() == Scheme::Sips })
     }
 }
 

@@ -24,8 +24,8 @@ use crate::{
     message::{Builder, Edits, Limits, Message, Method, Request, Response},
     resolve,
     time::Instant,
-    transaction::{self, ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
-    transport::{Flow, Incoming, Protocol, Target, via},
+    transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
+    transport::{Flow, Incoming, Target, via},
     util::{id::Ids, slab::Slab, wheel::Wheel},
 };
 
@@ -349,12 +349,15 @@ impl Core {
     /// where its responses go (§18.2.2). `None` when the top Via cannot be read.
     fn mark_source(&self, request: Request, flow: Flow) -> Option<(Request, Flow)> {
         let marks = via::received_params(&request.via().ok()?, flow.remote);
-        let request = if marks.is_empty() {
+        let request = if marks.is_nothing() {
             request
         } else {
             let mut edits = Edits::new(&request);
-            for (name, value) in marks.iter() {
-                edits.top_via_param(name, Some(&value));
+            if let Some(received) = &marks.received {
+                edits.top_via_param("received", Some(received));
+            }
+            if let Some(rport) = &marks.rport {
+                edits.top_via_param("rport", Some(rport));
             }
             edits.finish().into_request().ok()?
         };

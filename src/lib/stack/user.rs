@@ -92,7 +92,7 @@ impl Contact {
 }
 
 /// Why a request got no final response.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     /// The caller withdrew it before it was sent.
     #[error("cancelled before it was sent")]

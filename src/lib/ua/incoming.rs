@@ -199,11 +199,13 @@ impl Refusal {
     }
 
     fn build(self, config: &Config, request: &Request) -> crate::message::Message {
-        self.complete(response(config, request, self.status))
+        let builder = response(config, request, self.status);
+        self.complete(builder)
     }
 
     fn tagged(self, config: &Config, request: &Request, tag: &str) -> crate::message::Message {
-        self.complete(response(config, request, self.status).to_tag(tag))
+        let builder = response(config, request, self.status).to_tag(tag);
+        self.complete(builder)
     }
 
     fn complete(self, builder: Builder) -> crate::message::Message {

@@ -8,7 +8,6 @@
 pub mod call;
 mod incoming;
 mod merged;
-mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -241,7 +240,12 @@ impl UserAgent {
         };
         act(call, &mut cx);
         if call.is_over() {
-            self.calls.remove(id.0);
+            if let Some(call) = self.calls.remove(id.0) {
+                call.requests().for_each(|request| {
+                    self.requests.remove(&request);
+                });
+                call.server().map(|invite| self.invites.remove(&invite));
+            }
         } else if let Some(at) = call.arm() {
             stack.wake(at, token(id.0));
         }

@@ -3,7 +3,7 @@
 
 use crate::{
     dialog::Dialog,
-    message::{Builder, HeaderError, HeaderId, Message, Request, header},
+    message::{HeaderError, HeaderId, Message, Request, header},
     time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
@@ -101,7 +101,7 @@ impl Call {
         let mut builder = cx
             .response(&incoming.request, status)
             .to_tag(&self.cookie.encode())
-            .record_route(&incoming.request)
+            .record_route()
             .header(HeaderId::Contact, cx.contact(&incoming.flow));
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
@@ -166,7 +166,7 @@ impl Call {
         let mut builder = cx
             .response(&incoming.request, 200)
             .to_tag(&self.cookie.encode())
-            .record_route(&incoming.request)
+            .record_route()
             .header(HeaderId::Contact, cx.contact(&incoming.flow));
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
