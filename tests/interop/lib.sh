@@ -11,10 +11,11 @@ CASE_LIMIT=${CASE_LIMIT:-120}
 IP=127.0.0.1
 
 # --- the table of cases -----------------------------------------------------------------------------------------
-declare -A CASE_SET CASE_PLAY CASE_FILE
+declare -A CASE_SET=() CASE_PLAY=() CASE_FILE=() CASE_SLOW=()
 CASE_ORDER=()
-# row SET NAME FUNCTION ARGUMENT...   SET is core or long; slow ones belong at the top of their file.
+# row SET NAME FUNCTION ARGUMENT...   SET is core or long
 row() { CASE_ORDER+=("$2"); CASE_SET[$2]=$1; CASE_PLAY[$2]="${*:3}"; CASE_FILE[$2]=${BASH_SOURCE[1]}; }
+slow() { CASE_SLOW[$1]=1; } # started first, so that the others play beside it
 registry() { local f; for f in "$HERE"/cases/*.sh; do . "$f"; done; }
 # play NAME: its file once more, because the files may use the same names for their functions
 play() {
@@ -41,12 +42,13 @@ need_programs() {
     command -v "$program" >/dev/null || { echo "$program is missing: make deps-interop installs it" >&2; exit 2; }
   done
 }
-# The tones that peers play are made once and linked into each case's lab folder.
-make_tones() {
+# The tones that peers play, and the certificates they insist on, are made once and linked into each case's lab folder.
+make_common() {
   local LAB_RUN=$INTEROP_WORK/.lab; export LAB_RUN
   local hz
   for hz in 1000 440 700; do "$LAB/ua/tones" $hz >/dev/null || exit 1; done
   [ -f "$LAB_RUN/wav/440.ulaw" ] || sox -n -t raw -r 8000 -c 1 -e mu-law "$LAB_RUN/wav/440.ulaw" synth 10 sine 440 gain -6
+  "$LAB/tls/make-certs" || exit 1
 }
 
 # --- one case ---------------------------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ begin() {
   OURS=$((BASE + 0)) SERVER_PORT=$((BASE + 1)) SIP_PORTS=$BASE-$((BASE + 19))
   # kamailio's control socket must fit into 108 bytes
   [ ${#LAB_RUN} -le 70 ] || { SHORT=$(mktemp -d "${TMPDIR:-/tmp}/lab.XXXXXX"); LAB_RUN=$SHORT; ln -sfn "$SHORT" "$W/lab-run"; }
-  mkdir -p "$INTEROP_WORK/.lab/wav"; ln -sfn "$INTEROP_WORK/.lab/wav" "$LAB_RUN/wav"
+  ln -sfn "$INTEROP_WORK/.lab/wav" "$LAB_RUN/wav"; ln -sfn "$INTEROP_WORK/.lab/tls" "$LAB_RUN/tls"
   . "$LAB/env.sh"
   export XDG_CONFIG_HOME=$W/config
   cd "$W" || exit 1

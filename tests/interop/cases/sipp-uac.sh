@@ -9,6 +9,7 @@ uac() {
 sent() { rtp server.pcap --to "$MEDIA" "$@"; }
 
 # --- in make interop-core ---
+slow uac-no-ack
 row core uac-no-ack          no_ack
 no_ack() { # RFC 3261 §13.3.1.4: 2xx again and again for 64·T1, then BYE
   TIMEOUT=60 uac uac-no-ack silence

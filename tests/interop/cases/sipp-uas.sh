@@ -1,22 +1,24 @@
 # sip-call against SIPp as the answering side. The header of each lab scenario says what a correct UA does.
-# The slow ones come first, so that the others play beside them.
 
 # uas SCENARIO STATUS ARGUMENT...: the call ends with that status, and SIPp is content
 uas() {
   local scenario=$1 status=$2; shift 2
   echo alice-secret >password; chmod 600 password
+  case " $* " in *' --timeout '*) ;; *) set -- "$@" --timeout 20s ;; esac
   # the SIPp side waits as long as the longest scenario may last
   TIMEOUT=100 RECV_TIMEOUT=60000 sipp_uas "$scenario"
-  call "$status" "sip:sipp@$IP:$LAB_SIPP" --audio tone:700 --timeout 20s "$@"
+  call "$status" "sip:sipp@$IP:$LAB_SIPP" --audio tone:700 "$@"
   sipp_done "$scenario"
 }
 sent() { rtp call.pcap --to "$MEDIA" "$@"; }
 
 # --- in make interop-core ---
+slow uas-ringing-long
 row core uas-ringing-long    ringing_long
 ringing_long() { # longer than timer B: a provisional response stops it
   uas uas-ringing-long 0 --ring-timeout 60s --timeout 80s
 }
+slow uas-silent
 row core uas-silent          silent
 silent() { # RFC 3261 §17.1.1.2: seven copies, then our own timeout after 64·T1
   TIMEOUT=60 sipp_uas uas-silent
@@ -81,6 +83,7 @@ tone() {
 }
 
 # --- in make interop ---
+slow uas-100-only
 row long uas-100-only        uas uas-100-only 12 --ring-timeout 60s --timeout 90s
 row long uas-404             uas uas-404 14
 row long uas-480             uas uas-480 12
