@@ -28,14 +28,8 @@ const ENDPOINT: usize = 7;
 const NAMED: &[(&str, &str)] = &[("util", "time")];
 
 /// Where rows 0–6 may touch sockets, the clock and threads all the same.
-const DOERS: &[&str] = &[
-    "transport/udp",
-    "transport/stream",
-    "transport/tls",
-    "transport/ws",
-    "resolve/system",
-    "media/device",
-];
+const DOERS: &[&str] =
+    &["transport/udp", "transport/stream", "transport/tls", "transport/ws", "resolve/system", "media/device"];
 const UNSAFE: &[&str] = &["transport/udp", "media/device"];
 
 const MAX_LINES: usize = 1000;
@@ -67,7 +61,8 @@ fn the_sources_keep_to_the_table() {
     let mut found = Vec::new();
     for path in &files {
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let name = path.strip_prefix(&root).expect("listed under the root").to_string_lossy().replace('\\', "/");
+        let name =
+            path.strip_prefix(&root).expect("listed under the root").to_string_lossy().replace('\\', "/");
         found.extend(check(&name, &text));
     }
     let report: String = found.iter().map(|v| format!("\n  {v}")).collect();
@@ -151,7 +146,9 @@ fn refuse_import(file: &File, row: usize, module: &str) -> Option<String> {
         return Some("the crate root must not be imported whole: name the module".into());
     }
     let Some(target) = row_of(module) else {
-        return Some(format!("crate::{module} is no module of the import table: name the module it comes from"));
+        return Some(format!(
+            "crate::{module} is no module of the import table: name the module it comes from"
+        ));
     };
     if target < row || NAMED.contains(&(own, module)) {
         return None;
@@ -175,7 +172,10 @@ fn refuse_doing(tokens: &[Token], at: usize, row: usize, file: &File) -> Option<
         }
         for path in CLOCKS {
             if path_at(tokens, at, path) {
-                return Some(format!("`{}` in a module that only decides: take `now` as an argument", path.join("::")));
+                return Some(format!(
+                    "`{}` in a module that only decides: take `now` as an argument",
+                    path.join("::")
+                ));
             }
         }
         let thread = token.is("thread")
@@ -408,7 +408,8 @@ fn test_marked(mut tokens: Vec<Token>, name: &str) -> Vec<Token> {
     let mut at = 0;
     while at < tokens.len() {
         let attribute = ["#", "[", "cfg", "(", "test", ")", "]"];
-        let here = attribute.iter().enumerate().all(|(i, want)| tokens.get(at + i).is_some_and(|t| t.is(want)));
+        let here =
+            attribute.iter().enumerate().all(|(i, want)| tokens.get(at + i).is_some_and(|t| t.is(want)));
         if !here {
             at += 1;
             continue;
@@ -567,13 +568,21 @@ mod checker {
         refuses("lib/phone/mod.rs", "use crate::cli;", 1, "row below");
         refuses("lib/time.rs", "use crate::util::slab;", 1, "same row");
         accepts("lib/util/wheel.rs", "use crate::time::Instant;");
-        accepts("lib/ua/call/uac.rs", "use crate::ua::account::Account; use super::offer; use super::super::usage;");
+        accepts(
+            "lib/ua/call/uac.rs",
+            "use crate::ua::account::Account; use super::offer; use super::super::usage;",
+        );
     }
 
     #[test]
     fn groups_are_taken_apart() {
         accepts("lib/ua/mod.rs", "use crate::{dialog, message::{Request, Response}, stack::Cx};");
-        refuses("lib/ua/mod.rs", "use crate::{\n dialog,\n message::{cli, ua},\n endpoint::{Endpoint},\n};", 4, "endpoint");
+        refuses(
+            "lib/ua/mod.rs",
+            "use crate::{\n dialog,\n message::{cli, ua},\n endpoint::{Endpoint},\n};",
+            4,
+            "endpoint",
+        );
         refuses("lib/auth/mod.rs", "use crate::{time::Instant, transport};", 1, "transport");
     }
 
@@ -611,21 +620,40 @@ mod checker {
             refuses("lib/transaction/table.rs", text, 1, part);
             refuses("lib/sim/world.rs", text, 1, part);
             refuses("lib/transport/mod.rs", text, 1, part);
-            for doer in ["transport/udp/linux.rs", "transport/stream.rs", "resolve/system.rs", "media/device/cpal.rs"] {
+            for doer in
+                ["transport/udp/linux.rs", "transport/stream.rs", "resolve/system.rs", "media/device/cpal.rs"]
+            {
                 accepts(&format!("lib/{doer}"), text);
             }
             accepts("lib/endpoint/shard.rs", text);
-            accepts("lib/transaction/table.rs", &format!("#[cfg(test)]\nmod tests {{ fn f() {{ {text} }} }}"));
+            accepts(
+                "lib/transaction/table.rs",
+                &format!("#[cfg(test)]\nmod tests {{ fn f() {{ {text} }} }}"),
+            );
             accepts("lib/transaction/tests.rs", text);
         }
-        accepts("lib/transport/mod.rs", "use std::time::SystemTime; use std::net::SocketAddr; // Instant::now()");
-        accepts("lib/stack/mod.rs", "let now = cx.now(); let text = \"std::thread::spawn\"; let n = r#\"tokio::x\"#;");
-        refuses("lib/stack/mod.rs", "#[cfg(test)]\nfn a() { Instant::now(); }\nfn b() { Instant::now(); }", 3, "now");
+        accepts(
+            "lib/transport/mod.rs",
+            "use std::time::SystemTime; use std::net::SocketAddr; // Instant::now()",
+        );
+        accepts(
+            "lib/stack/mod.rs",
+            "let now = cx.now(); let text = \"std::thread::spawn\"; let n = r#\"tokio::x\"#;",
+        );
+        refuses(
+            "lib/stack/mod.rs",
+            "#[cfg(test)]\nfn a() { Instant::now(); }\nfn b() { Instant::now(); }",
+            3,
+            "now",
+        );
     }
 
     #[test]
     fn programs_open_no_sockets() {
-        accepts("lib/cli/mod.rs", "use tokio::{signal, time}; fn f() { SystemTime::now(); std::thread::sleep(d); }");
+        accepts(
+            "lib/cli/mod.rs",
+            "use tokio::{signal, time}; fn f() { SystemTime::now(); std::thread::sleep(d); }",
+        );
         refuses("lib/cli/mod.rs", "use tokio::{signal, net::TcpStream};", 1, "tokio::net");
         refuses("lib/phone/mod.rs", "let s = std::net::UdpSocket::bind(a);", 1, "UdpSocket");
         refuses("bin/sip-call.rs", "use socket2::Socket;", 1, "socket2");
@@ -636,7 +664,12 @@ mod checker {
     #[test]
     fn unsafe_has_its_places_and_its_reason() {
         refuses("lib/message/scan.rs", "fn f() { unsafe { g() } }", 1, "`unsafe` outside");
-        refuses("lib/message/scan.rs", "#[cfg(test)] mod tests { fn f() { unsafe { g() } } }", 1, "`unsafe` outside");
+        refuses(
+            "lib/message/scan.rs",
+            "#[cfg(test)] mod tests { fn f() { unsafe { g() } } }",
+            1,
+            "`unsafe` outside",
+        );
         refuses("lib/transport/udp/linux.rs", "\nfn f() { unsafe { g() } }", 2, "SAFETY");
         accepts("lib/transport/udp/linux.rs", "fn f() {\n // SAFETY: g only reads.\n unsafe { g() }\n}");
         accepts("lib/message/scan.rs", "#![forbid(unsafe_code)] // unsafe { }");
@@ -646,7 +679,11 @@ mod checker {
     fn files_stay_short() {
         let long = "fn f() {}\n".repeat(1001);
         refuses("lib/message/mod.rs", &long, 1001, "split");
-        let tested = format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(999), "fn t() {}\n".repeat(500));
+        let tested = format!(
+            "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
+            "fn f() {}\n".repeat(999),
+            "fn t() {}\n".repeat(500)
+        );
         accepts("lib/message/mod.rs", &tested);
         refuses("bin/sip-call.rs", &"fn f() {}\n".repeat(151), 151, "split");
     }
