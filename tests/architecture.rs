@@ -272,10 +272,10 @@ fn imports(tokens: &[Token], file: &File) -> Vec<Import> {
                 }
                 braces = braces.saturating_sub(1);
             }
-            "crate" | "sipkit" if tokens.get(at + 1).is_some_and(|t| t.is("::")) => {
-                if !preceded_by(tokens, at, "::") {
-                    from_root(tokens, at + 2, &mut found);
-                }
+            "crate" | "sipkit"
+                if tokens.get(at + 1).is_some_and(|t| t.is("::")) && !preceded_by(tokens, at, "::") =>
+            {
+                from_root(tokens, at + 2, &mut found);
             }
             "crate" | "sipkit" if preceded_by(tokens, at, "use") => {
                 found.push(Import { line: token.line, module: "as".into() });
