@@ -1,0 +1,65 @@
+# make            builds (after a look at the toolchain)
+# make demo       a call on this machine, with everything a person wants to see of it
+# make test       all tests            make lint      format, clippy, the import table, shell syntax
+# make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
+# make interop        the longer matrices as well
+# make man        writes man/ and completions/ anew
+# make dist       an optimised archive under target/dist
+# make deps, deps-test, deps-interop   only install what is missing; the targets above call them
+
+LAB ?= ../shared/lab
+export LAB
+
+SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
+	tests/interop/run tests/interop/case tests/interop/lib.sh
+
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab man dist clean
+
+build: deps
+	cargo build --bins
+
+toolchain:
+	@scripts/toolchain
+
+deps: toolchain
+	@scripts/deps build
+
+deps-test: toolchain
+	@scripts/deps build test
+
+deps-interop: toolchain lab
+	@scripts/deps build test interop
+
+lab:
+	@test -r "$(LAB)/env.sh" || { echo "no interop lab at $(LAB): say where it is with LAB=path" >&2; exit 2; }
+
+demo: build
+	@scripts/demo
+
+test: deps-test
+	@scripts/test
+
+lint: deps
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --no-default-features --features cli -- -D warnings
+	cargo test --quiet --test tests architecture
+	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
+
+interop-core: deps-interop
+	cargo build --bins
+	tests/interop/run core
+
+interop: deps-interop
+	cargo build --bins
+	tests/interop/run all
+
+man: deps
+	UPDATE=1 cargo test --quiet --test tests generated
+
+dist: deps
+	@scripts/dist
+
+clean:
+	cargo clean
