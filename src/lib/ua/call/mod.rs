@@ -16,12 +16,14 @@ mod uac;
 mod uas;
 mod within;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use crate::{
     auth,
     dialog::{Dialog, Forks},
-    message::{AddressBuf, Builder, HeaderId, Method, Request, Response, UriBuf},
+    message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf},
     stack::{Failure, NextHop, Outgoing, RequestId},
     time::Instant,
     transaction::ServerId,
@@ -45,7 +47,7 @@ impl Body {
         Self { kind: "application/sdp".into(), bytes: text.into() }
     }
 
-    fn of(message: &crate::message::Message) -> Option<Self> {
+    fn of(message: &Message) -> Option<Self> {
         if message.body().is_empty() {
             return None;
         }
@@ -91,20 +93,20 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub enum CallEvent {
     /// Somebody calls. Answer with `progress`, `answer` or `reject`.
-    Incoming { request: Request, offer: Option<Body>, flow: Flow },
+    Incoming { request: Request, offer: Option<Body>, path: Path },
     /// 100–199 from the callee, with a session description for early media if it has one.
-    Progress { status: u16, reason: String, body: Option<Body>, flow: Flow },
+    Progress { status: u16, reason: String, body: Option<Body>, path: Path },
     /// The callee answered. `body` answers our offer.
-    Answered { body: Option<Body>, flow: Flow },
+    Answered { body: Option<Body>, path: Path },
     /// The ACK for our 2xx came, with the answer to an offer made there.
-    Acknowledged { body: Option<Body>, flow: Flow },
+    Acknowledged { body: Option<Body>, path: Path },
     /// A re-INVITE: the peer offers (or asks for an offer, `None`). Answer with `accept_offer` or
     /// `reject_offer`.
-    Offered { body: Option<Body>, flow: Flow },
+    Offered { body: Option<Body>, path: Path },
     /// The peer cancelled its re-INVITE.
     OfferWithdrawn,
     /// Our re-INVITE was accepted.
-    Reanswered { body: Option<Body>, flow: Flow },
+    Reanswered { body: Option<Body>, path: Path },
     /// It was refused, or failed; the call goes on as it was.
     OfferRefused { status: Option<u16> },
     /// A challenge was answered; see the details.
@@ -113,6 +115,25 @@ pub enum CallEvent {
     Alarm,
     /// The call is over.
     Ended { by: By, cause: Cause },
+}
+
+/// The way a message of the peer's came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Path {
+    pub flow: Flow,
+    /// The address in its Contact, if that is a literal one. One that differs from the packet's source shows
+    /// a NAT, or a proxy in between.
+    pub contact: Option<IpAddr>,
+}
+
+impl Path {
+    fn of(message: &Message, flow: Flow) -> Self {
+        let contact = match message.contact() {
+            Ok(Some(contact)) => contact.address().and_then(|address| address.uri.host().ip()),
+            Ok(None) | Err(_) => None,
+        };
+        Self { flow, contact }
+    }
 }
 
 /// Who ended a call.
@@ -363,14 +384,14 @@ impl UaCx<'_, '_> {
         super::incoming::response(self.config, request, status)
     }
 
-    fn reply(&mut self, id: ServerId, response: crate::message::Message) {
+    fn reply(&mut self, id: ServerId, response: Message) {
         self.invites_done(id, &response);
         if self.stack.respond(id, response).is_err() {
             tracing::debug!(?id, "answered too late: the transaction is over");
         }
     }
 
-    fn invites_done(&mut self, id: ServerId, response: &crate::message::Message) {
+    fn invites_done(&mut self, id: ServerId, response: &Message) {
         let last = response.clone().into_response().is_ok_and(|response| response.status() >= 200);
         if last {
             self.invites.remove(&id);

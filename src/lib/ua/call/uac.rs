@@ -8,7 +8,7 @@ use crate::{
     time::{Duration, Instant},
 };
 
-use super::{Body, By, Call, CallEvent, Cause, Invite, Phase, UaCx, offer::Signal, refused};
+use super::{Body, By, Call, CallEvent, Cause, Invite, Path, Phase, UaCx, offer::Signal, refused};
 
 /// A request of ours that waits for its final response.
 pub(super) struct Pending {
@@ -138,7 +138,7 @@ impl Call {
             status: response.status(),
             reason: response.reason().to_string(),
             body: (response.status() > 100).then(|| Body::of(response)).flatten(),
-            flow,
+            path: Path::of(response, flow),
         });
     }
 
@@ -174,10 +174,11 @@ impl Call {
             return self.bye(cx);
         }
         self.phase = Phase::Confirmed;
+        let path = Path::of(response, flow);
         cx.event(if pending.again {
-            CallEvent::Reanswered { body, flow }
+            CallEvent::Reanswered { body, path }
         } else {
-            CallEvent::Answered { body, flow }
+            CallEvent::Answered { body, path }
         });
     }
 

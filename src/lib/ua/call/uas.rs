@@ -10,7 +10,7 @@ use crate::{
     util::id::Cookie,
 };
 
-use super::{Body, By, Call, CallEvent, Cause, Phase, UaCx, offer::Signal};
+use super::{Body, By, Call, CallEvent, Cause, Path, Phase, UaCx, offer::Signal};
 
 /// An INVITE of the peer's that has no final response yet.
 pub(super) struct Unanswered {
@@ -89,8 +89,8 @@ impl Call {
         let seconds = request.find::<header::Expires>().ok().flatten();
         let Some(incoming) = &mut self.incoming else { return };
         incoming.expires = seconds.map(|seconds| cx.now() + Duration::from_secs(seconds.into()));
-        let flow = incoming.flow;
-        cx.event(CallEvent::Incoming { request, offer, flow });
+        let path = Path::of(&request, incoming.flow);
+        cx.event(CallEvent::Incoming { request, offer, path });
     }
 
     pub(in crate::ua) fn progress(&mut self, status: u16, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
@@ -235,7 +235,8 @@ impl Call {
             self.phase = Phase::Confirmed;
         }
         if !self.leaving {
-            cx.event(CallEvent::Acknowledged { body: body.filter(|_| unacked.answer_due), flow });
+            let body = body.filter(|_| unacked.answer_due);
+            cx.event(CallEvent::Acknowledged { body, path: Path::of(ack, flow) });
         }
         self.leave_if_wanted(cx);
     }
@@ -281,7 +282,7 @@ impl Call {
             again: true,
         });
         cx.invites.insert(id, cx.id);
-        cx.event(CallEvent::Offered { body, flow });
+        cx.event(CallEvent::Offered { body, path: Path::of(request, flow) });
     }
 
     /// A final response to whatever INVITE of the peer's is open, because the dialog ends.
