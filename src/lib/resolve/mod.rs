@@ -32,6 +32,28 @@ pub struct Destination {
     pub sips: bool,
 }
 
+impl Destination {
+    /// Where a request for `uri` goes: its `maddr` or host, its port, its `transport` parameter (RFC 3263 §4).
+    ///
+    /// Fails for a URI without a host (`tel:`) and for a transport this library does not speak.
+    pub fn of(uri: &Uri<'_>) -> Result<Self, LookupError> {
+        if !uri.is_sip() {
+            return Err(LookupError::NoHost);
+        }
+        let params = uri.params();
+        let host = match params.value("maddr") {
+            Some(maddr) => Host::parse(maddr),
+            None => uri.host().into(),
+        };
+        let transport = match params.value("transport").map(Protocol::parse) {
+            None => None,
+            Some(Some(protocol)) => Some(protocol),
+            Some(None) => return Err(LookupError::NoTransport { host }),
+        };
+        Ok(Self { host, port: uri.port(), transport, sips: uri.scheme() == Scheme::Sips })
+    }
+}
+
 /// The host of a [`Destination`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Host {
@@ -82,6 +104,11 @@ pub enum LookupError {
     /// A SIPS URI with a transport that is not encrypted (RFC 3261 §26.2.2).
     #[error("{host} is to be reached securely (sips), which {protocol} is not")]
     Insecure { host: Host, protocol: Protocol },
+    #[error("{host} is to be reached over a transport this program does not speak")]
+    NoTransport { host: Host },
+    /// A `tel` URI or the like: it takes a proxy or gateway to reach it.
+    #[error("the address names no host")]
+    NoHost,
 }
 
 /// What a [`Lookup`] wants next.
@@ -227,6 +254,16 @@ impl Host {
     }
 }
 
+impl From<message::Host<'_>> for Host {
+    fn from(host: message::Host<'_>) -> Self {
+        match host {
+            message::Host::Name(name) => Self::Name(name.into()),
+            message::Host::V4(ip) => Self::Ip(ip.into()),
+            message::Host::V6(ip) => Self::Ip(ip.into()),
+        }
+    }
+}
+
 impl From<IpAddr> for Host {
     fn from(ip: IpAddr) -> Self {
         Self::Ip(ip)
@@ -269,16 +306,7 @@ mod tests {
     use super::*;
 
     fn destination(uri: &str) -> Destination {
-        let (scheme, rest) = uri.split_once(':').unwrap();
-        let (rest, transport) = match rest.split_once(";transport=") {
-            Some((rest, token)) => (rest, Protocol::parse(token)),
-            None => (rest, None),
-        };
-        let (host, port) = match rest.rsplit_once('@') {
-            Some((host, port)) => (host, port.parse().ok()),
-            None => (rest, None),
-        };
-        Destination { host: Host::parse(host), port, transport, sips: scheme == "sips" }
+        Destination::of(&Uri::parse(uri).unwrap()).unwrap()
     }
 
     fn found(progress: Progress) -> Vec<String> {
@@ -292,14 +320,15 @@ mod tests {
         Ok(Records::Addresses(list.iter().map(|ip| ip.parse().unwrap()).collect()))
     }
 
-    /// RFC 3263 §4.1 and §4.2; the port is written after `@` here.
+    /// RFC 3263 §4.1 and §4.2.
     #[test]
     fn literals_need_no_question() {
         let table = [
             ("sip:192.0.2.1", "192.0.2.1:5060 over UDP"),
-            ("sip:192.0.2.1@5070", "192.0.2.1:5070 over UDP"),
+            ("sip:192.0.2.1:5070", "192.0.2.1:5070 over UDP"),
             ("sip:[2001:db8::1]", "[2001:db8::1]:5060 over UDP"),
-            ("sip:2001:db8::1@5070", "[2001:db8::1]:5070 over UDP"),
+            ("sip:bob@[2001:db8::1]:5070", "[2001:db8::1]:5070 over UDP"),
+            ("sip:bob@phone.example;maddr=192.0.2.9", "192.0.2.9:5060 over UDP"),
             ("sip:192.0.2.1;transport=TCP", "192.0.2.1:5060 over TCP"),
             ("sip:192.0.2.1;transport=tls", "192.0.2.1:5061 over TLS"),
             ("sips:192.0.2.1", "192.0.2.1:5061 over TLS"),
@@ -315,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_name_is_asked_for_and_its_addresses_kept_in_order() {
-        let (mut lookup, progress) = Lookup::start(destination("sip:phone.example@5080"));
+        let (mut lookup, progress) = Lookup::start(destination("sip:phone.example:5080"));
         let Progress::Ask(queries) = progress else { panic!("{progress:?}") };
         assert_eq!(queries.as_slice(), [Query::Addresses { name: "phone.example".into() }]);
         let progress = lookup.answer(&queries[0], ips(&["2001:db8::1", "192.0.2.1", "2001:db8::1"]));
@@ -345,7 +374,7 @@ mod tests {
                 Progress::Failed(LookupError::NotFound { .. }) => "not found",
                 Progress::Failed(LookupError::Failed { .. }) => "failed",
                 Progress::Failed(LookupError::Timeout { .. }) => "timeout",
-                Progress::Failed(LookupError::Insecure { .. }) => "insecure",
+                Progress::Failed(_) => "not for an answer",
             };
             assert_eq!(outcome(lookup.answer(query, answer.clone())), expected);
             assert_eq!(lookup.state == State::Done, expected != "wait");
@@ -357,9 +386,18 @@ mod tests {
     #[test]
     fn nonsense_is_not_asked_for() {
         for name in ["", "a b", "a\0b", "a\nb", &"x".repeat(300)] {
-            let progress = Lookup::start(destination(&format!("sip:{name}"))).1;
+            let host = Host::parse(name);
+            let nonsense = Destination { host, port: None, transport: None, sips: false };
+            let progress = Lookup::start(nonsense).1;
             assert!(matches!(progress, Progress::Failed(LookupError::NotFound { .. })), "{name:?}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_a_destination() {
+        let of = |uri| Destination::of(&Uri::parse(uri).unwrap());
+        assert!(matches!(of("tel:+1-201-555-0123"), Err(LookupError::NoHost)));
+        assert!(matches!(of("sip:a.example;transport=sctp"), Err(LookupError::NoTransport { .. })));
     }
 
     #[test]
