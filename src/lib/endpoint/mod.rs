@@ -1,1 +1,174 @@
-//! endpoint.
+//! The drivers: threads, sockets and the real clock around [`Stack`](crate::stack::Stack).
+//!
+//! An [`Endpoint`] is one shard on a thread of its own, running any
+//! [`TransactionUser`](crate::stack::TransactionUser) inline. [`agent::Agent`] puts an asynchronous face on
+//! a user agent; [`media`] is the thread that carries RTP. Only here and in the socket files does tokio
+//! appear.
+
+pub mod agent;
+mod clock;
+// pub mod media;
+mod shard;
+
+use std::{io, net::SocketAddr, sync::Arc, thread};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    stack::{self, Cx, TransactionUser},
+    time::Duration,
+    transport::{
+        Tap,
+        udp::{BindError, UdpSocket},
+    },
+};
+
+pub use clock::Clock;
+
+/// How an endpoint is set up. One socket for each address to listen on; a port of 0 takes a free one.
+pub struct Builder {
+    pub listen: Vec<SocketAddr>,
+    pub tap: Option<Arc<dyn Tap>>,
+    pub stack: stack::Config,
+    /// How long a name lookup may take in all.
+    pub lookup: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            tap: None,
+            stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
+            lookup: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why an endpoint could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("no address to listen on")]
+    NoAddress,
+    #[error("cannot start a thread or its runtime")]
+    Thread(#[source] io::Error),
+}
+
+/// The endpoint is stopped or has more commands waiting than it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the endpoint has stopped")]
+    Stopped,
+    #[error("the endpoint has too many commands waiting")]
+    Overrun,
+}
+
+type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
+
+/// What waits in a shard's inbox.
+enum Command<U> {
+    Act(Act<U>),
+    Stop,
+}
+
+/// A running shard and the way to its user.
+pub struct Endpoint<U> {
+    inbox: mpsc::Sender<Command<U>>,
+    local: Vec<SocketAddr>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Builder {
+    /// Binds the sockets and starts the shard; `user` is moved to its thread.
+    pub fn start<U: TransactionUser + Send + 'static>(self, user: U) -> Result<Endpoint<U>, StartError> {
+        if self.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        // The sockets register with the shard's own reactor.
+        let sockets = {
+            let _guard = runtime.enter();
+            self.listen.iter().map(|&addr| UdpSocket::bind(addr)).collect::<Result<Vec<_>, _>>()?
+        };
+        let local = sockets.iter().map(UdpSocket::local_addr).collect();
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let shard = shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user);
+        let thread = thread::Builder::new()
+            .name("sip".into())
+            .spawn(move || runtime.block_on(shard.run(commands)))
+            .map_err(StartError::Thread)?;
+        Ok(Endpoint { inbox, local, thread: Some(thread) })
+    }
+}
+
+impl<U: TransactionUser + Send + 'static> Endpoint<U> {
+    /// The addresses bound, in the order asked for.
+    pub fn local(&self) -> &[SocketAddr] {
+        &self.local
+    }
+
+    /// Runs `act` on the shard's thread and waits for its result.
+    pub async fn with<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut U, &mut Cx<'_>) -> R + Send + 'static,
+    ) -> Result<R, Unavailable> {
+        let (reply, result) = oneshot::channel();
+        let act: Act<U> = Box::new(move |user, cx| {
+            // Nobody waiting any more is no error.
+            let _ = reply.send(act(user, cx));
+        });
+        self.inbox.send(Command::Act(act)).await.map_err(|_| Unavailable::Stopped)?;
+        result.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// Runs `act` on the shard's thread, without waiting.
+    pub fn post(&self, act: impl FnOnce(&mut U, &mut Cx<'_>) + Send + 'static) -> Result<(), Unavailable> {
+        post(&self.inbox, act)
+    }
+
+    /// A way to post that outlives the borrow.
+    pub fn sender(&self) -> Poster<U> {
+        Poster(self.inbox.clone())
+    }
+
+    /// Ends the shard once everything posted before is done, and waits for its thread.
+    pub async fn stop(mut self) {
+        // A shard that is gone already has stopped too.
+        let _ = self.inbox.send(Command::Stop).await;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the shard was already reported by the panic hook.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Posts commands to an endpoint; cheap to clone.
+pub struct Poster<U>(mpsc::Sender<Command<U>>);
+
+impl<U> Clone for Poster<U> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<U> Poster<U> {
+    pub fn post(&self, act: impl FnOnce(&mut U, &mut Cx<'_>) + Send + 'static) -> Result<(), Unavailable> {
+        post(&self.0, act)
+    }
+}
+
+fn post<U>(
+    inbox: &mpsc::Sender<Command<U>>,
+    act: impl FnOnce(&mut U, &mut Cx<'_>) + Send + 'static,
+) -> Result<(), Unavailable> {
+    inbox.try_send(Command::Act(Box::new(act))).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Unavailable::Overrun,
+        mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
+    })
+}
+
+/// Commands waiting for the shard at most.
+const INBOX: usize = 1024;

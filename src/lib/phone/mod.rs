@@ -1,1 +1,4 @@
-//! phone.
+//! phone
+#[allow(dead_code)]
+pub mod behaviour;
+pub mod exchange;

@@ -1,1 +1,401 @@
-//! stack.
+//! One shard of the stack: messages in, messages out, users in the middle, no IO.
+//!
+//! A driver (`endpoint`, or `sim` in tests) feeds it with what happened and when, then carries out the
+//! [`Output`]s:
+//!
+//! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen;
+//! 2. [`Stack::advance`] when [`Stack::next_deadline`] has come;
+//! 3. [`Stack::with`] to let the application act on its user;
+//! 4. after each of these, [`Stack::outputs`] until it is empty.
+//!
+//! Every call that can reach the application takes it as `&mut dyn TransactionUser`, so one stack serves
+//! any program. The stack never reads a clock, opens a socket or spawns.
+
+mod admit;
+mod send;
+mod user;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::{
+    message::{Builder, Edits, Limits, Message, Method, Request, Response},
+    resolve,
+    time::Instant,
+    transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
+    transport::{Flow, Incoming, Target, via},
+    util::{id::Ids, slab::Slab, wheel::Wheel},
+};
+
+pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser};
+
+/// What a stack is made with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This shard's number, carried in cookies.
+    pub shard: u16,
+    /// All identifiers and keys derive from it: entropy in production, a constant in the simulator.
+    pub seed: [u8; 32],
+    pub timing: Timing,
+    pub limits: Limits,
+    /// Most transactions alive at once; requests beyond are answered 503.
+    pub transactions: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { shard: 0, seed: [0; 32], timing: Timing::default(), limits: Limits::default(), transactions: 1 << 20 }
+    }
+}
+
+/// What the driver has to do for the stack.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Put these bytes on the wire. Losing them is the network's right, reporting an error the driver's
+    /// duty ([`Stack::unreachable`]).
+    Transmit { flow: Flow, bytes: Bytes },
+    /// Find or open a flow to the target and answer with [`Stack::connected`].
+    Connect { id: RequestId, target: Target },
+    /// Ask the DNS and answer with [`Stack::resolved`].
+    Resolve { id: RequestId, query: resolve::Query },
+}
+
+/// Things counted, since nothing that is dropped may go unseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub requests_received: u64,
+    pub responses_received: u64,
+    pub sent: u64,
+    /// Requests or transmissions repeated by a peer and absorbed.
+    pub repeated: u64,
+    /// CRLF keep-alives and empty datagrams.
+    pub keep_alives: u64,
+    /// Datagrams that are no SIP message.
+    pub garbage: u64,
+    /// Malformed requests answered with an error.
+    pub refused: u64,
+    /// Malformed responses.
+    pub bad_responses: u64,
+    /// Responses that match no transaction.
+    pub stray_responses: u64,
+    /// Requests refused with 503 because the table was full.
+    pub overrun: u64,
+}
+
+/// One shard; see the module's description.
+pub struct Stack {
+    core: Core,
+}
+
+impl Stack {
+    pub fn new(config: Config) -> Self {
+        let mut ids = Ids::from_seed(config.seed);
+        let key = ids.u64();
+        Self {
+            core: Core {
+                shard: config.shard,
+                table: Table::new(config.shard, config.timing, key, config.transactions),
+                limits: config.limits,
+                timing: config.timing,
+                ids,
+                sends: Slab::default(),
+                by_client: HashMap::new(),
+                wakes: Wheel::default(),
+                events: VecDeque::new(),
+                effects: Vec::new(),
+                expired: Vec::new(),
+                out: VecDeque::new(),
+                stats: Stats::default(),
+            },
+        }
+    }
+
+    /// One datagram, or one message framed off a connection.
+    pub fn receive(&mut self, now: Instant, incoming: Incoming, user: &mut dyn TransactionUser) {
+        let Incoming { bytes, flow } = incoming;
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            self.core.stats.keep_alives += 1;
+            return;
+        }
+        match Message::parse(bytes.clone(), &self.core.limits) {
+            Ok(message) => match message.into_request() {
+                Ok(request) => self.request(now, request, flow, user),
+                Err(message) => {
+                    if let Ok(response) = message.into_response() {
+                        self.response(now, response, user);
+                    }
+                }
+            },
+            Err(error) => self.core.broken(&error, bytes, flow),
+        }
+        self.settle(now, user);
+    }
+
+    fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
+        let core = &mut self.core;
+        core.stats.requests_received += 1;
+        let (request, reply) = match core.mark_source(request, flow) {
+            Some(marked) => marked,
+            None => {
+                core.stats.garbage += 1;
+                return;
+            }
+        };
+        if let Err(refusal) = admit::request(&request) {
+            core.refuse(&request, refusal, reply);
+            return;
+        }
+        let mut effects = std::mem::take(&mut core.effects);
+        let received = core.table.request(&request, reply, now, &mut effects);
+        core.apply(&mut effects, None, now);
+        core.effects = effects;
+        match received {
+            Received::New(id) => {
+                user.request(request, Some(id), flow, &mut Cx { core, now });
+            }
+            Received::StrayAck => user.request(request, None, flow, &mut Cx { core, now }),
+            Received::Repeated | Received::Ack => core.stats.repeated += 1,
+            Received::Cancel { id, invite } => {
+                let status = if invite.is_some() { 200 } else { 481 };
+                let tag = core.ids.tag();
+                let response = Builder::response(&request, status, None).to_tag(&tag).finish();
+                // The transaction was created a moment ago: it cannot be gone.
+                let _ = core.respond(id, &response, now);
+                if let Some(invite) = invite {
+                    user.cancel(invite, &mut Cx { core, now });
+                }
+            }
+            Received::Refused => {
+                core.stats.overrun += 1;
+                core.refuse(&request, admit::Refusal { status: 503, why: "" }, reply);
+            }
+        }
+    }
+
+    fn response(&mut self, now: Instant, response: Response, user: &mut dyn TransactionUser) {
+        let core = &mut self.core;
+        core.stats.responses_received += 1;
+        if !admit::response(&response) {
+            core.stats.bad_responses += 1;
+            return;
+        }
+        let mut effects = std::mem::take(&mut core.effects);
+        let matched = core.table.response(&response, now, &mut effects);
+        core.apply(&mut effects, Some(&response), now);
+        core.effects = effects;
+        if matched.is_none() {
+            core.stats.stray_responses += 1;
+            user.response(None, response, &mut Cx { core, now });
+        }
+    }
+
+    /// The network says that `remote` cannot be reached: fails the requests waiting for it, and nothing else.
+    pub fn unreachable(&mut self, now: Instant, remote: SocketAddr, user: &mut dyn TransactionUser) {
+        let core = &mut self.core;
+        let mut effects = std::mem::take(&mut core.effects);
+        core.table.unreachable(remote, now, &mut effects);
+        core.apply(&mut effects, None, now);
+        core.effects = effects;
+        self.settle(now, user);
+    }
+
+    /// The DNS answered an [`Output::Resolve`].
+    pub fn resolved(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        query: &resolve::Query,
+        answer: resolve::Answer,
+        user: &mut dyn TransactionUser,
+    ) {
+        self.core.resolved(id, query, answer, now);
+        self.settle(now, user);
+    }
+
+    /// An [`Output::Connect`] was carried out.
+    pub fn connected(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        flow: Result<Flow, std::io::ErrorKind>,
+        user: &mut dyn TransactionUser,
+    ) {
+        self.core.connected(id, flow.ok(), now);
+        self.settle(now, user);
+    }
+
+    /// Lets time pass: retransmissions, timeouts, the user's own deadlines.
+    pub fn advance(&mut self, now: Instant, user: &mut dyn TransactionUser) {
+        let core = &mut self.core;
+        let mut effects = std::mem::take(&mut core.effects);
+        core.table.advance(now, &mut effects);
+        core.apply(&mut effects, None, now);
+        core.effects = effects;
+        let mut expired = std::mem::take(&mut core.expired);
+        core.wakes.expire(now, &mut expired);
+        core.events.extend(expired.drain(..).map(|(_, token)| Event::Deadline(token)));
+        core.expired = expired;
+        self.settle(now, user);
+    }
+
+    /// When [`Stack::advance`] must be called next, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match (self.core.table.next_deadline(), self.core.wakes.next()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Runs `act` with everything a user may do, then delivers what came of it.
+    pub fn with<U: TransactionUser, R>(
+        &mut self,
+        now: Instant,
+        user: &mut U,
+        act: impl FnOnce(&mut U, &mut Cx<'_>) -> R,
+    ) -> R {
+        let result = act(user, &mut Cx { core: &mut self.core, now });
+        self.settle(now, user);
+        result
+    }
+
+    /// The next thing to do for the stack.
+    pub fn output(&mut self) -> Option<Output> {
+        self.core.out.pop_front()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.core.stats
+    }
+
+    /// Transactions alive, for leak checks and gauges.
+    pub fn transactions(&self) -> usize {
+        self.core.table.len()
+    }
+
+    /// Outgoing requests without a final outcome yet.
+    pub fn pending(&self) -> usize {
+        self.core.sends.len()
+    }
+
+    fn settle(&mut self, now: Instant, user: &mut dyn TransactionUser) {
+        while let Some(event) = self.core.events.pop_front() {
+            let cx = &mut Cx { core: &mut self.core, now };
+            match event {
+                Event::Response(id, response) => user.response(Some(id), response, cx),
+                Event::Failed(id, why) => user.failed(id, why, cx),
+                Event::Routed(id, flow) => user.routed(id, flow, cx),
+                Event::Deadline(token) => user.deadline(token, cx),
+            }
+        }
+    }
+}
+
+/// What waits to be told to the user: nothing calls back while the user itself is running.
+enum Event {
+    Response(RequestId, Response),
+    Failed(RequestId, Failure),
+    Routed(RequestId, Flow),
+    Deadline(u64),
+}
+
+/// The state behind [`Stack`] and [`Cx`].
+pub(in crate::stack) struct Core {
+    shard: u16,
+    table: Table,
+    limits: Limits,
+    timing: Timing,
+    ids: Ids,
+    sends: Slab<send::Sending>,
+    by_client: HashMap<ClientId, RequestId>,
+    wakes: Wheel<u64>,
+    events: VecDeque<Event>,
+    effects: Vec<Effect>,
+    expired: Vec<(Instant, u64)>,
+    out: VecDeque<Output>,
+    stats: Stats,
+}
+
+impl Core {
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        self.stats.sent += 1;
+        self.out.push_back(Output::Transmit { flow, bytes });
+    }
+
+    /// Carries out what the transactions want; `response` is the one being processed, if any.
+    fn apply(&mut self, effects: &mut Vec<Effect>, response: Option<&Response>, now: Instant) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Transmit { flow, bytes } => self.transmit(flow, bytes),
+                Effect::Client { id, report } => self.report(id, report, response, now),
+                // A server transaction's own end concerns nobody: who must know whether an ACK came
+                // (the call, for its 2xx) watches for it itself.
+                Effect::Server { report: Report::Ack | Report::Deliver, .. } => {}
+                Effect::Server { id, report } => tracing::debug!(?id, ?report, "server transaction"),
+            }
+        }
+    }
+
+    fn respond(&mut self, id: ServerId, response: &Message, now: Instant) -> Result<(), Gone> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let done = self.table.respond(id, response, now, &mut effects);
+        self.apply(&mut effects, None, now);
+        self.effects = effects;
+        done
+    }
+
+    /// Notes where the request really came from in its top Via (RFC 3261 §18.2.1, RFC 3581 §4), and finds
+    /// where its responses go (§18.2.2). `None` when the top Via cannot be read.
+    fn mark_source(&self, request: Request, flow: Flow) -> Option<(Request, Flow)> {
+        let marks = via::received_params(&request.via().ok()?, flow.remote);
+        let request = if marks.is_nothing() {
+            request
+        } else {
+            let mut edits = Edits::new(&request);
+            if let Some(received) = &marks.received {
+                edits.top_via_param("received", Some(received));
+            }
+            if let Some(rport) = &marks.rport {
+                edits.top_via_param("rport", Some(rport));
+            }
+            edits.finish().into_request().ok()?
+        };
+        let target = via::response_target(&request.via().ok()?, &flow);
+        Some((request, Flow { remote: target.addr, ..flow }))
+    }
+
+    /// Answers a request without state; an ACK is never answered.
+    fn refuse(&mut self, request: &Request, refusal: admit::Refusal, reply: Flow) {
+        self.stats.refused += 1;
+        if request.method() == Method::Ack {
+            return;
+        }
+        let reason = (!refusal.why.is_empty()).then_some(refusal.why);
+        let tag = self.ids.tag();
+        let mut response = Builder::response(request, refusal.status, reason).to_tag(&tag);
+        if refusal.status == 503 {
+            response = response.header(crate::message::HeaderId::RetryAfter, 5);
+        }
+        let bytes = response.finish().bytes().clone();
+        self.transmit(reply, bytes);
+    }
+
+    fn broken(&mut self, error: &crate::message::ParseError, bytes: Bytes, flow: Flow) {
+        let salvaged = Message::salvage(bytes, &self.limits);
+        let refusal = salvaged.as_ref().and_then(|message| admit::broken(error, message));
+        match (salvaged.map(Message::into_request), refusal) {
+            (Some(Ok(request)), Some(refusal)) => {
+                self.stats.requests_received += 1;
+                if let Some((request, reply)) = self.mark_source(request, flow) {
+                    self.refuse(&request, refusal, reply);
+                } else {
+                    self.stats.garbage += 1;
+                }
+            }
+            (Some(Err(_)), _) => self.stats.bad_responses += 1,
+            _ => self.stats.garbage += 1,
+        }
+        tracing::debug!(%error, "message refused");
+    }
+}

@@ -1,0 +1,268 @@
+//! A user agent with an asynchronous face: calls as values, their events as streams.
+//!
+//! Handles hold ids and channels only. Dropping a [`Call`] hangs it up; nothing waits in `Drop`.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    message::{Request, Response, UriBuf},
+    stack::{Cx, Failure, RequestId, TransactionUser},
+    transaction::ServerId,
+    transport::Flow,
+    ua::{
+        self, CallId, Event, UserAgent,
+        call::{Body, CallEvent, Invite},
+    },
+};
+
+use super::{Builder, Endpoint, Poster, StartError, Unavailable};
+
+/// A user agent on a shard of its own.
+pub struct Agent {
+    endpoint: Endpoint<Agency>,
+    incoming: mpsc::Receiver<Call>,
+    pages: mpsc::Receiver<Page>,
+}
+
+/// A MESSAGE that came (RFC 3428), already answered.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub request: Request,
+    pub from: Flow,
+}
+
+impl Agent {
+    pub fn start(builder: Builder, config: ua::Config) -> Result<Self, StartError> {
+        let (incoming, calls) = mpsc::channel(QUEUE);
+        let (page, pages) = mpsc::channel(QUEUE);
+        let agency = Agency {
+            ua: UserAgent::new(config),
+            calls: HashMap::new(),
+            routes: HashMap::new(),
+            incoming,
+            page,
+            poster: None,
+        };
+        let endpoint = builder.start(agency)?;
+        let poster = endpoint.sender();
+        // The inbox is empty and the shard alive: this cannot fail, and if the shard died the first use tells.
+        let _ = endpoint.post(move |agency, _| agency.poster = Some(poster));
+        Ok(Self { endpoint, incoming: calls, pages })
+    }
+
+    /// The addresses the agent listens on.
+    pub fn local(&self) -> &[SocketAddr] {
+        self.endpoint.local()
+    }
+
+    /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say.
+    pub async fn route(&self, uri: UriBuf) -> Result<Result<Flow, Failure>, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.route(uri, cx);
+                agency.routes.insert(id, reply);
+            })
+            .await?;
+        answer.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// Places a call.
+    pub async fn call(&self, invite: Invite) -> Result<Call, Unavailable> {
+        let poster = self.endpoint.sender();
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.invite(invite, cx);
+                agency.adopt(id, poster)
+            })
+            .await
+    }
+
+    /// The next call from outside; its first event is [`CallEvent::Incoming`].
+    pub async fn incoming(&mut self) -> Option<Call> {
+        self.incoming.recv().await
+    }
+
+    /// The next MESSAGE, if the configuration takes them.
+    pub async fn page(&mut self) -> Option<Page> {
+        self.pages.recv().await
+    }
+
+    /// Ends the shard.
+    pub async fn stop(self) {
+        self.endpoint.stop().await;
+    }
+}
+
+/// A call as the application holds it.
+pub struct Call {
+    id: CallId,
+    events: mpsc::Receiver<CallEvent>,
+    poster: Poster<Agency>,
+}
+
+impl Call {
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// The next event; `None` after [`CallEvent::Ended`], or when the endpoint stopped.
+    pub async fn next(&mut self) -> Option<CallEvent> {
+        self.events.recv().await
+    }
+
+    /// See [`UserAgent::progress`].
+    pub fn progress(&self, status: u16, body: Option<Body>) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.progress(id, status, body, cx))
+    }
+
+    /// See [`UserAgent::answer`].
+    pub fn answer(&self, body: Option<Body>) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.answer(id, body, cx))
+    }
+
+    /// See [`UserAgent::reject`].
+    pub fn reject(&self, status: u16) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.reject(id, status, Vec::new(), cx))
+    }
+
+    /// See [`UserAgent::reoffer`].
+    pub fn reoffer(&self, body: Body) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.reoffer(id, body, cx))
+    }
+
+    /// See [`UserAgent::accept_offer`].
+    pub fn accept_offer(&self, body: Option<Body>) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.accept_offer(id, body, cx))
+    }
+
+    /// See [`UserAgent::reject_offer`].
+    pub fn reject_offer(&self, status: u16) -> Result<(), Unavailable> {
+        self.act(move |ua, id, cx| ua.reject_offer(id, status, cx))
+    }
+
+    /// Ends the call in whatever way its phase asks for; [`CallEvent::Ended`] follows.
+    pub fn hang_up(&self) -> Result<(), Unavailable> {
+        self.act(|ua, id, cx| ua.hang_up(id, cx))
+    }
+
+    fn act(
+        &self,
+        act: impl FnOnce(&mut UserAgent, CallId, &mut Cx<'_>) + Send + 'static,
+    ) -> Result<(), Unavailable> {
+        let id = self.id;
+        self.poster.post(move |agency, cx| {
+            act(&mut agency.ua, id, cx);
+            agency.distribute(cx);
+        })
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // A call that is over, or an endpoint that stopped, needs no ending.
+        let _ = self.hang_up();
+    }
+}
+
+/// The transaction user on the shard: a user agent and the channels its events go to.
+struct Agency {
+    ua: UserAgent,
+    calls: HashMap<CallId, mpsc::Sender<CallEvent>>,
+    routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
+    incoming: mpsc::Sender<Call>,
+    page: mpsc::Sender<Page>,
+    poster: Option<Poster<Agency>>,
+}
+
+impl Agency {
+    fn adopt(&mut self, id: CallId, poster: Poster<Self>) -> Call {
+        let (sender, events) = mpsc::channel(QUEUE);
+        self.calls.insert(id, sender);
+        Call { id, events, poster }
+    }
+
+    fn distribute(&mut self, cx: &mut Cx<'_>) {
+        while let Some(event) = self.ua.event() {
+            match event {
+                Event::Call(id, event) => self.call_event(id, event, cx),
+                Event::Page { request, from } => {
+                    if self.page.try_send(Page { request, from }).is_err() {
+                        tracing::warn!("nobody reads the messages that come in");
+                    }
+                }
+                Event::Routed { id, flow } => {
+                    if let Some(reply) = self.routes.remove(&id) {
+                        let _ = reply.send(Ok(flow));
+                    }
+                }
+                Event::NoRoute { id, why } => {
+                    if let Some(reply) = self.routes.remove(&id) {
+                        let _ = reply.send(Err(why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn call_event(&mut self, id: CallId, event: CallEvent, cx: &mut Cx<'_>) {
+        let over = matches!(event, CallEvent::Ended { .. });
+        if matches!(event, CallEvent::Incoming { .. }) {
+            let Some(poster) = self.poster.clone() else { return };
+            let call = self.adopt(id, poster);
+            if self.incoming.try_send(call).is_err() {
+                // Nobody takes calls, or too many wait already.
+                self.calls.remove(&id);
+                return self.ua.reject(id, 486, Vec::new(), cx);
+            }
+        }
+        let Some(sender) = self.calls.get(&id) else { return };
+        if sender.try_send(event).is_err() && !over {
+            tracing::warn!(?id, "the call's events are not read: hanging up");
+            self.ua.hang_up(id, cx);
+        }
+        if over {
+            self.calls.remove(&id);
+        }
+    }
+}
+
+impl TransactionUser for Agency {
+    fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>) {
+        self.ua.request(request, id, from, cx);
+        self.distribute(cx);
+    }
+
+    fn cancel(&mut self, invite: ServerId, cx: &mut Cx<'_>) {
+        self.ua.cancel(invite, cx);
+        self.distribute(cx);
+    }
+
+    fn response(&mut self, id: Option<RequestId>, response: Response, cx: &mut Cx<'_>) {
+        self.ua.response(id, response, cx);
+        self.distribute(cx);
+    }
+
+    fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
+        self.ua.failed(id, why, cx);
+        self.distribute(cx);
+    }
+
+    fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
+        self.ua.deadline(token, cx);
+        self.distribute(cx);
+    }
+
+    fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
+        self.ua.routed(id, flow, cx);
+        self.distribute(cx);
+    }
+}
+
+/// Events, incoming calls or messages waiting to be read at most.
+const QUEUE: usize = 128;

@@ -1,0 +1,228 @@
+//! One shard's loop: wait for a socket, a command, a lookup or a deadline; feed the stack; carry out what
+//! it wants.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::Poll,
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    resolve::{self, system},
+    stack::{self, Output, RequestId, Stack, TransactionUser},
+    time::Duration,
+    transport::{
+        Direction, Flow, Incoming, Packet, PacketKind, Protocol, Tap, Target,
+        udp::{MAX_DATAGRAM, UdpSocket, local_address_for},
+    },
+};
+
+use super::{Clock, Command};
+
+pub(super) struct Shard<U> {
+    stack: Stack,
+    sockets: Vec<UdpSocket>,
+    tap: Option<Arc<dyn Tap>>,
+    /// How long a name lookup may take in all.
+    lookup: Duration,
+    lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
+    clock: Clock,
+    number: u16,
+    user: U,
+}
+
+impl<U: TransactionUser + Send + 'static> Shard<U> {
+    pub fn new(
+        config: stack::Config,
+        sockets: Vec<UdpSocket>,
+        tap: Option<Arc<dyn Tap>>,
+        lookup: Duration,
+        user: U,
+    ) -> Self {
+        Self {
+            number: config.shard,
+            stack: Stack::new(config),
+            sockets,
+            tap,
+            lookup,
+            lookups: JoinSet::new(),
+            clock: Clock::start(),
+            user,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command<U>>) {
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        loop {
+            self.carry_out();
+            let deadline = self.stack.next_deadline().map(|at| self.clock.std(at));
+            let sleep = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
+                biased;
+                socket = readable(&self.sockets) => self.receive(socket, &mut buffer),
+                Some(answer) = self.lookups.join_next() => {
+                    if let Ok((id, query, answer)) = answer {
+                        self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
+                    }
+                }
+                () = sleep => {}
+                command = commands.recv() => match command {
+                    Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                    Some(Command::Stop) | None => return self.carry_out(),
+                },
+            }
+            let now = self.clock.now();
+            if self.stack.next_deadline().is_some_and(|at| at <= now) {
+                self.stack.advance(now, &mut self.user);
+            }
+        }
+    }
+
+    /// Drains a socket, but not for ever: what is left makes it readable again at once.
+    fn receive(&mut self, index: usize, buffer: &mut [u8]) {
+        for _ in 0..BATCH {
+            let socket = &self.sockets[index];
+            match socket.try_recv(buffer) {
+                Ok(datagram) => {
+                    let bytes = Bytes::copy_from_slice(&buffer[..datagram.len]);
+                    let flow = self.flow(index, datagram.to, datagram.from);
+                    self.show(Direction::Received, &flow, &bytes);
+                    self.stack.receive(self.clock.now(), Incoming { bytes, flow }, &mut self.user);
+                    self.carry_out();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // ICMP errors surface here as well as in the error queue, which names the destination.
+                Err(error) => tracing::debug!(%error, "receive"),
+            }
+        }
+        while let Some(error) = self.sockets[index].take_error() {
+            tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
+            self.stack.unreachable(self.clock.now(), error.to, &mut self.user);
+        }
+    }
+
+    /// Does what the stack asks for until it asks for nothing.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.stack.output() {
+            match output {
+                Output::Transmit { flow, bytes } => self.transmit(flow, &bytes),
+                Output::Connect { id, target } => {
+                    let flow = self.connect(target);
+                    self.stack.connected(self.clock.now(), id, flow, &mut self.user);
+                }
+                Output::Resolve { id, query } => {
+                    let within = self.lookup;
+                    self.lookups.spawn(async move {
+                        let answer = system::answer(&query, within).await;
+                        (id, query, answer)
+                    });
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: &Bytes) {
+        self.show(Direction::Sent, &flow, bytes);
+        let Some(socket) = self.sockets.get(flow.slot as usize) else { return };
+        let Err(error) = socket.try_send(bytes, flow.remote, Some(flow.local.ip())) else { return };
+        match error.kind() {
+            // The kernel's buffer is full: a lost datagram, which retransmission is for.
+            io::ErrorKind::WouldBlock => {}
+            // A pending ICMP error of an earlier datagram; the error queue tells whose.
+            io::ErrorKind::ConnectionRefused => {
+                while let Some(error) = self.sockets[flow.slot as usize].take_error() {
+                    self.stack.unreachable(self.clock.now(), error.to, &mut self.user);
+                }
+            }
+            _ => {
+                tracing::debug!(to = %flow.remote, %error, "send");
+                self.stack.unreachable(self.clock.now(), flow.remote, &mut self.user);
+            }
+        }
+    }
+
+    /// For UDP every socket of the right family is a flow to everywhere its address can send to.
+    fn connect(&self, target: Target) -> Result<Flow, io::ErrorKind> {
+        if target.protocol != Protocol::Udp {
+            return Err(io::ErrorKind::Unsupported);
+        }
+        let mut why = io::ErrorKind::AddrNotAvailable;
+        for (index, socket) in self.sockets.iter().enumerate() {
+            let local = socket.local_addr();
+            if local.is_ipv4() != target.addr.is_ipv4() {
+                continue;
+            }
+            let ip = if local.ip().is_unspecified() {
+                match local_address_for(target.addr) {
+                    Ok(ip) => ip,
+                    Err(error) => {
+                        why = error.kind();
+                        continue;
+                    }
+                }
+            } else {
+                local.ip()
+            };
+            return Ok(self.flow(index, with_ip(local, ip), target.addr));
+        }
+        Err(why)
+    }
+
+    fn flow(&self, index: usize, local: SocketAddr, remote: SocketAddr) -> Flow {
+        Flow {
+            shard: self.number,
+            slot: index as u32,
+            generation: 0,
+            protocol: Protocol::Udp,
+            local,
+            remote,
+        }
+    }
+
+    fn show(&self, direction: Direction, flow: &Flow, bytes: &[u8]) {
+        if let Some(tap) = &self.tap {
+            tap.packet(&Packet {
+                at: SystemTime::now(),
+                kind: PacketKind::Sip,
+                direction,
+                protocol: flow.protocol,
+                local: flow.local,
+                remote: flow.remote,
+                bytes,
+            });
+        }
+    }
+}
+
+/// The index of a socket that has something.
+async fn readable(sockets: &[UdpSocket]) -> usize {
+    poll_fn(|cx| {
+        for (index, socket) in sockets.iter().enumerate() {
+            if socket.poll_readable(cx).is_ready() {
+                return Poll::Ready(index);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn with_ip(addr: SocketAddr, ip: IpAddr) -> SocketAddr {
+    SocketAddr::new(ip, addr.port())
+}
+
+/// Datagrams read from one socket before the others, commands and deadlines get their turn.
+const BATCH: usize = 64;

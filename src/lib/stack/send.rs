@@ -1,0 +1,272 @@
+//! From "send this" to a transaction on the right flow (RFC 3261 §8.1.2, RFC 3263 §4.3).
+//!
+//! ```text
+//!  send ──► Resolving ──► Connecting ──► Active ──► gone (final response, failure)
+//!               │  ▲           │  ▲         │
+//!               └──┼─ failed ──┘  └─────────┘ timeout, ICMP, 503: next target, new branch
+//! ```
+
+use crate::{
+    message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
+    resolve::{Answer, Destination, Lookup, Progress, Query},
+    time::Instant,
+    transaction::{ClientId, Report},
+    transport::{Flow, Target},
+};
+
+use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
+
+/// One outgoing request on its way.
+pub(super) struct Sending {
+    what: What,
+    /// Targets not tried yet, the next one last.
+    targets: Vec<Target>,
+    state: State,
+    /// The user no longer wants the INVITE.
+    cancelled: bool,
+}
+
+enum What {
+    Request(Box<Outgoing>),
+    /// Only the way is asked for.
+    Probe,
+}
+
+enum State {
+    /// Before the lookup starts.
+    Waiting,
+    Resolving(Box<Lookup>),
+    Connecting(Target),
+    Active { client: ClientId, flow: Flow, sent: Box<Request>, provisional: bool },
+}
+
+impl Core {
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> RequestId {
+        let destination = next_hop(&outgoing);
+        self.begin(What::Request(Box::new(outgoing)), destination, now)
+    }
+
+    pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
+        let destination = Destination::of(&uri.as_uri());
+        self.begin(What::Probe, destination, now)
+    }
+
+    fn begin(&mut self, what: What, destination: Option<Destination>, now: Instant) -> RequestId {
+        let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
+        // An id is always given, so that the caller has one way to learn of the outcome.
+        let id = RequestId(self.sends.insert(sending));
+        match destination {
+            Some(destination) => {
+                let (lookup, progress) = Lookup::start(destination);
+                if let Some(sending) = self.sends.get_mut(id.0) {
+                    sending.state = State::Resolving(Box::new(lookup));
+                }
+                self.progress(id, progress, now);
+            }
+            None => self.fail(id, Failure::NoNextHop),
+        }
+        id
+    }
+
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
+        if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
+            let progress = lookup.answer(query, answer);
+            self.progress(id, progress, now);
+        }
+    }
+
+    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+        match progress {
+            Progress::Ask(queries) => {
+                self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));
+            }
+            Progress::Wait => {}
+            Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
+            Progress::Found(mut targets) => {
+                targets.reverse();
+                if let Some(sending) = self.sends.get_mut(id.0) {
+                    sending.targets = targets;
+                }
+                self.next_target(id, Failure::NoNextHop, now);
+            }
+        }
+    }
+
+    /// Tries the next target, or gives up for the reason the last one failed.
+    fn next_target(&mut self, id: RequestId, why: Failure, _now: Instant) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        match sending.targets.pop() {
+            Some(target) if !sending.cancelled => {
+                sending.state = State::Connecting(target);
+                self.out.push_back(Output::Connect { id, target });
+            }
+            _ => self.fail(id, why),
+        }
+    }
+
+    pub(super) fn connected(&mut self, id: RequestId, flow: Option<Flow>, now: Instant) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        let State::Connecting(target) = sending.state else { return };
+        let Some(flow) = flow else {
+            return self.next_target(id, Failure::Unreachable(target.addr), now);
+        };
+        let What::Request(outgoing) = &sending.what else {
+            self.sends.remove(id.0);
+            self.events.push_back(Event::Routed(id, flow));
+            return;
+        };
+        let Some(client) = self.table.reserve() else {
+            return self.fail(id, Failure::Overrun);
+        };
+        let branch = self.table.branch(client);
+        let Ok(request) = complete(outgoing, &flow, &branch).into_request() else {
+            self.table.abandon(client);
+            return self.fail(id, Failure::NoNextHop);
+        };
+        if request.method() == Method::Ack {
+            // Only the ACK for a 2xx comes here: a transaction of its own it has not (§17.1).
+            self.table.abandon(client);
+            self.sends.remove(id.0);
+            self.transmit(flow, request.bytes().clone());
+            return;
+        }
+        sending.state = State::Active { client, flow, sent: Box::new(request.clone()), provisional: false };
+        self.by_client.insert(client, id);
+        let mut effects = std::mem::take(&mut self.effects);
+        self.table.start(client, &request, flow, now, &mut effects);
+        self.apply(&mut effects, None, now);
+        self.effects = effects;
+    }
+
+    /// What a client transaction has to say.
+    pub(super) fn report(
+        &mut self,
+        client: ClientId,
+        report: Report,
+        response: Option<&Response>,
+        now: Instant,
+    ) {
+        let Some(&id) = self.by_client.get(&client) else { return };
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
+        let (remote, invite) = (flow.remote, sent.method() == Method::Invite);
+        match (report, response) {
+            (Report::Deliver, Some(response)) if response.status() < 200 => {
+                let first = !std::mem::replace(provisional, true);
+                if first && sending.cancelled {
+                    self.send_cancel(id, now);
+                }
+                self.events.push_back(Event::Response(id, response.clone()));
+            }
+            (Report::Deliver, Some(response)) => {
+                if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
+                    self.by_client.remove(&client);
+                    return self.next_target(id, Failure::Unreachable(remote), now);
+                }
+                // A 2xx to an INVITE may come again, from here or from another fork (RFC 6026 §7.2).
+                if !(invite && response.status() < 300) {
+                    self.forget(id, client);
+                }
+                self.events.push_back(Event::Response(id, response.clone()));
+            }
+            (Report::Ended, _) => self.forget(id, client),
+            (Report::Timeout, _) => {
+                self.by_client.remove(&client);
+                self.next_target(id, Failure::Timeout(remote), now);
+            }
+            (Report::Unreachable, _) => {
+                self.by_client.remove(&client);
+                self.next_target(id, Failure::Unreachable(remote), now);
+            }
+            (Report::Ack | Report::Deliver, _) => {}
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: RequestId, now: Instant) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        if std::mem::replace(&mut sending.cancelled, true) {
+            return;
+        }
+        match sending.state {
+            State::Active { provisional: true, .. } => self.send_cancel(id, now),
+            // Before any response the CANCEL waits (§9.1); the INVITE runs into timer B at worst.
+            State::Active { .. } => {}
+            State::Waiting | State::Resolving(_) | State::Connecting(_) => self.fail(id, Failure::Cancelled),
+        }
+    }
+
+    /// §9.1: same Request-URI, Call-ID, To, From, Route and CSeq number, and the INVITE's own top Via.
+    fn send_cancel(&mut self, id: RequestId, now: Instant) {
+        let Some(Sending { state: State::Active { client, flow, sent, .. }, .. }) = self.sends.get(id.0) else {
+            return;
+        };
+        let (client, flow) = (*client, *flow);
+        let number = sent.cseq().map_or(1, |cseq| cseq.number);
+        let mut cancel = Builder::request(Method::Cancel, sent.raw_uri());
+        if let Some(via) = sent.raw(HeaderId::Via).next() {
+            cancel = cancel.header(HeaderId::Via, via.text());
+        }
+        let cancel = cancel
+            .header(HeaderId::MaxForwards, 70)
+            .copy(sent, HeaderId::Route)
+            .copy(sent, HeaderId::From)
+            .copy(sent, HeaderId::To)
+            .copy(sent, HeaderId::CallId)
+            .header(HeaderId::CSeq, format_args!("{number} CANCEL"))
+            .finish();
+        if let Ok(cancel) = cancel.into_request() {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.table.start_cancel(client, &cancel, flow, now, &mut effects);
+            self.apply(&mut effects, None, now);
+            self.effects = effects;
+        }
+    }
+
+    pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
+        match self.sends.get(id.0)?.state {
+            State::Active { flow, .. } => Some(flow),
+            State::Waiting | State::Resolving(_) | State::Connecting(_) => None,
+        }
+    }
+
+    fn fail(&mut self, id: RequestId, why: Failure) {
+        self.sends.remove(id.0);
+        self.events.push_back(Event::Failed(id, why));
+    }
+
+    fn forget(&mut self, id: RequestId, client: ClientId) {
+        self.by_client.remove(&client);
+        self.sends.remove(id.0);
+    }
+}
+
+fn next_hop(outgoing: &Outgoing) -> Option<Destination> {
+    match &outgoing.next {
+        NextHop::Uri(uri) => Destination::of(&uri.as_uri()),
+        NextHop::TopRoute => {
+            let route = outgoing.request.header::<Route>().ok()?;
+            Destination::of(&route.uri)
+        }
+        NextHop::RequestUri => {
+            let request = outgoing.request.clone().into_request().ok()?;
+            Destination::of(&request.uri().ok()?)
+        }
+    }
+}
+
+/// Adds what depends on the flow: Via with our branch and `rport` (RFC 3581 §3), Contact, and the
+/// Max-Forwards nobody should have to think of.
+fn complete(outgoing: &Outgoing, flow: &Flow, branch: &impl std::fmt::Display) -> Message {
+    let mut edits = Edits::new(&outgoing.request);
+    edits.prepend(
+        HeaderId::Via,
+        format_args!("SIP/2.0/{} {};rport;branch={branch}", flow.protocol.as_str(), flow.local),
+    );
+    if outgoing.request.raw(HeaderId::MaxForwards).next().is_none() {
+        edits.append(HeaderId::MaxForwards, 70);
+    }
+    if let Some(contact) = &outgoing.contact {
+        edits.append(HeaderId::Contact, contact.on(flow));
+    }
+    edits.finish()
+}

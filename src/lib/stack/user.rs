@@ -1,0 +1,189 @@
+//! What stands on the stack: the transaction user of RFC 3261 §5, and what it may do.
+//!
+//! A user is called inline by the shard that owns the stack: no channel, no task, no lock. It must not
+//! block. Everything it wants done goes through [`Cx`]; effects leave the stack after it returns.
+
+use std::{fmt, net::SocketAddr};
+
+use crate::{
+    message::{Message, Request, Response, UriBuf},
+    resolve::LookupError,
+    time::Instant,
+    transaction::{Gone, ServerId, Timing},
+    transport::Flow,
+    util::{id::Ids, slab::Key},
+};
+
+use super::Core;
+
+/// Application logic driven by a [`Stack`](super::Stack).
+///
+/// A request that starts a server transaction comes with its id and must be answered with
+/// [`Cx::respond`]; an ACK that belongs to no transaction (the ACK for a 2xx) comes without.
+pub trait TransactionUser {
+    /// A request nobody answered yet. CANCEL never comes here, see [`TransactionUser::cancel`].
+    fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>);
+
+    /// The INVITE `invite` was cancelled by its sender (RFC 3261 §9.2). The CANCEL itself has been
+    /// answered; the user answers the INVITE with 487 unless it already sent a final response.
+    fn cancel(&mut self, invite: ServerId, cx: &mut Cx<'_>);
+
+    /// A response to a request of ours; `None` when it matches no transaction, which only a stateless
+    /// proxy cares about.
+    fn response(&mut self, id: Option<RequestId>, response: Response, cx: &mut Cx<'_>);
+
+    /// The request got no final response and never will.
+    fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>);
+
+    /// A time asked for with [`Cx::wake`] has come. Tokens are the user's own; a user that changed its
+    /// mind ignores the call.
+    fn deadline(&mut self, token: u64, cx: &mut Cx<'_>);
+
+    /// A [`Cx::route`] question was answered: requests to that URI would leave by this flow.
+    fn routed(&mut self, _id: RequestId, _flow: Flow, _cx: &mut Cx<'_>) {}
+}
+
+/// Names one outgoing request from [`Cx::send`] to its final response or failure, across the targets
+/// it was tried at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(pub(super) Key);
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {}.{}", self.0.index, self.0.generation)
+    }
+}
+
+/// A request to send. It carries no Via yet and, if `contact` is given, no Contact: both name the
+/// local address, which is known only once the target is.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub request: Message,
+    pub next: NextHop,
+    pub contact: Option<Contact>,
+}
+
+/// Where a request goes first (RFC 3261 §8.1.2).
+#[derive(Clone, Debug)]
+pub enum NextHop {
+    /// To the Request-URI: no route set, or a strict router put there by §12.2.1.1.
+    RequestUri,
+    /// To the topmost Route, a loose router.
+    TopRoute,
+    /// To a configured outbound proxy, whatever the message says.
+    Uri(UriBuf),
+}
+
+/// The Contact of a request, completed with the local address of the flow it leaves by.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// User part, already escaped; none gives `<sip:host:port>`.
+    pub user: Option<String>,
+}
+
+impl Contact {
+    /// The header value for a flow (RFC 3261 §8.1.1.8).
+    pub fn on(&self, flow: &Flow) -> String {
+        match &self.user {
+            Some(user) => format!("<sip:{user}@{}>", flow.local),
+            None => format!("<sip:{}>", flow.local),
+        }
+    }
+}
+
+/// Why a request got no final response.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The caller withdrew it before it was sent.
+    #[error("cancelled before it was sent")]
+    Cancelled,
+    /// The message could not be sent as it is: no usable next hop in it.
+    #[error("the request names no next hop that can be reached")]
+    NoNextHop,
+    #[error(transparent)]
+    Lookup(LookupError),
+    /// Too many transactions at once; nothing was sent.
+    #[error("too many transactions at once")]
+    Overrun,
+    /// No final response within 64·T1 (timers B and F).
+    #[error("no response from {0}")]
+    Timeout(SocketAddr),
+    /// An ICMP error, a refused or lost connection, or no route.
+    #[error("{0} is unreachable")]
+    Unreachable(SocketAddr),
+}
+
+/// Everything a transaction user may do.
+pub struct Cx<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) now: Instant,
+}
+
+impl Cx<'_> {
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Fresh identifiers: tags, Call-IDs, random numbers.
+    pub fn ids(&mut self) -> &mut Ids {
+        &mut self.core.ids
+    }
+
+    /// The shard this stack is, for cookies.
+    pub fn shard(&self) -> u16 {
+        self.core.shard
+    }
+
+    /// Sends a request: finds the target, chooses the flow, adds Via (and Contact, Max-Forwards),
+    /// retransmits, and fails over to the next target (RFC 3263 §4.3). An ACK, which only
+    /// acknowledges a 2xx here, is sent once and its id ends at once.
+    ///
+    /// Never calls back before it returns.
+    pub fn send(&mut self, outgoing: Outgoing) -> RequestId {
+        self.core.send(outgoing, self.now)
+    }
+
+    /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL is sent as soon as a provisional response allows.
+    /// The outcome comes as the INVITE's own: usually 487, a 2xx when the two crossed,
+    /// [`Failure::Cancelled`] if nothing had been sent yet.
+    pub fn cancel(&mut self, id: RequestId) {
+        self.core.cancel(id, self.now);
+    }
+
+    /// Asks which flow a request to `uri` would take; [`TransactionUser::routed`] or
+    /// [`TransactionUser::failed`] answers.
+    pub fn route(&mut self, uri: UriBuf) -> RequestId {
+        self.core.probe(uri, self.now)
+    }
+
+    /// Answers a request. [`Gone`] when its transaction is over.
+    pub fn respond(&mut self, id: ServerId, response: Message) -> Result<(), Gone> {
+        self.core.respond(id, &response, self.now)
+    }
+
+    /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
+    pub fn transmit(&mut self, flow: Flow, message: &Message) {
+        self.core.transmit(flow, message.bytes().clone());
+    }
+
+    /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE
+    /// lives on after its 2xx for as long as copies may come).
+    pub fn flow(&self, id: RequestId) -> Option<Flow> {
+        self.core.flow(id)
+    }
+
+    /// Where responses to an incoming request go.
+    pub fn reply_flow(&self, id: ServerId) -> Option<Flow> {
+        self.core.table.reply_flow(id)
+    }
+
+    /// T1, T2 and what derives from them.
+    pub fn timing(&self) -> Timing {
+        self.core.timing
+    }
+
+    /// Calls [`TransactionUser::deadline`] with `token` at `at` (to 4 ms, never early).
+    pub fn wake(&mut self, at: Instant, token: u64) {
+        self.core.wakes.insert(at, token);
+    }
+}

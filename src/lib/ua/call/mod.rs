@@ -1,0 +1,399 @@
+//! One call (RFC 3261 §13–§15): its state is a product, and so it is kept as one.
+//!
+//! ```text
+//!  Phase:  Trying ─► Early ─► Accepted ─► Confirmed ─► Ending ─► Over
+//!             │        │          │            │          ▲
+//!             └────────┴──────────┴────────────┴──────────┘ hang-up, refusal, failure
+//!            (Accepted: our 2xx waits for its ACK; a caller goes from Early to Confirmed)
+//!  Offer:  see `offer.rs`
+//! ```
+//!
+//! `uac.rs` has the caller's half, `uas.rs` the callee's, `within.rs` what happens in an answered call
+//! and how one ends; this file only combines them.
+
+pub mod offer;
+mod uac;
+mod uas;
+mod within;
+
+use bytes::Bytes;
+
+use crate::{
+    auth,
+    dialog::{Dialog, Forks},
+    message::{AddressBuf, Builder, HeaderId, Method, Request, Response, UriBuf},
+    stack::{Failure, NextHop, Outgoing, RequestId},
+    time::Instant,
+    transaction::ServerId,
+    transport::Flow,
+    util::id::Cookie,
+};
+
+use super::{Owner, UaCx};
+use offer::Offer;
+
+/// A message body and its media type, most often `application/sdp`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    pub kind: String,
+    pub bytes: Bytes,
+}
+
+impl Body {
+    /// A session description.
+    pub fn sdp(text: impl Into<Bytes>) -> Self {
+        Self { kind: "application/sdp".into(), bytes: text.into() }
+    }
+
+    fn of(message: &crate::message::Message) -> Option<Self> {
+        if message.body().is_empty() {
+            return None;
+        }
+        let kind = message.raw(HeaderId::ContentType).next().map(|kind| kind.text().to_string());
+        Some(Self { kind: kind.unwrap_or_default(), bytes: Bytes::copy_from_slice(message.body()) })
+    }
+}
+
+/// A call to place.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// Request-URI and To.
+    pub target: UriBuf,
+    /// From, without tag.
+    pub from: AddressBuf,
+    /// An outbound proxy, or where the Request-URI leads.
+    pub next: NextHop,
+    pub offer: Body,
+    pub credentials: Option<auth::Credentials>,
+    /// Further headers, name and value.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// INVITE sent or received, nothing but 100 seen.
+    Trying,
+    /// A provisional response was exchanged.
+    Early,
+    /// We answered 2xx; its ACK has not come.
+    Accepted,
+    /// Both sides know it is answered.
+    Confirmed,
+    /// CANCEL or BYE is under way.
+    Ending,
+    /// Nothing more will come of it.
+    Over,
+}
+
+/// What the application learns of a call, in this order: one of `Incoming` or nothing, any number of the
+/// middle ones, exactly one `Ended`.
+#[derive(Clone, Debug)]
+pub enum CallEvent {
+    /// Somebody calls. Answer with `progress`, `answer` or `reject`.
+    Incoming { request: Request, offer: Option<Body>, flow: Flow },
+    /// 100–199 from the callee, with a session description for early media if it has one.
+    Progress { status: u16, reason: String, body: Option<Body>, flow: Flow },
+    /// The callee answered. `body` answers our offer.
+    Answered { body: Option<Body>, flow: Flow },
+    /// The ACK for our 2xx came, with the answer to an offer made there.
+    Acknowledged { body: Option<Body>, flow: Flow },
+    /// A re-INVITE: the peer offers (or asks for an offer, `None`). Answer with `accept_offer` or
+    /// `reject_offer`.
+    Offered { body: Option<Body>, flow: Flow },
+    /// The peer cancelled its re-INVITE.
+    OfferWithdrawn,
+    /// Our re-INVITE was accepted.
+    Reanswered { body: Option<Body>, flow: Flow },
+    /// It was refused, or failed; the call goes on as it was.
+    OfferRefused { status: Option<u16> },
+    /// A challenge was answered; see the details.
+    Authenticated { chosen: auth::Chosen },
+    /// The time asked for with `alarm` has come.
+    Alarm,
+    /// The call is over.
+    Ended { by: By, cause: Cause },
+}
+
+/// Who ended a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    Local,
+    Remote,
+    Network,
+}
+
+/// Why it ended.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// A BYE after an answer.
+    Bye {
+        /// The Reason header of RFC 3326, as it came.
+        reason: Option<String>,
+    },
+    /// Given up before an answer (487).
+    Cancelled,
+    /// A final response other than 2xx, received or sent by us.
+    Refused(Box<Refused>),
+    /// No response, or no way to send.
+    Failed(Failure),
+    /// The challenge could not be answered.
+    Unauthorized { status: u16, why: auth::GiveUp },
+    /// Our 2xx was never acknowledged.
+    NoAck,
+    /// The peer said the dialog is not there (481), or the session description did not fit.
+    Broken { status: u16 },
+}
+
+/// The final response that refused a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub status: u16,
+    pub reason: String,
+    /// Where a 3xx points (§21.3).
+    pub contacts: Vec<String>,
+    /// Warning, Retry-After and Reason as they came, for people to read.
+    pub details: Vec<(String, String)>,
+}
+
+/// One call; see the module's description.
+pub struct Call {
+    cookie: Cookie,
+    phase: Phase,
+    offer: Offer,
+    dialog: Option<Dialog>,
+    forks: Forks,
+    /// Our INVITE without a final response yet.
+    invite: Option<uac::Pending>,
+    /// The peer's INVITE we have not answered finally.
+    incoming: Option<uas::Unanswered>,
+    /// Our 2xx whose ACK has not come.
+    unacked: Option<uas::Unacked>,
+    /// ACKs of ours, kept for repeated 2xx.
+    acked: Vec<uac::Acked>,
+    bye: Option<uac::Pending>,
+    /// The application wants the call ended as soon as the rules allow.
+    leaving: bool,
+    auth: Option<auth::Client>,
+    /// We sent the first INVITE, so the Call-ID is ours (§14.1).
+    caller: bool,
+    glare: Option<uac::Glare>,
+    glare_tries: u8,
+    alarm: Option<Instant>,
+    /// The earliest deadline the stack already knows of.
+    armed: Option<Instant>,
+}
+
+impl Call {
+    pub(super) fn outgoing(cookie: Cookie) -> Self {
+        Self {
+            cookie,
+            phase: Phase::Trying,
+            offer: Offer::Stable,
+            dialog: None,
+            forks: Forks::default(),
+            invite: None,
+            incoming: None,
+            unacked: None,
+            acked: Vec::new(),
+            bye: None,
+            leaving: false,
+            auth: None,
+            caller: true,
+            glare: None,
+            glare_tries: 0,
+            alarm: None,
+            armed: None,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub fn offer(&self) -> Offer {
+        self.offer
+    }
+
+    /// The dialog once there is one.
+    pub fn dialog(&self) -> Option<&Dialog> {
+        self.dialog.as_ref()
+    }
+
+    pub(super) fn cookie(&self) -> Cookie {
+        self.cookie
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Whether a request within a dialog is within ours.
+    pub(super) fn owns(&self, request: &Request) -> bool {
+        let (Ok(call_id), Ok(to), Ok(from)) = (request.call_id(), request.to(), request.from()) else {
+            return false;
+        };
+        let (local, remote) = (to.tag().unwrap_or_default(), from.tag().unwrap_or_default());
+        self.dialog.iter().chain(self.forks.iter()).any(|dialog| dialog.is(call_id, local, remote))
+    }
+
+    /// The requests of ours the user agent may forget with the call.
+    pub(super) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
+        let pending = self.invite.iter().chain(&self.bye).map(|pending| pending.id);
+        pending.chain(self.acked.iter().map(|acked| acked.invite))
+    }
+
+    /// The incoming INVITE that is still to be answered.
+    pub(super) fn server(&self) -> Option<ServerId> {
+        self.incoming.as_ref().map(|incoming| incoming.id)
+    }
+
+    /// A deadline to ask the stack for, if it does not know it yet.
+    pub(super) fn arm(&mut self) -> Option<Instant> {
+        let next = [
+            self.unacked.as_ref().map(|unacked| unacked.next()),
+            self.incoming.as_ref().and_then(|incoming| incoming.next()),
+            self.glare.as_ref().map(|glare| glare.at),
+            self.alarm,
+        ]
+        .into_iter()
+        .flatten()
+        .min()?;
+        if self.armed.is_some_and(|armed| armed <= next) {
+            return None;
+        }
+        self.armed = Some(next);
+        Some(next)
+    }
+
+    pub(super) fn set_alarm(&mut self, at: Instant) {
+        self.alarm = Some(at);
+    }
+
+    pub(super) fn deadline(&mut self, cx: &mut UaCx<'_, '_>) {
+        let now = cx.now();
+        if self.armed.is_some_and(|armed| armed <= now) {
+            self.armed = None;
+        }
+        if self.alarm.is_some_and(|at| at <= now) {
+            self.alarm = None;
+            cx.event(CallEvent::Alarm);
+        }
+        self.repeat_answer(cx);
+        self.incoming_deadline(cx);
+        if self.glare.as_ref().is_some_and(|glare| glare.at <= now)
+            && let Some(glare) = self.glare.take()
+        {
+            self.offer_again(glare, cx);
+        }
+    }
+
+    /// A response to any request of this call.
+    pub(super) fn response(&mut self, id: RequestId, response: &Response, cx: &mut UaCx<'_, '_>) {
+        if self.invite.as_ref().is_some_and(|pending| pending.id == id) {
+            self.invite_response(response, cx);
+        } else if self.bye.as_ref().is_some_and(|pending| pending.id == id) {
+            self.bye_response(response, cx);
+        } else {
+            self.repeated_answer(id, response, cx);
+        }
+    }
+
+    pub(super) fn failed(&mut self, id: RequestId, why: Failure, cx: &mut UaCx<'_, '_>) {
+        if self.invite.as_ref().is_some_and(|pending| pending.id == id) {
+            self.invite_failed(why, cx);
+        } else if self.bye.as_ref().is_some_and(|pending| pending.id == id) {
+            // Whether or not the peer heard it, the call is over.
+            self.bye = None;
+            self.end(By::Local, Cause::Bye { reason: None }, cx);
+        }
+    }
+
+    /// A request of the peer within the dialog.
+    pub(super) fn request(&mut self, request: &Request, id: ServerId, from: Flow, cx: &mut UaCx<'_, '_>) {
+        if let Some(dialog) = self.dialog_of(request)
+            && let Err(reject) = dialog.accept(request, from)
+        {
+            tracing::debug!(%reject, "request within the dialog refused");
+            let response = cx.response(request, reject.status()).finish();
+            return cx.reply(id, response);
+        }
+        match request.method() {
+            Method::Bye => self.bye_received(request, id, cx),
+            Method::Invite => self.reinvited(request, id, from, cx),
+            _ => {
+                let response = cx.response(request, 200).header(HeaderId::Accept, "application/sdp").finish();
+                cx.reply(id, response);
+            }
+        }
+    }
+
+    fn dialog_of(&mut self, request: &Request) -> Option<&mut Dialog> {
+        let remote = request.from().ok()?;
+        let remote = remote.tag().unwrap_or_default().to_owned();
+        self.dialog.iter_mut().chain(self.forks.iter_mut()).find(|dialog| dialog.remote_tag() == remote)
+    }
+
+    /// The end, told exactly once.
+    fn end(&mut self, by: By, cause: Cause, cx: &mut UaCx<'_, '_>) {
+        if self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            cx.event(CallEvent::Ended { by, cause });
+        }
+    }
+}
+
+impl UaCx<'_, '_> {
+    fn send(&mut self, outgoing: Outgoing) -> RequestId {
+        let id = self.stack.send(outgoing);
+        self.requests.insert(id, Owner::Call(self.id));
+        id
+    }
+
+    /// Sends something whose outcome nobody waits for.
+    fn send_and_forget(&mut self, outgoing: Outgoing) {
+        let ack = matches!(outgoing.request.clone().into_request(), Ok(r) if r.method() == Method::Ack);
+        let id = self.stack.send(outgoing);
+        if !ack {
+            self.requests.insert(id, Owner::Nobody);
+        }
+    }
+
+    fn response(&self, request: &Request, status: u16) -> Builder {
+        super::incoming::response(self.config, request, status)
+    }
+
+    fn reply(&mut self, id: ServerId, response: crate::message::Message) {
+        self.invites_done(id, &response);
+        if self.stack.respond(id, response).is_err() {
+            tracing::debug!(?id, "answered too late: the transaction is over");
+        }
+    }
+
+    fn invites_done(&mut self, id: ServerId, response: &crate::message::Message) {
+        let last = response.clone().into_response().is_ok_and(|response| response.status() >= 200);
+        if last {
+            self.invites.remove(&id);
+        }
+    }
+}
+
+/// The Contact URIs and the readable details of a refusal.
+fn refused(response: &Response) -> Box<Refused> {
+    let rows = |id: HeaderId| response.raw(id).map(|row| row.text().to_string());
+    let details = [HeaderId::Warning, HeaderId::RetryAfter, HeaderId::Reason, HeaderId::Unsupported];
+    Box::new(Refused {
+        status: response.status(),
+        reason: response.reason().to_string(),
+        contacts: response
+            .each::<crate::message::header::Contact>()
+            .flatten()
+            .filter_map(|contact| contact.address().map(|address| address.uri.as_str().to_owned()))
+            .take(16)
+            .collect(),
+        details: details
+            .iter()
+            .flat_map(|&id| rows(id).take(4).map(move |value| (id.name().to_owned(), value)))
+            .collect(),
+    })
+}

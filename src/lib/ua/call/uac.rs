@@ -1,0 +1,358 @@
+//! The caller's half of a call: INVITE, its responses, CANCEL (RFC 3261 §13.2, §9.1), and re-INVITEs of
+//! ours (§14.1).
+
+use crate::{
+    auth,
+    message::{Builder, Edits, HeaderId, Method, Request, Response},
+    stack::{Contact, Failure, NextHop, Outgoing, RequestId},
+    time::{Duration, Instant},
+};
+
+use super::{Body, By, Call, CallEvent, Cause, Invite, Phase, UaCx, offer::Signal, refused};
+
+/// A request of ours that waits for its final response.
+pub(super) struct Pending {
+    pub id: RequestId,
+    /// As sent but for Via and credentials, so that it can go out again (RFC 3261 §22.2).
+    pub outgoing: Outgoing,
+    /// The credentials it carried; the ACK for its 2xx repeats them (§22.1).
+    credentials: Vec<(HeaderId, String)>,
+    /// A re-INVITE rather than the first one.
+    again: bool,
+}
+
+/// An ACK of ours, sent again for each repeated 2xx (§13.2.2.4).
+pub(super) struct Acked {
+    pub invite: RequestId,
+    tag: Box<str>,
+    ack: Outgoing,
+}
+
+/// A re-INVITE that met another one and waits for its second chance (§14.1).
+pub(super) struct Glare {
+    pub at: Instant,
+    body: Body,
+    tries: u8,
+}
+
+impl Pending {
+    /// A request without credentials, other than INVITE.
+    pub fn new(id: RequestId, outgoing: Outgoing) -> Self {
+        Self { id, outgoing, credentials: Vec::new(), again: false }
+    }
+}
+
+impl Call {
+    pub(in crate::ua) fn invite(&mut self, invite: Invite, cx: &mut UaCx<'_, '_>) {
+        let Invite { target, from, next, offer, credentials, headers } = invite;
+        self.auth = credentials.map(auth::Client::new);
+        // A fresh call cannot be in an exchange already.
+        let _ = self.offer.take(Signal::LocalOffer);
+        let call_id = cx.stack.ids().call_id();
+        let mut builder = Builder::request(Method::Invite, &target)
+            .header(HeaderId::MaxForwards, 70)
+            .header(HeaderId::From, format_args!("{from};tag={}", self.cookie))
+            .header(HeaderId::To, format_args!("<{target}>"))
+            .header(HeaderId::CallId, call_id)
+            .header(HeaderId::CSeq, "1 INVITE");
+        for (name, value) in &headers {
+            builder = builder.named(name, value);
+        }
+        let outgoing = cx.with_contact(cx.described(builder, &offer), next);
+        self.send_invite(outgoing, Vec::new(), false, cx);
+    }
+
+    /// §14.1: not while another INVITE of either side is under way; the application is told 491 then.
+    pub(in crate::ua) fn reoffer(&mut self, body: Body, cx: &mut UaCx<'_, '_>) {
+        let busy = self.phase != Phase::Confirmed
+            || self.leaving
+            || self.invite.is_some()
+            || self.incoming.is_some()
+            || self.glare.is_some();
+        if busy {
+            return cx.event(CallEvent::OfferRefused { status: Some(491) });
+        }
+        self.send_reoffer(body, 0, cx);
+    }
+
+    fn send_reoffer(&mut self, body: Body, tries: u8, cx: &mut UaCx<'_, '_>) {
+        let Some(dialog) = &mut self.dialog else { return };
+        if self.offer.take(Signal::LocalOffer).is_err() {
+            return cx.event(CallEvent::OfferRefused { status: Some(491) });
+        }
+        let builder = dialog.request(Method::Invite);
+        let next = dialog.next_hop();
+        let outgoing = cx.with_contact(cx.described(builder, &body), next);
+        self.send_invite(outgoing, Vec::new(), true, cx);
+        self.glare_tries = tries;
+    }
+
+    pub(super) fn offer_again(&mut self, glare: Glare, cx: &mut UaCx<'_, '_>) {
+        if self.phase != Phase::Confirmed || self.leaving {
+            return;
+        }
+        if self.incoming.is_some() || self.invite.is_some() {
+            return cx.event(CallEvent::OfferRefused { status: Some(491) });
+        }
+        self.send_reoffer(glare.body, glare.tries, cx);
+    }
+
+    fn send_invite(
+        &mut self,
+        outgoing: Outgoing,
+        credentials: Vec<(HeaderId, String)>,
+        again: bool,
+        cx: &mut UaCx<'_, '_>,
+    ) {
+        let id = cx.send(with_headers(&outgoing, &credentials));
+        self.invite = Some(Pending { id, outgoing, credentials, again });
+    }
+
+    pub(super) fn invite_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = &self.invite else { return };
+        match (response.status(), pending.again) {
+            (100..=199, false) => self.provisional(response, cx),
+            (100..=199, true) => {}
+            (200..=299, _) => self.answered(response, cx),
+            (401 | 407, _) => self.challenged(response, cx),
+            (_, false) => self.refused(response, cx),
+            (_, true) => self.reoffer_refused(response, cx),
+        }
+    }
+
+    fn provisional(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = &self.invite else { return };
+        let Some(flow) = cx.stack.flow(pending.id) else { return };
+        if self.phase == Phase::Ending {
+            return;
+        }
+        if response.status() > 100 {
+            self.phase = Phase::Early;
+            if let Ok(request) = self.sent(pending)
+                && let Err(error) = self.forks.early(&request, response, flow)
+            {
+                tracing::debug!(%error, "no early dialog");
+            }
+        }
+        cx.event(CallEvent::Progress {
+            status: response.status(),
+            reason: response.reason().to_string(),
+            body: (response.status() > 100).then(|| Body::of(response)).flatten(),
+            flow,
+        });
+    }
+
+    /// A 2xx ends the INVITE; the ACK is ours to send (§13.2.2.4).
+    fn answered(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = self.invite.take() else { return };
+        let Some(flow) = cx.stack.flow(pending.id) else { return };
+        if pending.again {
+            if let Some(dialog) = &mut self.dialog
+                && let Err(error) = dialog.refresh(response)
+            {
+                tracing::debug!(%error, "target not refreshed");
+            }
+        } else {
+            let dialog = self.sent(&pending).and_then(|request| {
+                self.forks.confirm(&request, response, flow).map_err(|_| NotOurs)
+            });
+            match dialog {
+                Ok(dialog) => self.dialog = Some(dialog),
+                Err(NotOurs) => {
+                    // A 2xx nobody can acknowledge: the callee will give up by itself.
+                    return self.end(By::Network, Cause::Broken { status: response.status() }, cx);
+                }
+            }
+            self.forks.clear();
+        }
+        self.acknowledge(&pending, response, cx);
+        let body = Body::of(response);
+        let _ = self.offer.take(if body.is_some() { Signal::RemoteAnswer } else { Signal::Withdrawn });
+        if self.phase == Phase::Ending || self.leaving {
+            // The CANCEL crossed the answer (§9.1): the call exists, and ends with BYE.
+            self.phase = Phase::Confirmed;
+            return self.bye(cx);
+        }
+        self.phase = Phase::Confirmed;
+        cx.event(if pending.again {
+            CallEvent::Reanswered { body, flow }
+        } else {
+            CallEvent::Answered { body, flow }
+        });
+    }
+
+    fn acknowledge(&mut self, pending: &Pending, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(dialog) = &self.dialog else { return };
+        let Ok(number) = response.cseq().map(|cseq| cseq.number) else { return };
+        let ack = ack(dialog.ack(number), dialog.next_hop(), &pending.credentials);
+        cx.send_and_forget(ack.clone());
+        if !pending.again || self.acked.len() > 1 {
+            // Copies of an older 2xx have died out by the time of the next but one INVITE.
+            self.acked.drain(..self.acked.len().saturating_sub(1));
+        }
+        self.acked.push(Acked { invite: pending.id, tag: dialog.remote_tag().into(), ack });
+    }
+
+    /// A 2xx that came again, or from another branch of a forked INVITE: that one gets ACK and BYE.
+    pub(super) fn repeated_answer(&mut self, id: RequestId, response: &Response, cx: &mut UaCx<'_, '_>) {
+        if !(200..300).contains(&response.status()) {
+            return;
+        }
+        let Some(acked) = self.acked.iter().find(|acked| acked.invite == id) else { return };
+        let Ok(to) = response.to() else { return };
+        if to.tag().unwrap_or_default() == &*acked.tag {
+            return cx.send_and_forget(acked.ack.clone());
+        }
+        let Some(flow) = cx.stack.flow(id) else { return };
+        // The ACK carries the identifiers of the INVITE, which is all a dialog needs of it.
+        let Ok(request) = acked.ack.request.clone().into_request() else { return };
+        let Ok(mut other) = self.forks.confirm(&request, response, flow) else { return };
+        let number = response.cseq().map_or(1, |cseq| cseq.number);
+        cx.send_and_forget(ack(other.ack(number), other.next_hop(), &[]));
+        // BYE follows the ACK on the same path.
+        let bye = other.request(Method::Bye);
+        cx.send_and_forget(Outgoing { request: bye.finish(), next: other.next_hop(), contact: None });
+    }
+
+    fn challenged(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = self.invite.take() else { return };
+        self.forks.clear();
+        if self.phase == Phase::Ending {
+            return self.end(By::Local, Cause::Cancelled, cx);
+        }
+        match self.authorize(&pending, response, cx) {
+            Ok((outgoing, credentials)) => self.send_invite(outgoing, credentials, pending.again, cx),
+            Err(_) if pending.again => {
+                let _ = self.offer.take(Signal::Withdrawn);
+                cx.event(CallEvent::OfferRefused { status: Some(response.status()) });
+            }
+            Err(why) => {
+                self.end(By::Remote, Cause::Unauthorized { status: response.status(), why }, cx);
+            }
+        }
+    }
+
+    /// The request once more, under the next CSeq number and with credentials (§22.2).
+    pub(super) fn authorize(
+        &mut self,
+        pending: &Pending,
+        response: &Response,
+        cx: &mut UaCx<'_, '_>,
+    ) -> Result<(Outgoing, Vec<(HeaderId, String)>), auth::GiveUp> {
+        let auth = self.auth.as_mut().ok_or(auth::GiveUp::NoCredentials)?;
+        let Ok(request) = pending.outgoing.request.clone().into_request() else {
+            return Err(auth::GiveUp::Rejected);
+        };
+        let answer = auth.answer(response, &request, cx.stack.ids())?;
+        for chosen in answer.chosen {
+            cx.event(CallEvent::Authenticated { chosen });
+        }
+        let number = match &mut self.dialog {
+            Some(dialog) => dialog.next_number(),
+            None => request.cseq().map_or(1, |cseq| cseq.number) + 1,
+        };
+        let mut edits = Edits::new(&request);
+        if let Some(row) = request.raw(HeaderId::CSeq).next() {
+            edits.replace(row, format_args!("{number} {}", request.method()));
+        }
+        Ok((Outgoing { request: edits.finish(), ..pending.outgoing.clone() }, answer.headers))
+    }
+
+    fn refused(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        self.invite = None;
+        let cause = match response.status() {
+            487 if self.phase == Phase::Ending => return self.end(By::Local, Cause::Cancelled, cx),
+            _ => Cause::Refused(refused(response)),
+        };
+        self.end(By::Remote, cause, cx);
+    }
+
+    fn reoffer_refused(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = self.invite.take() else { return };
+        let _ = self.offer.take(Signal::Withdrawn);
+        match response.status() {
+            // §14.1: whoever owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
+            491 if self.glare_tries < GLARE_TRIES => {
+                let Some(body) = Body::of(&pending.outgoing.request) else { return };
+                let steps = if self.caller { (210, 401) } else { (0, 201) };
+                let wait = steps.0 + cx.stack.ids().below(steps.1 - steps.0);
+                let at = cx.now() + Duration::from_millis(wait * 10);
+                self.glare = Some(Glare { at, body, tries: self.glare_tries + 1 });
+            }
+            // §12.2.1.2: the peer has no such dialog any more.
+            status @ (408 | 481) => {
+                self.bye(cx);
+                self.end(By::Remote, Cause::Broken { status }, cx);
+            }
+            status => cx.event(CallEvent::OfferRefused { status: Some(status) }),
+        }
+        self.leave_if_wanted(cx);
+    }
+
+    pub(super) fn invite_failed(&mut self, why: Failure, cx: &mut UaCx<'_, '_>) {
+        let Some(pending) = self.invite.take() else { return };
+        if !pending.again {
+            let local = self.phase == Phase::Ending;
+            return match (local, why) {
+                (true, _) => self.end(By::Local, Cause::Cancelled, cx),
+                (false, why) => self.end(By::Network, Cause::Failed(why), cx),
+            };
+        }
+        let _ = self.offer.take(Signal::Withdrawn);
+        match why {
+            // §12.2.1.2: no response at all ends the dialog.
+            Failure::Timeout(_) => {
+                self.bye(cx);
+                self.end(By::Network, Cause::Failed(why), cx);
+            }
+            // An ICMP error may be a stranger's; what is established stays.
+            _ => cx.event(CallEvent::OfferRefused { status: None }),
+        }
+        self.leave_if_wanted(cx);
+    }
+
+    /// The INVITE as a request, for the dialog it makes.
+    fn sent(&self, pending: &Pending) -> Result<Request, NotOurs> {
+        pending.outgoing.request.clone().into_request().map_err(|_| NotOurs)
+    }
+
+}
+
+/// The message is none of ours, which cannot happen with one we built.
+struct NotOurs;
+
+impl UaCx<'_, '_> {
+    /// Adds what every INVITE and its answers tell of us, and the body.
+    pub(super) fn described(&self, builder: Builder, body: &Body) -> Builder {
+        builder
+            .header(HeaderId::Allow, crate::ua::incoming::allow(self.config))
+            .header(HeaderId::Supported, "")
+            .header(HeaderId::UserAgent, &self.config.product)
+            .body(&body.kind, &body.bytes)
+    }
+
+    fn with_contact(&self, builder: Builder, next: NextHop) -> Outgoing {
+        let contact = Some(Contact { user: self.config.contact_user.clone() });
+        Outgoing { request: builder.finish(), next, contact }
+    }
+
+}
+
+fn ack(builder: Builder, next: NextHop, credentials: &[(HeaderId, String)]) -> Outgoing {
+    let request = builder.finish();
+    with_headers(&Outgoing { request, next, contact: None }, credentials)
+}
+
+pub(super) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) -> Outgoing {
+    if headers.is_empty() {
+        return outgoing.clone();
+    }
+    let mut edits = Edits::new(&outgoing.request);
+    for (id, value) in headers {
+        edits.append(*id, value);
+    }
+    Outgoing { request: edits.finish(), ..outgoing.clone() }
+}
+
+/// How often a re-INVITE that met another is tried again.
+const GLARE_TRIES: u8 = 5;

@@ -1,0 +1,81 @@
+//! How a call ends (RFC 3261 §15): CANCEL, a refusal or BYE, whichever its phase asks for.
+
+use crate::{
+    message::{HeaderId, Method, Request, Response},
+    stack::Outgoing,
+    transaction::ServerId,
+};
+
+use super::{By, Call, Cause, Phase, UaCx, uac::Pending};
+
+impl Call {
+    pub(in crate::ua) fn hang_up(&mut self, cx: &mut UaCx<'_, '_>) {
+        if self.leaving {
+            return;
+        }
+        match self.phase {
+            Phase::Trying | Phase::Early if self.invite.is_some() => {
+                self.leaving = true;
+                self.phase = Phase::Ending;
+                if let Some(pending) = &self.invite {
+                    cx.stack.cancel(pending.id);
+                }
+            }
+            // Not answered by us: 480, nobody is there for it.
+            Phase::Trying | Phase::Early => self.reject(480, Vec::new(), cx),
+            // §15: the callee waits for the ACK, or for the time it may take.
+            Phase::Accepted => self.leaving = true,
+            Phase::Confirmed => {
+                self.leaving = true;
+                self.leave_if_wanted(cx);
+            }
+            Phase::Ending | Phase::Over => {}
+        }
+    }
+
+    /// Sends the BYE that had to wait for something else to finish.
+    pub(super) fn leave_if_wanted(&mut self, cx: &mut UaCx<'_, '_>) {
+        if self.leaving && self.phase == Phase::Confirmed && self.unacked.is_none() {
+            self.close_incoming(487, cx);
+            self.bye(cx);
+        }
+    }
+
+    pub(super) fn bye(&mut self, cx: &mut UaCx<'_, '_>) {
+        let Some(dialog) = &mut self.dialog else { return };
+        let builder = dialog.request(Method::Bye).header(HeaderId::UserAgent, &cx.config.product);
+        let outgoing = Outgoing { request: builder.finish(), next: dialog.next_hop(), contact: None };
+        self.phase = Phase::Ending;
+        let id = cx.send(outgoing.clone());
+        self.bye = Some(Pending::new(id, outgoing));
+    }
+
+    pub(super) fn bye_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
+        if response.status() < 200 {
+            return;
+        }
+        let Some(pending) = self.bye.take() else { return };
+        if matches!(response.status(), 401 | 407)
+            && let Ok((outgoing, credentials)) = self.authorize(&pending, response, cx)
+        {
+            let id = cx.send(super::uac::with_headers(&outgoing, &credentials));
+            self.bye = Some(Pending::new(id, outgoing));
+            return;
+        }
+        // 481 included: the dialog is over in any case (§15.1.1).
+        self.end(By::Local, Cause::Bye { reason: None }, cx);
+    }
+
+    pub(super) fn bye_received(&mut self, request: &Request, id: ServerId, cx: &mut UaCx<'_, '_>) {
+        let response = cx.response(request, 200).finish();
+        cx.reply(id, response);
+        // §15.1.2: pending requests of the peer's are answered 487.
+        self.close_incoming(487, cx);
+        if let Some(pending) = &self.invite {
+            cx.stack.cancel(pending.id);
+        }
+        let reason = request.raw(HeaderId::Reason).next().map(|row| row.text().to_string());
+        let by = if self.leaving { By::Local } else { By::Remote };
+        self.end(by, Cause::Bye { reason }, cx);
+    }
+}

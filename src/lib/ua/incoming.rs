@@ -1,0 +1,233 @@
+//! Requests from outside: who they are for, and what is answered without asking anybody (RFC 3261 §8.2).
+
+use crate::{
+    message::{Builder, HeaderId, Method, Request, Scheme, header},
+    stack::Cx,
+    transaction::ServerId,
+    transport::Flow,
+};
+
+use super::{CallId, Config, Event, UserAgent, call::Call};
+
+impl UserAgent {
+    pub(super) fn in_dialog(
+        &mut self,
+        request: Request,
+        tag: &str,
+        id: ServerId,
+        from: Flow,
+        cx: &mut Cx<'_>,
+    ) {
+        let call = self.by_tag(tag).filter(|&call| {
+            self.calls.get(call.0).is_some_and(|call| call.owns(&request))
+        });
+        if let Err(refusal) = self.understood(&request) {
+            let response = refusal.build(&self.config, &request);
+            return self.reply(id, response, cx);
+        }
+        match call {
+            Some(call) => self.act(call, cx, |call, cx| call.request(&request, id, from, cx)),
+            None => {
+                // §12.2.2; a MESSAGE or OPTIONS that merely carries a tag is no exception.
+                self.stats.strays += 1;
+                let response = self.response(&request, 481).finish();
+                self.reply(id, response, cx);
+            }
+        }
+    }
+
+    pub(super) fn out_of_dialog(&mut self, request: Request, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
+        if self.merged.is_copy(&request, cx.now()) {
+            self.stats.merged += 1;
+            return self.refuse(&request, id, 482, cx);
+        }
+        if let Err(refusal) = self.understood(&request) {
+            let response = refusal.tagged(&self.config, &request, &cx.ids().tag());
+            return self.reply(id, response, cx);
+        }
+        match request.method() {
+            Method::Invite => self.incoming_call(request, id, from, cx),
+            Method::Options => {
+                // §11.2: as we would answer an INVITE now.
+                let tag = cx.ids().tag();
+                let status = if self.config.incoming_calls { 200 } else { 486 };
+                let response = self
+                    .response(&request, status)
+                    .to_tag(&tag)
+                    .header(HeaderId::Accept, "application/sdp")
+                    .header(HeaderId::AcceptEncoding, "identity")
+                    .header(HeaderId::AcceptLanguage, "en")
+                    .header(HeaderId::Contact, self.contact(&from))
+                    .finish();
+                self.reply(id, response, cx);
+            }
+            Method::Message => {
+                let tag = cx.ids().tag();
+                let response = self.response(&request, 200).to_tag(&tag).finish();
+                self.reply(id, response, cx);
+                self.events.push_back(Event::Page { request, from });
+            }
+            // Requests that only make sense in a dialog.
+            _ => {
+                self.stats.strays += 1;
+                self.refuse(&request, id, 481, cx);
+            }
+        }
+    }
+
+    fn incoming_call(&mut self, request: Request, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
+        if !self.config.incoming_calls || self.calls.len() >= self.config.calls {
+            return self.refuse(&request, id, 486, cx);
+        }
+        let shard = cx.shard();
+        let mut made = None;
+        let key = self.calls.insert_with(|key| {
+            let cookie = cx.ids().cookie(shard, key);
+            let (call, error) = Call::incoming(cookie, &request, id, from);
+            made = error;
+            call
+        });
+        if let Some(error) = made {
+            // No Contact, or one that cannot be read: no dialog can come of it (§8.1.1.8).
+            tracing::debug!(%error, "INVITE without a usable Contact");
+            self.calls.remove(key);
+            return self.refuse(&request, id, 400, cx);
+        }
+        self.stats.incoming_calls += 1;
+        let call = CallId(key);
+        self.invites.insert(id, call);
+        self.act(call, cx, |call, cx| call.arrived(request, cx));
+    }
+
+    fn refuse(&self, request: &Request, id: ServerId, status: u16, cx: &mut Cx<'_>) {
+        let tag = cx.ids().tag();
+        let response = self.response(request, status).to_tag(&tag).finish();
+        self.reply(id, response, cx);
+    }
+
+    pub(super) fn contact(&self, flow: &Flow) -> String {
+        crate::stack::Contact { user: self.config.contact_user.clone() }.on(flow)
+    }
+
+    /// §8.2.1 to §8.2.3, in the order given there.
+    fn understood(&self, request: &Request) -> Result<(), Refusal> {
+        match request.method() {
+            Method::Invite | Method::Bye | Method::Options => {}
+            Method::Message if self.config.pages => {}
+            Method::Other(_) => return Err(Refusal::of(501)),
+            _ => return Err(Refusal::of(405)),
+        }
+        if let Ok(uri) = request.uri()
+            && !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips | Scheme::Tel)
+        {
+            return Err(Refusal::of(416));
+        }
+        let mut unsupported = Vec::new();
+        for option in request.each::<header::Require>() {
+            match option {
+                Ok(option) => unsupported.push(option.to_string()),
+                Err(_) => return Err(Refusal::of(400)),
+            }
+        }
+        if !unsupported.is_empty() {
+            return Err(Refusal { status: 420, extra: Some((HeaderId::Unsupported, unsupported.join(", "))) });
+        }
+        self.body_understood(request)
+    }
+
+    /// §8.2.3: content we cannot read is refused unless it may be ignored.
+    fn body_understood(&self, request: &Request) -> Result<(), Refusal> {
+        if request.body().is_empty() {
+            return self.answer_wanted(request);
+        }
+        let optional = request
+            .find::<header::ContentDisposition>()
+            .is_ok_and(|d| d.is_some_and(|d| d.params.value("handling") == Some("optional")));
+        if optional {
+            return self.answer_wanted(request);
+        }
+        let encoded = request.each::<header::ContentEncoding>().any(|coding| {
+            coding.map_or(true, |coding| !coding.eq_ignore_ascii_case("identity"))
+        });
+        if encoded {
+            return Err(Refusal {
+                status: 415,
+                extra: Some((HeaderId::AcceptEncoding, "identity".to_owned())),
+            });
+        }
+        let kind = match request.find::<header::ContentType>() {
+            Ok(Some(kind)) => kind,
+            Ok(None) | Err(_) => return Err(Refusal::of(400)),
+        };
+        let readable = match request.method() {
+            Method::Message => kind.type_.eq_ignore_ascii_case("text") || kind.is("message", "cpim"),
+            Method::Invite => kind.is("application", "sdp"),
+            _ => true,
+        };
+        if !readable {
+            let accepted = if request.method() == Method::Message { "text/plain" } else { "application/sdp" };
+            return Err(Refusal { status: 415, extra: Some((HeaderId::Accept, accepted.to_owned())) });
+        }
+        self.answer_wanted(request)
+    }
+
+    /// An INVITE whose Accept has no room for a session description cannot be answered (§21.4.7).
+    fn answer_wanted(&self, request: &Request) -> Result<(), Refusal> {
+        if request.method() != Method::Invite || request.raw(HeaderId::Accept).next().is_none() {
+            return Ok(());
+        }
+        let wanted = request.each::<header::Accept>().any(|range| {
+            range.is_ok_and(|range| {
+                range.type_ == "*"
+                    || (range.type_.eq_ignore_ascii_case("application")
+                        && (range.subtype == "*" || range.subtype.eq_ignore_ascii_case("sdp")))
+            })
+        });
+        if wanted { Ok(()) } else { Err(Refusal::of(406)) }
+    }
+}
+
+/// A final response owed to a request we do not take.
+struct Refusal {
+    status: u16,
+    extra: Option<(HeaderId, String)>,
+}
+
+impl Refusal {
+    fn of(status: u16) -> Self {
+        Self { status, extra: None }
+    }
+
+    fn build(self, config: &Config, request: &Request) -> crate::message::Message {
+        let builder = response(config, request, self.status);
+        self.complete(builder)
+    }
+
+    fn tagged(self, config: &Config, request: &Request, tag: &str) -> crate::message::Message {
+        let builder = response(config, request, self.status).to_tag(tag);
+        self.complete(builder)
+    }
+
+    fn complete(self, builder: Builder) -> crate::message::Message {
+        match self.extra {
+            Some((id, value)) => builder.header(id, value).finish(),
+            None => builder.finish(),
+        }
+    }
+}
+
+/// A response with Server, and Allow where §20.5 and §21.4.6 want it.
+pub(super) fn response(config: &Config, request: &Request, status: u16) -> Builder {
+    let builder = Builder::response(request, status, None).header(HeaderId::Server, &config.product);
+    let offers = matches!(request.method(), Method::Invite | Method::Options) && status / 100 == 2;
+    if offers || matches!(status, 405 | 501) {
+        builder.header(HeaderId::Allow, allow(config)).header(HeaderId::Supported, "")
+    } else {
+        builder
+    }
+}
+
+/// The Allow value of this user agent.
+pub(super) fn allow(config: &Config) -> &'static str {
+    if config.pages { "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE" } else { "INVITE, ACK, CANCEL, BYE, OPTIONS" }
+}
