@@ -58,7 +58,7 @@ pub(super) struct InviteClient {
 
 impl InviteClient {
     pub fn start(request: &Request, cx: &mut Cx<'_>) -> Self {
-        let mut machine = Self {
+        let machine = Self {
             state: State::Calling,
             repeats: 0,
             give_up: cx.now + cx.timing.b,

@@ -110,7 +110,7 @@ impl Table {
     /// ends the INVITE if that has no final response 64·T1 later.
     ///
     /// `None` when the INVITE has no provisional response yet (wait for one), has its final response or
-    /// is gone (too late), and when the table is full.
+    /// is gone (too late), is being cancelled already, and when the table is full.
     pub fn start_cancel(
         &mut self,
         invite: ClientId,
@@ -122,7 +122,7 @@ impl Table {
         let entry = self.entries.get(invite.0)?;
         let cookie = entry.machine.cookie()?;
         let Machine::InviteClient { machine, .. } = &entry.machine else { return None };
-        if !machine.is_cancellable() || self.entries.is_full() {
+        if !machine.is_cancellable() || self.cancel_of(cookie).is_some() || self.entries.is_full() {
             return None;
         }
         let key = self.entries.insert(Entry::new(Machine::Reserved { cookie }));
