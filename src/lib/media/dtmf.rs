@@ -176,7 +176,8 @@ impl Sender {
             match self.state {
                 Sending::Idle => match self.queue.pop_front()? {
                     Tone::Key { event, length } => {
-                        self.state = Sending::Key { event, start: now, elapsed: 0, left: length, first: true };
+                        self.state =
+                            Sending::Key { event, start: now, elapsed: 0, left: length, first: true };
                     }
                     Tone::Pause(length) => self.state = Sending::Gap(length),
                 },
@@ -379,9 +380,10 @@ mod tests {
     fn a_key_is_five_packets_and_three_ends() {
         let all = sent(&parse("5w6").unwrap(), 8000, 80);
         let five = &all[..7];
-        assert_eq!(five.iter().map(|(_, report)| report.payload.duration).collect::<Vec<_>>(), [
-            160, 320, 480, 640, 800, 800, 800
-        ]);
+        assert_eq!(
+            five.iter().map(|(_, report)| report.payload.duration).collect::<Vec<_>>(),
+            [160, 320, 480, 640, 800, 800, 800]
+        );
         assert!(five.iter().all(|(_, report)| report.timestamp == 0 && report.payload.event == 5));
         assert_eq!(five.iter().map(|(_, report)| report.payload.end).filter(|&end| end).count(), 3);
         assert_eq!(five.iter().map(|(_, report)| report.marker).filter(|&marker| marker).count(), 1);
@@ -460,6 +462,9 @@ mod tests {
         let mut receiver = Receiver::default();
         assert_eq!(receiver.receive(Instant::ZERO, 0, 8000, &payload(16, true, 800)), None);
         assert_eq!(receiver.receive(Instant::ZERO, 0, 8000, &[1, 2, 3]), None);
-        assert_eq!(receiver.receive(Instant::ZERO, 0, 0, &payload(1, true, 800)).unwrap().duration_ms, 800_000);
+        assert_eq!(
+            receiver.receive(Instant::ZERO, 0, 0, &payload(1, true, 800)).unwrap().duration_ms,
+            800_000
+        );
     }
 }

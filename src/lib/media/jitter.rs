@@ -11,7 +11,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{media::codec::MAX_PAYLOAD, time::{Duration, Instant}};
+use crate::{
+    media::codec::MAX_PAYLOAD,
+    time::{Duration, Instant},
+};
 
 /// Limits of the target delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,19 +209,23 @@ impl Jitter {
             if self.deviation(at, timestamp) < 0 {
                 return Step::Silence;
             }
-            return self.play(at, Scale::Keep);
+            return self.play(Scale::Keep);
         }
         let missing = gap - self.stretched;
         if gap <= 0 || missing <= 0 {
             let scale = self.scale(self.deviation(at, timestamp));
-            return self.play(at, scale);
+            return self.play(scale);
         }
         // Given up: what was made up while waiting covers the first part of it.
         let length = missing.min(if self.length > 0 { self.length } else { missing });
         let single = number == self.done + 2 && missing <= self.length && self.stretched == 0;
         self.head += self.stretched + length;
         self.stretched = 0;
-        let next = if single { self.packets.front().map(|entry| (entry.payload_type, entry.payload.as_slice())) } else { None };
+        let next = if single {
+            self.packets.front().map(|entry| (entry.payload_type, entry.payload.as_slice()))
+        } else {
+            None
+        };
         Step::Lost { length: length as u32, next }
     }
 
@@ -238,13 +245,7 @@ impl Jitter {
         Duration::from_micros(self.target as u64)
     }
 
-    /// Packets waiting.
-    pub fn depth(&self) -> usize {
-        self.packets.len()
-    }
-
-    fn play(&mut self, at: i64, scale: Scale) -> Step<'_> {
-        let _ = at;
+    fn play(&mut self, scale: Scale) -> Step<'_> {
         let Some(entry) = self.packets.pop_front() else { return Step::Silence };
         self.state = State::Playing;
         self.done = entry.number;
@@ -326,10 +327,8 @@ impl Jitter {
         store.clear();
         let payload_ = payload.unwrap_or_default();
         store.extend_from_slice(payload_.get(..payload_.len().min(MAX_PAYLOAD)).unwrap_or_default());
-        self.packets.insert(
-            at,
-            Entry { number, timestamp, payload_type, sound: payload.is_some(), payload: store },
-        );
+        self.packets
+            .insert(at, Entry { number, timestamp, payload_type, sound: payload.is_some(), payload: store });
         if self.packets.len() > CAPACITY
             && let Some(oldest) = self.packets.pop_front()
         {
@@ -374,7 +373,8 @@ impl Jitter {
         if count < LEARNING {
             target = target.max(micros(self.bounds.first));
         }
-        self.target = target.clamp(micros(self.bounds.least), micros(self.bounds.most).max(micros(self.bounds.least)));
+        self.target =
+            target.clamp(micros(self.bounds.least), micros(self.bounds.most).max(micros(self.bounds.least)));
     }
 
     /// The timestamp without its wraps, near the last one.

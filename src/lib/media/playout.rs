@@ -119,7 +119,8 @@ impl Playout {
     }
 
     fn step(&mut self, now: Instant, wanted: usize) -> bool {
-        let at = now + Duration::from_micros(self.ready.len() as u64 * 1_000_000 / u64::from(self.rate.max(1)));
+        let at =
+            now + Duration::from_micros(self.ready.len() as u64 * 1_000_000 / u64::from(self.rate.max(1)));
         let (rate, clock) = (u64::from(self.rate), u64::from(self.clock));
         match self.jitter.next(at) {
             Step::Play { payload_type, payload, scale } => {

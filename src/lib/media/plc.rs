@@ -48,7 +48,8 @@ impl Concealment {
         if self.made > 0 {
             // A quarter period plus 4 ms for each 10 ms of gap, at most 10 ms (Appendix I §I.2.7).
             let gap = self.made / millis(self.rate, 10).max(1);
-            let blend = (self.period / 4 + gap * millis(self.rate, 4)).min(millis(self.rate, 10)).min(pcm.len());
+            let blend =
+                (self.period / 4 + gap * millis(self.rate, 4)).min(millis(self.rate, 10)).min(pcm.len());
             for (at, sample) in pcm.iter_mut().take(blend).enumerate() {
                 let weight = (at as f64 + 0.5) / blend as f64;
                 let made_up = f64::from(self.next());
@@ -184,7 +185,11 @@ mod tests {
                 if number == 5 { plc.conceal(block) } else { plc.heard(block) }
             }
             assert!(steps(&sound) < clean * 3 / 2 + 300, "{hz}: {} over {clean}", steps(&sound));
-            assert!(purity(&sound[800..960], 8000, hz) > 0.85, "{hz}: {}", purity(&sound[800..960], 8000, hz));
+            assert!(
+                purity(&sound[800..960], 8000, hz) > 0.85,
+                "{hz}: {}",
+                purity(&sound[800..960], 8000, hz)
+            );
         }
     }
 

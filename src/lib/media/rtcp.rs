@@ -32,9 +32,17 @@ pub enum RtcpError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     /// The sender information of an SR.
-    Sender { ssrc: u32, ntp: u64, rtp: u32, packets: u32, octets: u32 },
+    Sender {
+        ssrc: u32,
+        ntp: u64,
+        rtp: u32,
+        packets: u32,
+        octets: u32,
+    },
     Report(Report),
-    Bye { ssrc: u32 },
+    Bye {
+        ssrc: u32,
+    },
 }
 
 /// One report block.
@@ -104,7 +112,8 @@ impl<'a> Iterator for Packets<'a> {
 
 fn check(compound: &[u8], packet: &[u8]) -> Result<(), RtcpError> {
     let &[flags, kind, ..] = packet else { return Err(RtcpError::Truncated) };
-    if packet.as_ptr() == compound.as_ptr() && !matches!(kind, SenderReport::PACKET_TYPE | ReceiverReport::PACKET_TYPE)
+    if packet.as_ptr() == compound.as_ptr()
+        && !matches!(kind, SenderReport::PACKET_TYPE | ReceiverReport::PACKET_TYPE)
     {
         return Err(RtcpError::First);
     }
@@ -398,19 +407,28 @@ mod tests {
             }
         }
         let first = corpus("rtcp.json").remove(0);
-        assert_eq!(said(&first.bytes).unwrap(), [
-            Said::Sender { ssrc: 0x1122_3344, ntp: 0xe000_0000_8000_0000, rtp: 160_000, packets: 1000, octets: 160_000 },
-            Said::Report(Report {
-                reporter: 0x1122_3344,
-                about: 0x5566_7788,
-                fraction_lost: 25,
-                lost: -2,
-                highest: 70_000,
-                jitter: 12,
-                last_sr: 0x1234_5678,
-                since_last_sr: 65_536,
-            }),
-        ]);
+        assert_eq!(
+            said(&first.bytes).unwrap(),
+            [
+                Said::Sender {
+                    ssrc: 0x1122_3344,
+                    ntp: 0xe000_0000_8000_0000,
+                    rtp: 160_000,
+                    packets: 1000,
+                    octets: 160_000
+                },
+                Said::Report(Report {
+                    reporter: 0x1122_3344,
+                    about: 0x5566_7788,
+                    fraction_lost: 25,
+                    lost: -2,
+                    highest: 70_000,
+                    jitter: 12,
+                    last_sr: 0x1234_5678,
+                    since_last_sr: 65_536,
+                }),
+            ]
+        );
     }
 
     fn report(about: u32) -> Report {

@@ -47,7 +47,9 @@ impl<'a> Packet<'a> {
         let reader = RtpReader::new(bytes).map_err(|error| match error {
             RtpReaderError::UnsupportedVersion(_) => RtpError::Version,
             RtpReaderError::PaddingLengthInvalid(_) => RtpError::Padding,
-            RtpReaderError::BufferTooShort(_) | RtpReaderError::HeadersTruncated { .. } => RtpError::Truncated,
+            RtpReaderError::BufferTooShort(_) | RtpReaderError::HeadersTruncated { .. } => {
+                RtpError::Truncated
+            }
         })?;
         Ok(Self {
             payload_type: reader.payload_type(),

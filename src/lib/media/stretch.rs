@@ -110,13 +110,16 @@ mod tests {
                     let mut after = before.clone();
                     let by = stretch(&mut after, rate, change, false);
                     assert!(by > 0, "{rate} {hz} {change:?}");
-                    let want =
-                        if change == Change::Shorten { before.len() - by } else { before.len() + by };
+                    let want = if change == Change::Shorten { before.len() - by } else { before.len() + by };
                     assert_eq!(after.len(), want);
                     // Seen as part of a longer tone, nothing jumps.
-                    let most = after.windows(2).map(|w| (i32::from(w[1]) - i32::from(w[0])).abs()).max().unwrap();
+                    let most =
+                        after.windows(2).map(|w| (i32::from(w[1]) - i32::from(w[0])).abs()).max().unwrap();
                     let slope = 10_000.0 * std::f64::consts::TAU * hz / f64::from(rate);
-                    assert!(f64::from(most) < slope * 1.6 + 50.0, "{rate} {hz} {change:?}: {most} over {slope}");
+                    assert!(
+                        f64::from(most) < slope * 1.6 + 50.0,
+                        "{rate} {hz} {change:?}: {most} over {slope}"
+                    );
                     assert!(purity(&after, rate, hz) > 0.9, "{rate} {hz} {change:?}");
                 }
             }

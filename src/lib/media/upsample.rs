@@ -24,7 +24,11 @@ impl Upsampler {
                     // Position of this coefficient relative to the middle of the filter, in input samples.
                     let at = (tap * factor + phase) as f64 + 0.5;
                     let x = (at - len / 2.0) / factor as f64;
-                    let sinc = if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x * CUTOFF).sin() / (std::f64::consts::PI * x * CUTOFF) };
+                    let sinc = if x == 0.0 {
+                        1.0
+                    } else {
+                        (std::f64::consts::PI * x * CUTOFF).sin() / (std::f64::consts::PI * x * CUTOFF)
+                    };
                     let hann = (std::f64::consts::PI * at / len).sin().powi(2);
                     sinc * hann
                 });
@@ -52,7 +56,8 @@ impl Upsampler {
             self.line[TAPS - 1] = f32::from(sample);
             for phase in &self.phases {
                 // The filter is applied backwards in time: tap 0 belongs to the newest sample.
-                let sum: f32 = phase.iter().zip(self.line.iter().rev()).map(|(tap, sample)| tap * sample).sum();
+                let sum: f32 =
+                    phase.iter().zip(self.line.iter().rev()).map(|(tap, sample)| tap * sample).sum();
                 out.push(sum.round().clamp(-32768.0, 32767.0) as i16);
             }
         }

@@ -104,8 +104,7 @@ mod tests {
     /// the cut is not half way and the error may be twice the least possible.
     #[test]
     fn every_sample_is_coded_as_near_as_possible() {
-        for (encode, decode) in
-            [(to_ulaw as fn(i16) -> u8, from_ulaw as fn(u8) -> i16), (to_alaw, from_alaw)]
+        for (encode, decode) in [(to_ulaw as fn(i16) -> u8, from_ulaw as fn(u8) -> i16), (to_alaw, from_alaw)]
         {
             let mut values: Vec<i32> = (0..=255).map(|octet| i32::from(decode(octet))).collect();
             values.sort_unstable();

@@ -39,7 +39,8 @@ pub struct Decoder {
 impl Decoder {
     pub fn new(rate: u32) -> Result<Self, CodecError> {
         // A decoder for one channel mixes stereo down by itself (RFC 7587 §3.4).
-        let decoder = opus::Decoder::new(rate, Channels::Mono).map_err(|_| CodecError::Parameters(Codec::Opus))?;
+        let decoder =
+            opus::Decoder::new(rate, Channels::Mono).map_err(|_| CodecError::Parameters(Codec::Opus))?;
         Ok(Self { decoder, rate })
     }
 
@@ -71,7 +72,13 @@ impl Decoder {
         out.resize(before + samples, 0);
     }
 
-    fn run(&mut self, payload: &[u8], room: usize, fec: bool, out: &mut Vec<i16>) -> Result<usize, CodecError> {
+    fn run(
+        &mut self,
+        payload: &[u8],
+        room: usize,
+        fec: bool,
+        out: &mut Vec<i16>,
+    ) -> Result<usize, CodecError> {
         let before = out.len();
         out.resize(before + room, 0);
         let target = out.get_mut(before..).unwrap_or_default();
@@ -129,7 +136,8 @@ mod tests {
         let text = include_str!("../../../../tests/data/media/opus-toc.tsv");
         for line in text.lines().skip(1) {
             let row: Vec<&str> = line.split('\t').collect();
-            let (toc, micros, code) = (row[0].parse::<u8>().unwrap(), row[4].parse::<usize>().unwrap(), row[6]);
+            let (toc, micros, code) =
+                (row[0].parse::<u8>().unwrap(), row[4].parse::<usize>().unwrap(), row[6]);
             if code != "0" {
                 continue;
             }
