@@ -1,0 +1,1 @@
+//! Sources and sinks: sound cards, files, tones and nothing.
