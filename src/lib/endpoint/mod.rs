@@ -98,7 +98,11 @@ impl Builder {
         let shard = shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user);
         let thread = thread::Builder::new()
             .name("sip".into())
-            .spawn(move || runtime.block_on(shard.run(commands)))
+            .spawn(move || {
+                runtime.block_on(shard.run(commands));
+                // A name lookup that hangs in the system must not hold up the end.
+                runtime.shutdown_background();
+            })
             .map_err(StartError::Thread)?;
         Ok(Endpoint { inbox, local, thread: Some(thread) })
     }

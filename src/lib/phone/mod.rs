@@ -1,4 +1,4 @@
 //! phone
-#[allow(dead_code)]
 pub mod behaviour;
 pub mod exchange;
+pub mod stream;

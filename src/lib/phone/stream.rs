@@ -7,7 +7,7 @@ use crate::{
         codec::{self, Tuning},
         session::{self, Format, TelephoneEvent},
     },
-    sdp::{Codec, Direction, attribute::Fmtp, negotiate::AudioStream},
+    sdp::{Codec, Direction, attribute::OpusParams, negotiate::AudioStream},
     time::Duration,
     ua::call::Path,
     util::id::Ids,
@@ -89,11 +89,6 @@ fn nat(path: &Path, media: Option<IpAddr>) -> Option<IpAddr> {
 
 /// What the peer wants of our encoder (RFC 7587 §6.1).
 fn tuning(codec: &Codec) -> Tuning {
-    let Some(fmtp) = &codec.fmtp else { return Tuning { fec: false, ..Tuning::default() } };
-    let fmtp = Fmtp::parse(fmtp);
-    Tuning {
-        fec: fmtp.value("useinbandfec") == Some("1"),
-        bitrate: fmtp.value("maxaveragebitrate").and_then(|rate| rate.parse().ok()),
-        constant: fmtp.value("cbr") == Some("1"),
-    }
+    let params = OpusParams::parse(codec.fmtp.as_deref().unwrap_or_default());
+    Tuning { fec: params.use_inband_fec, bitrate: params.max_average_bitrate, constant: params.cbr }
 }

@@ -217,29 +217,6 @@ impl Lookup {
     }
 }
 
-impl Destination {
-    /// What a SIP or SIPS URI says of where to go; `None` for other schemes and unknown transports.
-    pub fn of(uri: &Uri<'_>) -> Option<Self> {
-        if !uri.is_sip() {
-            return None;
-        }
-        let params = uri.params();
-        let host = match params.value("maddr") {
-            Some(maddr) => Host::parse(maddr),
-            None => match uri.host() {
-                message::Host::Name(name) => Host::Name(name.into()),
-                message::Host::V4(ip) => Host::Ip(ip.into()),
-                message::Host::V6(ip) => Host::Ip(ip.into()),
-            },
-        };
-        let transport = match params.value("transport") {
-            Some(token) => Some(Protocol::parse(token)?),
-            None => None,
-        };
-        Some(Self { host, port: uri.port(), transport, sips: uri.scheme() == Scheme::Sips })
-    }
-}
-
 impl Host {
     /// Reads an IP literal (IPv6 with or without brackets) or takes `text` as a name.
     pub fn parse(text: &str) -> Self {

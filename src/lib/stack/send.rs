@@ -47,23 +47,23 @@ impl Core {
     }
 
     pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
-        let destination = Destination::of(&uri.as_uri());
+        let destination = Destination::of(&uri.as_uri()).map_err(Failure::Lookup);
         self.begin(What::Probe, destination, now)
     }
 
-    fn begin(&mut self, what: What, destination: Option<Destination>, now: Instant) -> RequestId {
+    fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
         let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
         // An id is always given, so that the caller has one way to learn of the outcome.
         let id = RequestId(self.sends.insert(sending));
         match destination {
-            Some(destination) => {
+            Ok(destination) => {
                 let (lookup, progress) = Lookup::start(destination);
                 if let Some(sending) = self.sends.get_mut(id.0) {
                     sending.state = State::Resolving(Box::new(lookup));
                 }
                 self.progress(id, progress, now);
             }
-            None => self.fail(id, Failure::NoNextHop),
+            Err(why) => self.fail(id, why),
         }
         id
     }
@@ -240,18 +240,20 @@ impl Core {
     }
 }
 
-fn next_hop(outgoing: &Outgoing) -> Option<Destination> {
-    match &outgoing.next {
+fn next_hop(outgoing: &Outgoing) -> Result<Destination, Failure> {
+    let destination = match &outgoing.next {
         NextHop::Uri(uri) => Destination::of(&uri.as_uri()),
         NextHop::TopRoute => {
-            let route = outgoing.request.header::<Route>().ok()?;
+            let route = outgoing.request.header::<Route>().map_err(|_| Failure::NoNextHop)?;
             Destination::of(&route.uri)
         }
         NextHop::RequestUri => {
-            let request = outgoing.request.clone().into_request().ok()?;
-            Destination::of(&request.uri().ok()?)
+            let request = outgoing.request.clone().into_request().map_err(|_| Failure::NoNextHop)?;
+            let uri = request.uri().map_err(|_| Failure::NoNextHop)?;
+            Destination::of(&uri)
         }
-    }
+    };
+    destination.map_err(Failure::Lookup)
 }
 
 /// Adds what depends on the flow: Via with our branch and `rport` (RFC 3581 §3), Contact, and the
