@@ -7,13 +7,11 @@
 
 use std::fmt::{self, Write as _};
 
-use zeroize::Zeroizing;
-
 use super::digest::{self, Algorithm, Login, Proof, Qop};
 use crate::message::{
     HeaderError, HeaderId, Quoted, Request, Response,
     header::{
-        Authorization, AuthenticationInfo, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
+        AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
         WwwAuthenticate,
     },
 };
@@ -116,11 +114,7 @@ impl Client {
     }
 
     /// Whether a challenge can be answered at all.
-    fn judge(
-        &self,
-        side: Side,
-        view: Result<Challenge<'_>, HeaderError>,
-    ) -> (Offered, Option<Asked>) {
+    fn judge(&self, side: Side, view: Result<Challenge<'_>, HeaderError>) -> (Offered, Option<Asked>) {
         let Ok(view) = view else {
             let verdict = Verdict::Malformed;
             let row = Offered { side, scheme: String::new(), realm: String::new(), algorithm: None, verdict };
@@ -273,7 +267,7 @@ impl Side {
         }
     }
 
-    /// Calls `visit` with the digest credentials of a request.
+    /// The digest credentials of a request.
     pub(super) fn credentials_in<'m>(self, request: &'m Request) -> Vec<Credentials<'m>> {
         let digest = |view: &Credentials<'m>| view.is_digest();
         match self {
@@ -396,14 +390,14 @@ impl Session {
         };
 
         // RFC 7616 §3.4 lists which values are quoted and which must not be.
-        let mut value = Zeroizing::new(format!(
+        let mut value = format!(
             "Digest username={}, realm={}, nonce={}, uri={}, response=\"{}\"",
             Quoted(username),
             Quoted(realm),
             Quoted(nonce),
             Quoted(uri),
             response.as_str(),
-        ));
+        );
         let mut say = |name: &str, text: &dyn fmt::Display| {
             // Writing to a string does not fail.
             let _ = write!(value, ", {name}={text}");
@@ -424,7 +418,7 @@ impl Session {
         if self.ask.userhash {
             say("userhash", &"true");
         }
-        std::mem::take(&mut *value)
+        value
     }
 }
 

@@ -4,6 +4,14 @@
 //! Time and randomness come from the caller. Basic authentication is neither sent nor accepted
 //! (RFC 8760 §2.6); AKA and Bearer challenges are passed over.
 
+pub mod client;
 pub mod digest;
+pub mod server;
+#[cfg(test)]
+mod tests;
 
-pub use self::digest::{Algorithm, Login, Qop, Secret};
+pub use self::{
+    client::{Answer, Client, Downgrade, GiveUp, Offered, Outcome, Side, Verdict},
+    digest::{Algorithm, Login, Qop, Secret},
+    server::{Check, Policy, Server},
+};
