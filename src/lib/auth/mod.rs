@@ -1,15 +1,17 @@
-//! Placeholder until the digest branch lands.
-use crate::message::{HeaderId, Request, Response};
-use crate::util::id::Ids;
-#[derive(Clone, Debug)]
-pub struct Credentials;
-#[derive(Clone, Debug)]
-pub struct Chosen;
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GiveUp { NoCredentials, Rejected }
-pub struct Client;
-pub struct Answer { pub headers: Vec<(HeaderId, String)>, pub chosen: Vec<Chosen> }
-impl Client {
-    pub fn new(_: Credentials) -> Self { Self }
-    pub fn answer(&mut self, _: &Response, _: &Request, _: &mut Ids) -> Result<Answer, GiveUp> { Err(GiveUp::Rejected) }
-}
+//! Digest authentication for SIP (RFC 3261 §22, RFC 7616, RFC 8760): the computations, the side
+//! that answers challenges and the side that issues them.
+//!
+//! Time and randomness come from the caller. Basic authentication is neither sent nor accepted
+//! (RFC 8760 §2.6); AKA and Bearer challenges are passed over.
+
+pub mod client;
+pub mod digest;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    client::{Answer, Client, Downgrade, GiveUp, Offered, Outcome, Side, Verdict},
+    digest::{Algorithm, Login, Qop, Secret},
+    server::{Check, Policy, Server},
+};
