@@ -66,7 +66,8 @@ pub struct Invite {
     /// An outbound proxy, or where the Request-URI leads.
     pub next: NextHop,
     pub offer: Body,
-    pub credentials: Option<auth::Credentials>,
+    /// Answers challenges; one without logins gives up at the first.
+    pub auth: auth::Client,
     /// Further headers, name and value.
     pub headers: Vec<(String, String)>,
 }
@@ -109,8 +110,8 @@ pub enum CallEvent {
     Reanswered { body: Option<Body>, path: Path },
     /// It was refused, or failed; the call goes on as it was.
     OfferRefused { status: Option<u16> },
-    /// A challenge was answered; see the details.
-    Authenticated { chosen: auth::Chosen },
+    /// A challenge is being answered: what was offered, and whether it is weaker than before.
+    Challenged { offered: Vec<auth::Offered>, downgrade: Option<auth::Downgrade> },
     /// The time asked for with `alarm` has come.
     Alarm,
     /// The call is over.
@@ -159,7 +160,7 @@ pub enum Cause {
     /// No response, or no way to send.
     Failed(Failure),
     /// The challenge could not be answered.
-    Unauthorized { status: u16, why: auth::GiveUp },
+    Unauthorized { status: u16, why: auth::GiveUp, offered: Vec<auth::Offered> },
     /// Our 2xx was never acknowledged.
     NoAck,
     /// The peer said the dialog is not there (481), or the session description did not fit.
@@ -195,7 +196,7 @@ pub struct Call {
     bye: Option<uac::Pending>,
     /// The application wants the call ended as soon as the rules allow.
     leaving: bool,
-    auth: Option<auth::Client>,
+    auth: auth::Client,
     /// We sent the first INVITE, so the Call-ID is ours (§14.1).
     caller: bool,
     glare: Option<uac::Glare>,
@@ -219,7 +220,7 @@ impl Call {
             acked: Vec::new(),
             bye: None,
             leaving: false,
-            auth: None,
+            auth: auth::Client::default(),
             caller: true,
             glare: None,
             glare_tries: 0,

@@ -36,16 +36,16 @@ pub(super) struct Glare {
 }
 
 impl Pending {
-    /// A request without credentials, other than INVITE.
-    pub fn new(id: RequestId, outgoing: Outgoing) -> Self {
-        Self { id, outgoing, credentials: Vec::new(), again: false }
+    /// A request other than INVITE.
+    pub fn new(id: RequestId, outgoing: Outgoing, credentials: Vec<(HeaderId, String)>) -> Self {
+        Self { id, outgoing, credentials, again: false }
     }
 }
 
 impl Call {
     pub(in crate::ua) fn invite(&mut self, invite: Invite, cx: &mut UaCx<'_, '_>) {
-        let Invite { target, from, next, offer, credentials, headers } = invite;
-        self.auth = credentials.map(auth::Client::new);
+        let Invite { target, from, next, offer, auth, headers } = invite;
+        self.auth = auth;
         // A fresh call cannot be in an exchange already.
         let _ = self.offer.take(Signal::LocalOffer);
         let call_id = cx.stack.ids().call_id();
@@ -83,7 +83,8 @@ impl Call {
         let builder = dialog.request(Method::Invite);
         let next = dialog.next_hop();
         let outgoing = cx.with_contact(cx.described(builder, &body), next);
-        self.send_invite(outgoing, Vec::new(), true, cx);
+        let credentials = self.credentials(&outgoing);
+        self.send_invite(outgoing, credentials, true, cx);
         self.glare_tries = tries;
     }
 
@@ -223,12 +224,12 @@ impl Call {
         }
         match self.authorize(&pending, response, cx) {
             Ok((outgoing, credentials)) => self.send_invite(outgoing, credentials, pending.again, cx),
-            Err(_) if pending.again => {
+            Err((..)) if pending.again => {
                 let _ = self.offer.take(Signal::Withdrawn);
                 cx.event(CallEvent::OfferRefused { status: Some(response.status()) });
             }
-            Err(why) => {
-                self.end(By::Remote, Cause::Unauthorized { status: response.status(), why }, cx);
+            Err((why, offered)) => {
+                self.end(By::Remote, Cause::Unauthorized { status: response.status(), why, offered }, cx);
             }
         }
     }
@@ -239,24 +240,33 @@ impl Call {
         pending: &Pending,
         response: &Response,
         cx: &mut UaCx<'_, '_>,
-    ) -> Result<(Outgoing, Vec<(HeaderId, String)>), auth::GiveUp> {
-        let auth = self.auth.as_mut().ok_or(auth::GiveUp::NoCredentials)?;
-        let Ok(request) = pending.outgoing.request.clone().into_request() else {
-            return Err(auth::GiveUp::Rejected);
+    ) -> Result<(Outgoing, Vec<(HeaderId, String)>), (auth::GiveUp, Vec<auth::Offered>)> {
+        let sent = with_headers(&pending.outgoing, &pending.credentials).request.into_request();
+        let Ok(sent) = sent else { return Err((auth::GiveUp::Malformed, Vec::new())) };
+        let ids = cx.stack.ids();
+        let answer = self.auth.challenged(response, &sent, &mut || ids.u64());
+        let credentials = match answer.outcome {
+            auth::Outcome::Retry(credentials) => credentials,
+            auth::Outcome::GiveUp(why) => return Err((why, answer.offered)),
         };
-        let answer = auth.answer(response, &request, cx.stack.ids())?;
-        for chosen in answer.chosen {
-            cx.event(CallEvent::Authenticated { chosen });
-        }
+        cx.event(CallEvent::Challenged { offered: answer.offered, downgrade: answer.downgrade });
         let number = match &mut self.dialog {
             Some(dialog) => dialog.next_number(),
-            None => request.cseq().map_or(1, |cseq| cseq.number) + 1,
+            None => sent.cseq().map_or(1, |cseq| cseq.number) + 1,
         };
-        let mut edits = Edits::new(&request);
-        if let Some(row) = request.raw(HeaderId::CSeq).next() {
-            edits.replace(row, format_args!("{number} {}", request.method()));
+        let mut edits = Edits::new(&pending.outgoing.request);
+        edits.set(HeaderId::CSeq, format_args!("{number} {}", sent.method()));
+        Ok((Outgoing { request: edits.finish(), ..pending.outgoing.clone() }, credentials))
+    }
+
+    /// Credentials for a request in a call that was challenged before, to save the round trip.
+    pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Vec<(HeaderId, String)> {
+        match outgoing.request.clone().into_request() {
+            Ok(request) => {
+                self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body())
+            }
+            Err(_) => Vec::new(),
         }
-        Ok((Outgoing { request: edits.finish(), ..pending.outgoing.clone() }, answer.headers))
     }
 
     fn refused(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {

@@ -6,7 +6,10 @@ use crate::{
     transaction::ServerId,
 };
 
-use super::{By, Call, Cause, Phase, UaCx, uac::Pending};
+use super::{
+    By, Call, Cause, Phase, UaCx,
+    uac::{Pending, with_headers},
+};
 
 impl Call {
     pub(in crate::ua) fn hang_up(&mut self, cx: &mut UaCx<'_, '_>) {
@@ -46,8 +49,18 @@ impl Call {
         let builder = dialog.request(Method::Bye).header(HeaderId::UserAgent, &cx.config.product);
         let outgoing = Outgoing { request: builder.finish(), next: dialog.next_hop(), contact: None };
         self.phase = Phase::Ending;
-        let id = cx.send(outgoing.clone());
-        self.bye = Some(Pending::new(id, outgoing));
+        let credentials = self.credentials(&outgoing);
+        self.send_bye(outgoing, credentials, cx);
+    }
+
+    fn send_bye(
+        &mut self,
+        outgoing: Outgoing,
+        credentials: Vec<(HeaderId, String)>,
+        cx: &mut UaCx<'_, '_>,
+    ) {
+        let id = cx.send(with_headers(&outgoing, &credentials));
+        self.bye = Some(Pending::new(id, outgoing, credentials));
     }
 
     pub(super) fn bye_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
@@ -58,9 +71,7 @@ impl Call {
         if matches!(response.status(), 401 | 407)
             && let Ok((outgoing, credentials)) = self.authorize(&pending, response, cx)
         {
-            let id = cx.send(super::uac::with_headers(&outgoing, &credentials));
-            self.bye = Some(Pending::new(id, outgoing));
-            return;
+            return self.send_bye(outgoing, credentials, cx);
         }
         // 481 included: the dialog is over in any case (§15.1.1).
         self.end(By::Local, Cause::Bye { reason: None }, cx);
