@@ -60,6 +60,11 @@ impl Exchange {
         self.current.as_ref()
     }
 
+    /// The description we gave last, to be said again: a 2xx repeats that of its 183.
+    pub fn given(&self) -> Option<Body> {
+        self.current.as_ref().map(|current| Body::sdp(current.local.to_bytes()))
+    }
+
     /// Rises each time something new comes into force.
     pub fn number(&self) -> u64 {
         self.number

@@ -1,0 +1,438 @@
+//! An answering endpoint for tests: what it does with a call is chosen by the user part of the Request-URI.
+//!
+//! It is a transaction user called inline by the shard. A call costs an entry in a map beside the user
+//! agent's own; media is attached by id, and only where the behaviour needs it.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    auth::{self, Check, Login},
+    endpoint::media::{MediaHandle, MediaId, PortError, Start},
+    media::{device::Audio, stats::Stats as MediaStats},
+    message::{Builder, HeaderId, Method, Request, Response},
+    sdp::{Capabilities, Codec, Direction},
+    stack::{Cx, Failure, RequestId, TransactionUser},
+    transaction::ServerId,
+    transport::Flow,
+    ua::{
+        self, CallId, Event, UserAgent,
+        call::{Body, By, CallEvent, Cause, Path},
+    },
+};
+
+use super::{behaviour::Behaviour, exchange::Exchange, stream::StreamIdentity};
+
+/// How a responder is set up.
+pub struct Config {
+    pub ua: ua::Config,
+    /// Carries the media of calls; without it session descriptions name the discard port and nothing is sent.
+    pub media: Option<MediaHandle>,
+    pub rtp_ports: Option<RangeInclusive<u16>>,
+    pub codecs: Vec<Codec>,
+    /// Challenges INVITE and MESSAGE outside a call.
+    pub auth: Option<(auth::Policy, Vec<Login>)>,
+    /// Told what happens; notices beyond what fits are dropped and counted.
+    pub notices: Option<mpsc::Sender<Notice>>,
+}
+
+/// What a program may want to tell.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    Incoming { call: CallId, call_id: String, from: String, target: String, remote: SocketAddr, behaviour: Behaviour },
+    Answered { call: CallId, codec: Option<String> },
+    Ended { call: CallId, by: By, cause: Cause, media: Option<Box<MediaStats>> },
+    /// A request outside calls was answered.
+    Request { method: String, from: String, remote: SocketAddr, status: u16, text: Option<String> },
+}
+
+/// Counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that came in.
+    pub calls: u64,
+    pub answered: u64,
+    pub ended: u64,
+    /// Requests challenged or refused for want of credentials.
+    pub challenged: u64,
+    /// Notices nobody read in time.
+    pub unread: u64,
+}
+
+/// See the module's description.
+pub struct Responder {
+    ua: UserAgent,
+    media: Option<MediaHandle>,
+    rtp_ports: Option<RangeInclusive<u16>>,
+    codecs: Vec<Codec>,
+    auth: Option<Guard>,
+    notices: Option<mpsc::Sender<Notice>>,
+    calls: HashMap<CallId, Served>,
+    counts: Counts,
+}
+
+struct Guard {
+    policy: auth::Policy,
+    /// Made at the first request, when there is randomness to make it from.
+    server: Option<auth::Server>,
+    logins: Vec<Login>,
+}
+
+/// What is kept of a call.
+struct Served {
+    behaviour: Behaviour,
+    session: Option<Box<Session>>,
+}
+
+/// The session of a call that has one.
+struct Session {
+    exchange: Exchange,
+    identity: StreamIdentity,
+    port: Option<MediaId>,
+    started: bool,
+    path: Path,
+}
+
+impl Responder {
+    pub fn new(config: Config) -> Self {
+        let Config { ua, media, rtp_ports, codecs, auth, notices } = config;
+        Self {
+            ua: UserAgent::new(ua),
+            media,
+            rtp_ports,
+            codecs,
+            auth: auth.map(|(policy, logins)| Guard { policy, server: None, logins }),
+            notices,
+            calls: HashMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Calls that are not over.
+    pub fn active(&self) -> usize {
+        self.ua.calls()
+    }
+
+    /// Ends all calls.
+    pub fn hang_up_all(&mut self, cx: &mut Cx<'_>) {
+        let ids: Vec<_> = self.ua.call_ids().collect();
+        for id in ids {
+            self.ua.hang_up(id, cx);
+        }
+        self.react(cx);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if let Some(notices) = &self.notices
+            && notices.try_send(notice).is_err()
+        {
+            self.counts.unread += 1;
+        }
+    }
+
+    fn react(&mut self, cx: &mut Cx<'_>) {
+        while let Some(event) = self.ua.event() {
+            match event {
+                Event::Call(id, event) => self.call_event(id, event, cx),
+                Event::Page { request, from } => {
+                    let text = String::from_utf8_lossy(request.body()).into_owned();
+                    self.told(&request, from, 200, Some(text));
+                }
+                Event::Routed { .. } | Event::NoRoute { .. } => {}
+            }
+        }
+    }
+
+    fn call_event(&mut self, id: CallId, event: CallEvent, cx: &mut Cx<'_>) {
+        match event {
+            CallEvent::Incoming { request, offer, path } => self.incoming(id, &request, offer, path, cx),
+            CallEvent::Acknowledged { body, path } => self.acknowledged(id, body, path, cx),
+            CallEvent::Offered { body, path } => self.offered(id, body, path, cx),
+            CallEvent::Alarm => self.alarm(id, cx),
+            CallEvent::Ended { by, cause } => self.ended(id, by, cause),
+            // The rest is about calls we place, which we do not.
+            _ => {}
+        }
+    }
+
+    fn incoming(
+        &mut self,
+        id: CallId,
+        request: &Request,
+        offer: Option<Body>,
+        path: Path,
+        cx: &mut Cx<'_>,
+    ) {
+        self.counts.calls += 1;
+        let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
+        let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
+        let Some(behaviour) = Behaviour::of(&user) else {
+            self.calls.insert(id, Served { behaviour: Behaviour::Status(404), session: None });
+            return self.ua.reject(id, 404, Vec::new(), cx);
+        };
+        self.calls.insert(id, Served { behaviour, session: None });
+        self.notice(Notice::Incoming {
+            call: id,
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
+            target: request.raw_uri().to_owned(),
+            remote: path.flow.remote,
+            behaviour,
+        });
+        if let Some(status) = behaviour.refusal() {
+            let contact = format!("<sip:{}@{}>", Behaviour::Echo, path.flow.local);
+            let headers = match status {
+                300..=399 => vec![(HeaderId::Contact.name().to_owned(), contact)],
+                _ => Vec::new(),
+            };
+            return self.ua.reject(id, status, headers, cx);
+        }
+        if behaviour == Behaviour::Ring {
+            return self.ua.progress(id, 180, None, cx);
+        }
+        let body = match self.describe(id, offer, path, cx) {
+            Ok(body) => body,
+            Err(status) => return self.ua.reject(id, status, Vec::new(), cx),
+        };
+        match behaviour {
+            Behaviour::Early => {
+                self.start(id);
+                self.ua.progress(id, 183, Some(body), cx);
+                self.ua.alarm(id, Behaviour::EARLY, cx);
+            }
+            _ => self.answer(id, body, cx),
+        }
+    }
+
+    /// Our answer to the offer, or our offer; opens the media ports.
+    fn describe(&mut self, id: CallId, offer: Option<Body>, path: Path, cx: &mut Cx<'_>) -> Result<Body, u16> {
+        let ip = path.flow.local.ip();
+        let (port, rtp, rtcp) = self.open(ip).map_err(|error| {
+            tracing::warn!(%error, "no media port for a call");
+            500_u16
+        })?;
+        let caps = Capabilities {
+            codecs: self.codecs.clone(),
+            own_order: false,
+            telephone_event: true,
+            ptime: 20,
+            address: ip,
+            rtp_port: rtp,
+            rtcp_port: rtcp,
+            rtcp_mux: true,
+            direction: Direction::SendRecv,
+        };
+        let mut exchange = Exchange::new(caps, cx.ids().u64());
+        let body = match &offer {
+            Some(offer) => exchange.answer(offer),
+            None => Ok(exchange.offer()),
+        };
+        let body = body.map_err(|unfit| {
+            tracing::debug!(%unfit, "offer refused");
+            if let (Some(media), Some(port)) = (&self.media, port) {
+                media.discard(port);
+            }
+            unfit.status()
+        })?;
+        if let Some(served) = self.calls.get_mut(&id) {
+            let identity = StreamIdentity::new(cx.ids());
+            served.session = Some(Box::new(Session { exchange, identity, port, started: false, path }));
+        }
+        Ok(body)
+    }
+
+    fn open(&self, ip: IpAddr) -> Result<(Option<MediaId>, u16, u16), PortError> {
+        match &self.media {
+            Some(media) => {
+                let port = media.open(ip, self.rtp_ports.clone())?;
+                Ok((Some(port.id), port.rtp.port(), port.rtcp.port()))
+            }
+            None => Ok((None, DISCARD, DISCARD + 1)),
+        }
+    }
+
+    fn answer(&mut self, id: CallId, body: Body, cx: &mut Cx<'_>) {
+        self.start(id);
+        self.counts.answered += 1;
+        let codec = self.codec(id);
+        self.notice(Notice::Answered { call: id, codec });
+        self.ua.answer(id, Some(body), cx);
+    }
+
+    fn codec(&self, id: CallId) -> Option<String> {
+        let session = self.calls.get(&id)?.session.as_ref()?;
+        let audio = session.exchange.current()?.audio.as_ref()?;
+        Some(audio.send_codec.to_string())
+    }
+
+    /// Starts the media, or brings it up to what was agreed last.
+    fn start(&mut self, id: CallId) {
+        let Some(media) = &self.media else { return };
+        let Some(served) = self.calls.get_mut(&id) else { return };
+        let Some(session) = &mut served.session else { return };
+        let Some(port) = session.port else { return };
+        let Some(current) = session.exchange.current() else { return };
+        let Some(audio) = &current.audio else { return };
+        let number = session.exchange.number();
+        let config = session.identity.config(audio, number, Some(&session.path), media.ntp_epoch());
+        if session.started {
+            media.reconfigure(port, config);
+            return;
+        }
+        session.started = true;
+        let audio = match served.behaviour {
+            Behaviour::Echo => Audio::echo(),
+            Behaviour::Tone | Behaviour::Early | Behaviour::Hangup => Audio::tone(440.0),
+            _ => Audio::silence(),
+        };
+        media.start(port, Start { config, audio, record: None, events: None });
+    }
+
+    fn acknowledged(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
+        let Some(served) = self.calls.get_mut(&id) else { return };
+        let behaviour = served.behaviour;
+        if let (Some(body), Some(session)) = (body, &mut served.session) {
+            session.path = Path { contact: session.path.contact, ..path };
+            match session.exchange.accept(&body) {
+                Ok(()) => self.start(id),
+                Err(unfit) => {
+                    tracing::debug!(%unfit, "the answer in the ACK does not do");
+                    return self.ua.hang_up(id, cx);
+                }
+            }
+        }
+        if behaviour == Behaviour::Hangup {
+            self.ua.alarm(id, Behaviour::HANGUP, cx);
+        }
+    }
+
+    fn offered(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
+        let Some(session) = self.calls.get_mut(&id).and_then(|served| served.session.as_mut()) else {
+            return self.ua.reject_offer(id, 488, cx);
+        };
+        session.path = path;
+        let answer = match &body {
+            Some(offer) => session.exchange.answer(offer),
+            None => Ok(session.exchange.offer()),
+        };
+        match answer {
+            Ok(answer) => {
+                if body.is_some() {
+                    self.start(id);
+                }
+                self.ua.accept_offer(id, Some(answer), cx);
+            }
+            Err(unfit) => self.ua.reject_offer(id, unfit.status(), cx),
+        }
+    }
+
+    fn alarm(&mut self, id: CallId, cx: &mut Cx<'_>) {
+        let Some(served) = self.calls.get(&id) else { return };
+        match served.behaviour {
+            Behaviour::Early => {
+                // The answer repeats what the 183 said (RFC 3261 §13.2.1).
+                let body = served.session.as_ref().and_then(|session| session.exchange.given());
+                if let Some(body) = body {
+                    self.answer(id, body, cx);
+                }
+            }
+            _ => self.ua.hang_up(id, cx),
+        }
+    }
+
+    fn ended(&mut self, id: CallId, by: By, cause: Cause) {
+        self.counts.ended += 1;
+        let session = self.calls.remove(&id).and_then(|served| served.session);
+        if let (Some(media), Some(port)) = (&self.media, session.and_then(|session| session.port)) {
+            media.discard(port);
+        }
+        self.notice(Notice::Ended { call: id, by, cause, media: None });
+    }
+
+    fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {
+        self.notice(Notice::Request {
+            method: request.method().to_string(),
+            from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
+            remote: from.remote,
+            status,
+            text,
+        });
+    }
+
+    /// Whether the request may go on; if not it has been answered.
+    fn admitted(&mut self, request: &Request, id: ServerId, cx: &mut Cx<'_>) -> bool {
+        let Some(guard) = &mut self.auth else { return true };
+        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
+        if in_dialog || !matches!(request.method(), Method::Invite | Method::Message) {
+            return true;
+        }
+        let now = cx.now();
+        let ids = cx.ids();
+        let server = guard
+            .server
+            .get_or_insert_with(|| auth::Server::new(guard.policy.clone(), &mut || ids.u64()));
+        let (status, headers) = match server.check(now, request, &guard.logins) {
+            Check::Accepted { .. } => return true,
+            Check::Challenge { stale } => (guard.policy.side.status(), server.challenges(now, stale, &mut || ids.u64())),
+            Check::Forbidden { .. } => (403, Vec::new()),
+            Check::Malformed(_) => (400, Vec::new()),
+        };
+        self.counts.challenged += 1;
+        let tag = ids.tag();
+        let mut response = Builder::response(request, status, None).to_tag(&tag);
+        for (id, value) in headers {
+            response = response.header(id, value);
+        }
+        if cx.respond(id, response.finish()).is_err() {
+            tracing::debug!("challenge too late");
+        }
+        false
+    }
+}
+
+impl TransactionUser for Responder {
+    fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>) {
+        if let Some(id) = id
+            && !self.admitted(&request, id, cx)
+        {
+            return;
+        }
+        if request.method() == Method::Options {
+            self.told(&request, from, 200, None);
+        }
+        self.ua.request(request, id, from, cx);
+        self.react(cx);
+    }
+
+    fn cancel(&mut self, invite: ServerId, cx: &mut Cx<'_>) {
+        self.ua.cancel(invite, cx);
+        self.react(cx);
+    }
+
+    fn response(&mut self, id: Option<RequestId>, response: Response, cx: &mut Cx<'_>) {
+        self.ua.response(id, response, cx);
+        self.react(cx);
+    }
+
+    fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
+        self.ua.failed(id, why, cx);
+        self.react(cx);
+    }
+
+    fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
+        self.ua.deadline(token, cx);
+        self.react(cx);
+    }
+}
+
+/// Nothing listens to what is sent there (RFC 863), and nothing has to.
+const DISCARD: u16 = 9;
