@@ -12,11 +12,11 @@ use crate::{
     endpoint::{
         Unavailable,
         agent::{Agent, Call},
-        media::{MediaEvent, MediaHandle, MediaId, PortError, Start},
+        media::{Closed, MediaEvent, MediaHandle, MediaId, PortError, Start},
     },
     media::{
         device::{Audio, Recorder},
-        dtmf::Tone,
+        dtmf::DtmfError,
         stats::Stats,
     },
     message::{AddressBuf, Request, UriBuf},
@@ -156,7 +156,7 @@ impl PhoneCall {
         let call = match agent.call(Invite { target, from, next, offer, auth, headers }).await {
             Ok(call) => call,
             Err(error) => {
-                media.discard(port.id);
+                drop(media.close(port.id));
                 return Err(error.into());
             }
         };
@@ -261,15 +261,18 @@ impl PhoneCall {
     }
 
     pub fn mute(&self, muted: bool) {
-        if let Some(port) = self.port {
-            self.media.mute(port, muted);
+        if let Some(port) = self.port
+            && let Err(error) = self.media.mute(port, muted)
+        {
+            tracing::warn!(%error, "not muted");
         }
     }
 
     /// Sends DTMF (RFC 4733), after what is being sent already.
-    pub fn dtmf(&self, tones: Vec<Tone>) {
-        if let Some(port) = self.port {
-            self.media.dtmf(port, tones);
+    pub fn dtmf(&self, keys: &str) -> Result<(), DtmfError> {
+        match self.port {
+            Some(port) => self.media.dtmf(port, keys),
+            None => Ok(()),
         }
     }
 
@@ -279,7 +282,7 @@ impl PhoneCall {
     }
 
     /// Ends the media and says what it measured in all.
-    pub async fn close_media(&mut self) -> Option<Stats> {
+    pub async fn close_media(&mut self) -> Option<Closed> {
         self.media.close(self.port.take()?).await
     }
 
@@ -417,13 +420,16 @@ impl PhoneCall {
     fn start(&mut self) {
         let (Some(port), Some(exchange)) = (self.port, &self.exchange) else { return };
         let Some(audio) = exchange.current().and_then(|current| current.audio.as_ref()) else { return };
-        let epoch = self.media.ntp_epoch();
-        let config = self.identity.config(audio, exchange.number(), self.path.as_ref(), epoch);
-        match self.attach.take() {
+        let config = self.identity.config(audio, exchange.number(), self.path.as_ref());
+        let done = match self.attach.take() {
             Some((audio, record)) => {
-                self.media.start(port, Start { config, audio, record, events: self.events.take() });
+                self.media.start(port, Start { config, audio, record, events: self.events.take() })
             }
             None => self.media.reconfigure(port, config),
+        };
+        if let Err(error) = done {
+            // Cannot happen with one call's few commands; the call goes on, and what was agreed is shown.
+            tracing::warn!(%error, "media not started");
         }
     }
 }
@@ -431,7 +437,7 @@ impl PhoneCall {
 impl Drop for PhoneCall {
     fn drop(&mut self) {
         if let Some(port) = self.port.take() {
-            self.media.discard(port);
+            drop(self.media.close(port));
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Check, Login},
-    endpoint::media::{MediaHandle, MediaId, PortError, Start},
+    endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
     media::{device::Audio, stats::Stats as MediaStats},
     message::{Builder, HeaderId, Method, Request, Response},
     sdp::{Capabilities, Codec, Direction},
@@ -238,9 +238,7 @@ impl Responder {
         };
         let body = body.map_err(|unfit| {
             tracing::debug!(%unfit, "offer refused");
-            if let (Some(media), Some(port)) = (&self.media, port) {
-                media.discard(port);
-            }
+            self.discard(port);
             unfit.status()
         })?;
         if let Some(served) = self.calls.get_mut(&id) {
@@ -257,6 +255,13 @@ impl Responder {
                 Ok((Some(port.id), port.rtp.port(), port.rtcp.port()))
             }
             None => Ok((None, DISCARD, DISCARD + 1)),
+        }
+    }
+
+    fn discard(&self, port: Option<MediaId>) {
+        if let (Some(media), Some(port)) = (&self.media, port) {
+            // What it measured is of no interest.
+            drop(media.close(port));
         }
     }
 
@@ -283,10 +288,9 @@ impl Responder {
         let Some(current) = session.exchange.current() else { return };
         let Some(audio) = &current.audio else { return };
         let number = session.exchange.number();
-        let config = session.identity.config(audio, number, Some(&session.path), media.ntp_epoch());
+        let config = session.identity.config(audio, number, Some(&session.path));
         if session.started {
-            media.reconfigure(port, config);
-            return;
+            return overloaded(media.reconfigure(port, config));
         }
         session.started = true;
         let audio = match served.behaviour {
@@ -294,7 +298,7 @@ impl Responder {
             Behaviour::Tone | Behaviour::Early | Behaviour::Hangup => Audio::tone(440.0),
             _ => Audio::silence(),
         };
-        media.start(port, Start { config, audio, record: None, events: None });
+        overloaded(media.start(port, Start { config, audio, record: None, events: None }));
     }
 
     fn acknowledged(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
@@ -352,9 +356,7 @@ impl Responder {
     fn ended(&mut self, id: CallId, by: By, cause: Cause) {
         self.counts.ended += 1;
         let session = self.calls.remove(&id).and_then(|served| served.session);
-        if let (Some(media), Some(port)) = (&self.media, session.and_then(|session| session.port)) {
-            media.discard(port);
-        }
+        self.discard(session.and_then(|session| session.port));
         self.notice(Notice::Ended { call: id, by, cause, media: None });
     }
 
@@ -431,6 +433,13 @@ impl TransactionUser for Responder {
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.react(cx);
+    }
+}
+
+/// A call whose media cannot keep up goes on without it.
+fn overloaded(done: Result<(), Overloaded>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "media not started");
     }
 }
 

@@ -27,7 +27,7 @@ impl StreamIdentity {
     }
 
     /// The session's configuration for a negotiated stream. `exchange` is the number of the offer/answer
-    /// exchange, `path` the way the peer's description came, `ntp_epoch` the media clock's zero.
+    /// exchange, `path` the way the peer's description came.
     ///
     /// The peer's media address may be a name (RFC 8866 §5.7); those are not looked up, and nothing is sent
     /// until media arrives.
@@ -36,7 +36,6 @@ impl StreamIdentity {
         audio: &AudioStream,
         exchange: u64,
         path: Option<&Path>,
-        ntp_epoch: u64,
     ) -> session::Config {
         let known = |codec: &Codec| codec::Codec::from_name(&codec.name);
         let remote_rtp = audio.remote_rtp.as_ref().and_then(|address| address.socket_addr());
@@ -44,7 +43,8 @@ impl StreamIdentity {
             local_ssrc: self.ssrc,
             cname: self.cname.clone(),
             seed: self.seed,
-            ntp_epoch,
+            // The media thread knows its own clock.
+            ntp_epoch: 0,
             send: known(&audio.send_codec).map(|codec| Format {
                 payload_type: audio.send_codec.payload_type,
                 codec,
