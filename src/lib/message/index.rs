@@ -119,7 +119,9 @@ impl Scanner<'_> {
         if self.bytes.is_empty() {
             return self.fail(0, ParseErrorKind::Empty);
         }
-        let Some((end, next)) = self.line(0) else { return };
+        let Some((end, next)) = self.line(0) else {
+            return self.blame_uri();
+        };
         self.start_line(end);
         if self.found.start.is_none() {
             return;
@@ -177,12 +179,27 @@ impl Scanner<'_> {
         }
     }
 
+    /// A head that is full before its first line ends has a Request-URI to blame, if that is one.
+    fn blame_uri(&mut self) {
+        let method = self.head.iter().take_while(|&&byte| scan::is_token(byte)).count();
+        if let Some(error) = &mut self.found.error
+            && error.kind == ParseErrorKind::HeadTooLarge
+        {
+            error.kind = match self.head.get(method) {
+                Some(b' ') if method > 0 => ParseErrorKind::UriTooLong,
+                _ => ParseErrorKind::StartLine,
+            };
+        }
+    }
+
     fn row(&mut self, start: usize, end: usize) {
         let line = &self.head[start..end];
         let Some(colon) = memchr(b':', line) else {
             return self.fail(start, ParseErrorKind::HeaderLine);
         };
-        let name = line[..colon].trim_ascii_end();
+        // Before the colon there may be SP and HTAB, but no fold (RFC 3261 §25.1 HCOLON).
+        let end_of_name = line[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
+        let name = &line[..end_of_name.map_or(0, |last| last + 1)];
         if name.is_empty() || !name.iter().copied().all(scan::is_token) {
             return self.fail(start, ParseErrorKind::HeaderLine);
         }

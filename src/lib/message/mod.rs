@@ -26,6 +26,7 @@ mod build;
 mod edit;
 mod error;
 pub mod escape;
+mod fuzz;
 pub mod header;
 mod host;
 mod index;
@@ -46,6 +47,8 @@ pub use address::{AddressBuf, NameAddr};
 pub use build::Builder;
 pub use edit::Edits;
 pub use error::{HeaderError, Malformed, ParseError, ParseErrorKind, UriError};
+#[doc(hidden)]
+pub use fuzz::fuzz_parse;
 pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
 pub use host::Host;
 pub use limits::Limits;
@@ -93,10 +96,12 @@ impl Message {
     /// from its Via, From, To, Call-ID and CSeq. `None` if no request line begins it: a response or
     /// garbage is not answered.
     ///
-    /// Rows that cannot be told apart are left out. Do not forward or edit such a message.
+    /// Rows that cannot be told apart are left out; limits on the head do not apply, or 513 could not be
+    /// answered. Do not forward or edit such a message.
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
         let leading = index::leading_line_ends(&bytes);
-        let (message, _) = Self::assemble(bytes.slice(leading..), limits);
+        let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
+        let (message, _) = Self::assemble(bytes.slice(leading..), &limits);
         message.filter(Self::is_request)
     }
 

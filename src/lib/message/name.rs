@@ -260,6 +260,13 @@ impl HeaderId {
     }
 }
 
+/// The canonical name.
+impl std::fmt::Display for HeaderId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 const COUNT: usize = 101;
 
 const NAMES: [&str; COUNT] = [

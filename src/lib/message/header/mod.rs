@@ -86,3 +86,6 @@ macro_rules! header {
     };
 }
 use header;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Everything this layer does to bytes from outside, in one call: what tests feed with mutations and a
+//! fuzzer with its inputs.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+
+use super::{
+    AddressBuf, Builder, Edits, Header, HeaderId, Host, Limits, Message, NameAddr, Uri,
+    header::{
+        Accept, AcceptEncoding, AcceptLanguage, Allow, AllowEvents, AuthenticationInfo, Authorization, CSeq,
+        CallId, Contact, ContentDisposition, ContentEncoding, ContentLength, ContentType, Date, Event,
+        Expires, From, Join, MaxForwards, MinExpires, MinSe, Organization, PAssertedIdentity,
+        PPreferredIdentity, Path, Priority, ProxyAuthenticate, ProxyAuthorization, ProxyRequire, RAck, RSeq,
+        Reason, RecordRoute, ReferTo, ReferredBy, Replaces, ReplyTo, Require, RetryAfter, Route, Server,
+        ServiceRoute, SessionExpires, SipEtag, SipIfMatch, Subject, SubscriptionState, Supported,
+        TargetDialog, Timestamp, To, Unsupported, UserAgent, Via, Warning, WwwAuthenticate,
+    },
+};
+
+/// Reads any bytes in every way there is.
+///
+/// # Panics
+///
+/// If a property is broken that must hold for every input: bytes come back unchanged without edits, what
+/// the library writes it can read, nothing breaks out of a header value.
+pub fn fuzz_parse(bytes: &[u8]) {
+    let limits = Limits::default();
+    let bytes = Bytes::copy_from_slice(bytes);
+    if let Some(broken) = Message::salvage(bytes.clone(), &limits) {
+        read_all(&broken);
+        answer(broken);
+    }
+    if let Ok(message) = Message::parse(bytes.clone(), &limits) {
+        assert!(
+            bytes.windows(message.bytes().len().max(1)).any(|window| window == message.bytes()),
+            "a message is a part of the datagram"
+        );
+        read_all(&message);
+        edit(&message);
+        answer(message);
+    }
+    if let Ok(text) = std::str::from_utf8(&bytes) {
+        if let Ok(uri) = Uri::parse(text) {
+            assert!(uri.equivalent(&uri));
+            read_uri(uri);
+        }
+        if let Ok(address) = NameAddr::parse(text) {
+            let written = AddressBuf::from(address);
+            assert_eq!(AddressBuf::parse(&written.to_string()).as_ref(), Ok(&written));
+        }
+        let _ = Host::parse(text);
+    }
+}
+
+fn read_all(message: &Message) {
+    let mut sink = String::new();
+    for row in message.headers() {
+        assert_eq!(message.named(row.name).filter(|same| same.index == row.index).count(), 1);
+        assert!(row.line.start < row.span.start && row.span.end < row.line.end);
+        let _ = write!(sink, "{} {:?} {}", row.name, row.text(), row.is_folded());
+    }
+    macro_rules! read {
+        ($($field:ident)*) => {$(
+            for value in message.each::<$field>() {
+                match value {
+                    Ok(view) => _ = write!(sink, "{view:?}"),
+                    Err(error) => _ = write!(sink, "{error}"),
+                }
+            }
+            assert!(message.each::<$field>().count() <= message.bytes().len(), "{:?}", $field::ID);
+        )*};
+    }
+    read! {
+        Accept AcceptEncoding AcceptLanguage Allow AllowEvents AuthenticationInfo Authorization CSeq CallId
+        Contact ContentDisposition ContentEncoding ContentLength ContentType Date Event Expires From Join
+        MaxForwards MinExpires MinSe Organization PAssertedIdentity PPreferredIdentity Path Priority
+        ProxyAuthenticate ProxyAuthorization ProxyRequire RAck RSeq Reason RecordRoute ReferTo ReferredBy
+        Replaces ReplyTo Require RetryAfter Route Server ServiceRoute SessionExpires SipEtag SipIfMatch
+        Subject SubscriptionState Supported TargetDialog Timestamp To Unsupported UserAgent Via Warning
+        WwwAuthenticate
+    }
+    for via in message.each::<Via>().flatten() {
+        let _ = (via.branch(), via.received(), via.rport(), via.maddr(), via.ttl());
+        let _ = write!(sink, "{via}");
+    }
+    for contact in message.each::<Contact>().flatten() {
+        let _ = (contact.q(), contact.expires());
+        let _ = write!(sink, "{contact}");
+        contact.address().into_iter().for_each(|address| read_uri(address.uri));
+    }
+    for date in message.each::<Date>().flatten() {
+        let _ = write!(sink, "{date}");
+    }
+}
+
+fn read_uri(uri: Uri<'_>) {
+    let _ = (uri.user_decoded(), uri.password(), uri.host(), uri.port(), uri.opaque(), uri.without_headers());
+    let _ = (uri.params().iter().count(), uri.headers().count());
+}
+
+/// Edits of a sound message give a sound message.
+fn edit(message: &Message) {
+    assert_eq!(Edits::new(message).finish(), *message, "no edit, no change");
+    let vias = message.each::<Via>().count();
+    let mut edits = Edits::new(message);
+    edits.top_via_param("received", Some(&"192.0.2.1")).top_via_param("rport", Some(&5060));
+    edits.prepend(HeaderId::Via, "SIP/2.0/UDP a;branch=z9hG4bK1\r\nX: y");
+    edits.append(HeaderId::Route, "<sip:r;lr>").pop_value(HeaderId::Route).set(HeaderId::MaxForwards, 69);
+    edits.append_named("X Y", "z\r\n\r\nz").uri("sip:a b\r\n").body("text/plain", b"body");
+    let edited = edits.finish();
+    let again = Message::parse(edited.bytes().clone(), &Limits::NONE);
+    assert_eq!(again.as_ref(), Ok(&edited), "what is written can be read");
+    assert_eq!(edited.body(), b"body");
+    assert_eq!(edited.each::<Via>().count(), vias + 1);
+    assert_eq!(edited.named("X").count(), message.named("X").count(), "nothing breaks out");
+}
+
+/// A response to anything that looks like a request can be read.
+fn answer(message: Message) {
+    let Ok(request) = message.into_request() else { return };
+    let _ = (request.method().known(), request.uri().map(read_uri));
+    let response = Builder::response(&request, 400, Some("no\r\nway")).record_route().to_tag("a b").finish();
+    let again = Message::parse(response.bytes().clone(), &Limits::NONE);
+    assert_eq!(again.as_ref(), Ok(&response), "what is written can be read");
+    assert_eq!(response.count(HeaderId::Via), request.count(HeaderId::Via));
+    assert_eq!(response.count(HeaderId::To), request.count(HeaderId::To));
+}
