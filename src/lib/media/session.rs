@@ -738,6 +738,8 @@ impl Session {
 
     fn rtcp_to(&self) -> Option<(Destination, SocketAddr)> {
         let config = &self.config;
+        // A refused stream (port 0) has no RTCP either.
+        config.remote_rtp.filter(|rtp| rtp.port() != 0)?;
         let to = if config.rtcp_mux {
             (Destination::Rtp, self.latch.destination()?)
         } else {

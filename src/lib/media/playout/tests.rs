@@ -75,7 +75,8 @@ impl Line {
                 continue;
             }
             number += 1;
-            let copies = if dice.chance(self.loss) { 0 } else { 1 + usize::from(dice.chance(self.duplicates)) };
+            let copies =
+                if dice.chance(self.loss) { 0 } else { 1 + usize::from(dice.chance(self.duplicates)) };
             lost += usize::from(copies == 0);
             for copy in 0..copies {
                 let mut arrival = at + 50 + dice.below(self.jitter + 1);
@@ -154,7 +155,11 @@ fn a_good_line_is_heard_as_it_is() {
         assert_eq!(heard.counters, Counters::default(), "at {rate}");
         assert_eq!(heard.concealed, Duration::ZERO);
         assert!((50..=110).contains(&heard.begins()), "{}", heard.begins());
-        assert!(purity(heard.part(200, 9200), rate, HZ) > 0.99, "{}", purity(heard.part(200, 9200), rate, HZ));
+        assert!(
+            purity(heard.part(200, 9200), rate, HZ) > 0.99,
+            "{}",
+            purity(heard.part(200, 9200), rate, HZ)
+        );
         assert_eq!(heard.clicks(200, 9900), 0);
         assert!(heard.target <= Duration::from_millis(20), "{:?}", heard.target);
     }
@@ -192,7 +197,8 @@ fn heavy_weather_is_survived() {
     for seed in 1..=10 {
         let heard = Line { loss: 20, duplicates: 10, jitter: 100, seed, ..GOOD }.run();
         assert!(heard.target <= Duration::from_millis(130), "{:?}", heard.target);
-        let whole = heard.part(1000, 9900).chunks(200).filter(|window| purity(window, 8000, HZ) > 0.8).count();
+        let whole =
+            heard.part(1000, 9900).chunks(200).filter(|window| purity(window, 8000, HZ) > 0.8).count();
         assert!(whole > 356 * 7 / 10, "seed {seed}: only {whole} of 356 windows are the tone");
     }
 }
