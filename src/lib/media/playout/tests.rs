@@ -281,7 +281,9 @@ fn opus_over_the_same_lines() {
         assert!(heard.torn(500, 9900) <= 2, "{}", heard.torn(500, 9900));
         for seed in 1..=3 {
             let heard = Line { codec: Codec::Opus, rate, jitter: 40, loss: 5, seed, ..GOOD }.run();
-            assert!(heard.torn(1000, 9900) <= 40, "seed {seed}: {}", heard.torn(1000, 9900));
+            // Each loss may tear the window it is in and the next one.
+            let torn = heard.torn(1000, 9900);
+            assert!(torn <= heard.lost * 2 + 10, "seed {seed}: {torn} of 356, {} lost", heard.lost);
         }
     }
 }
