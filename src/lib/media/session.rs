@@ -341,6 +341,9 @@ impl Session {
         (self.rate, self.ptime_ms) = (new_rate, new_ptime);
         self.sending.silence.resize(frame_len(new_rate, new_ptime), 0);
         self.sending.marker = true;
+        if !self.config.direction.receives() {
+            self.receiving.playout.silence();
+        }
         if self.config.telephone_event.send != old.telephone_event.send {
             self.sending.dtmf.clear();
         }

@@ -15,6 +15,9 @@ fn ms(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
+const fn is_send<T: Send>() {}
+const _: () = is_send::<Session>();
+
 /// A session that talks to `peer`.
 fn config(ssrc: u32, peer: &str) -> Config {
     Config {
@@ -206,6 +209,22 @@ fn what_a_held_peer_sends_is_counted_and_not_heard() {
         assert!(heard.iter().all(|&sample| sample == 0));
     }
     assert_eq!(alice.stats().received.packets, 50);
+}
+
+#[test]
+fn what_was_buffered_before_the_hold_is_not_heard_after_it() {
+    let mut alice = session(1, BOB);
+    for sequence in 0..10 {
+        alice.receive(ms(u64::from(sequence) * 20), addr(BOB), &rtp(2, sequence, 0));
+    }
+    let direction = Direction::Inactive;
+    alice.reconfigure(ms(200), Config { direction, exchange: 1, ..config(1, BOB) }).unwrap();
+    alice.reconfigure(ms(400), Config { exchange: 2, ..config(1, BOB) }).unwrap();
+    for beat in 0..20 {
+        let mut heard = [1; 80];
+        alice.playout(ms(400 + beat * 10), &mut heard);
+        assert_eq!(heard, [0; 80]);
+    }
 }
 
 #[test]
