@@ -423,3 +423,143 @@ const PATIENCE: u32 = 4;
 const INSIST: i64 = 60_000;
 /// Beyond this, packets are thrown away.
 const FAR_BEHIND: i64 = 250_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: u64 = 1 << 32;
+
+    fn ms(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// The packets of 20 ms with these numbers, each at its time, first due at 40 ms.
+    fn buffer(numbers: &[u64]) -> Jitter {
+        let mut jitter = Jitter::new(8000, Bounds::default());
+        for &number in numbers {
+            jitter.insert(ms(number * 20), FIRST + number, number as u32 * 160, 0, &[number as u8]);
+        }
+        jitter
+    }
+
+    fn played(step: &Step<'_>) -> Option<u8> {
+        match step {
+            Step::Play { payload, .. } => payload.first().copied(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_state_and_event() {
+        // Waiting: nothing there, not due, due.
+        let mut jitter = buffer(&[]);
+        assert_eq!(jitter.next(ms(0)), Step::Silence);
+        let mut jitter = buffer(&[0]);
+        assert_eq!(jitter.next(ms(39)), Step::Silence);
+        assert_eq!(jitter.state, State::Waiting);
+        assert_eq!(played(&jitter.next(ms(40))), Some(0));
+        assert_eq!(jitter.state, State::Playing);
+        jitter.played(160);
+        // Playing: dry, a delayed packet, then dry until given up.
+        assert_eq!(jitter.next(ms(60)), Step::Dry);
+        jitter.stretched(80);
+        jitter.insert(ms(65), FIRST + 1, 160, 0, &[1]);
+        assert_eq!(played(&jitter.next(ms(70))), Some(1), "its place was kept");
+        jitter.played(160);
+        for beat in 0..20 {
+            assert_eq!(jitter.next(ms(90 + beat * 10)), Step::Dry, "{beat}");
+            jitter.stretched(80);
+        }
+        assert_eq!(jitter.next(ms(290)), Step::Silence);
+        assert_eq!(jitter.state, State::Waiting);
+        assert_eq!(jitter.counters, Counters { late: 0, discarded: 0, underruns: 2 });
+        // Waiting: a new talkspurt is played at its own time.
+        jitter.insert(ms(1000), FIRST + 2, 8000, 0, &[2]);
+        assert_eq!(jitter.next(ms(1010)), Step::Silence);
+        assert_eq!(played(&jitter.next(ms(1040))), Some(2));
+        // Restart in either state.
+        jitter.restart(8000);
+        assert_eq!((jitter.state, jitter.next(ms(1050))), (State::Waiting, Step::Silence));
+    }
+
+    #[test]
+    fn one_loss_offers_the_packet_after_it() {
+        let mut jitter = buffer(&[0, 2, 3]);
+        assert_eq!(played(&jitter.next(ms(60))), Some(0));
+        jitter.played(160);
+        assert_eq!(jitter.next(ms(80)), Step::Lost { length: 160, next: Some((0, &[2])) });
+        // Too late now.
+        jitter.insert(ms(85), FIRST + 1, 160, 0, &[1]);
+        assert_eq!(played(&jitter.next(ms(90))), Some(2));
+        jitter.played(160);
+        assert_eq!(played(&jitter.next(ms(110))), Some(3));
+        assert_eq!(jitter.counters.late, 1);
+    }
+
+    #[test]
+    fn two_losses_are_two_steps() {
+        let mut jitter = buffer(&[0, 3]);
+        assert_eq!(played(&jitter.next(ms(60))), Some(0));
+        jitter.played(160);
+        assert_eq!(jitter.next(ms(80)), Step::Lost { length: 160, next: None });
+        assert_eq!(jitter.next(ms(100)), Step::Lost { length: 160, next: None });
+        assert_eq!(played(&jitter.next(ms(120))), Some(3));
+    }
+
+    #[test]
+    fn numbers_without_sound_are_no_loss() {
+        let mut jitter = buffer(&[0]);
+        for number in 1..5 {
+            jitter.insert_other(FIRST + number);
+        }
+        jitter.insert(ms(100), FIRST + 5, 800, 0, &[5]);
+        assert_eq!(played(&jitter.next(ms(40))), Some(0));
+        jitter.played(160);
+        assert_eq!(jitter.next(ms(60)), Step::Silence);
+        assert_eq!(played(&jitter.next(ms(140))), Some(5));
+    }
+
+    #[test]
+    fn order_is_restored() {
+        let mut jitter = Jitter::new(8000, Bounds::default());
+        for number in [2u64, 0, 3, 1] {
+            jitter.insert(ms(60), FIRST + number, number as u32 * 160, 0, &[number as u8]);
+        }
+        let mut order = vec![];
+        for beat in 0..40 {
+            order.extend(played(&jitter.next(ms(60 + beat * 20))));
+            jitter.played(160);
+        }
+        assert_eq!(order, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_full_loses_its_oldest() {
+        let mut jitter = Jitter::new(8000, Bounds::default());
+        for number in 0..1000 {
+            jitter.insert(ms(number * 20), FIRST + number, number as u32 * 160, 0, &[0; 9000]);
+            assert!(jitter.packets.len() <= CAPACITY);
+            assert!(jitter.packets.iter().all(|entry| entry.payload.len() <= MAX_PAYLOAD));
+        }
+        assert!(jitter.spare.len() <= CAPACITY + 1);
+        assert_eq!(jitter.counters.discarded, 1000 - CAPACITY as u64);
+    }
+
+    #[test]
+    fn the_target_follows_the_jitter_within_its_bounds() {
+        let mut jitter = Jitter::new(8000, Bounds::default());
+        let mut feed = |from: u64, late: u64| {
+            for number in from..from + 300 {
+                let at = number * 20 + if number % 4 == 0 { late } else { 0 };
+                jitter.insert(ms(at), FIRST + number, number as u32 * 160, 0, &[0]);
+                jitter.packets.clear();
+            }
+            jitter.target()
+        };
+        assert_eq!(feed(0, 0), Duration::from_millis(20), "the least");
+        assert_eq!(feed(300, 80), Duration::from_millis(90));
+        assert_eq!(feed(600, 900), Duration::from_millis(500), "the most");
+        assert_eq!(feed(900, 0), Duration::from_millis(20));
+    }
+}

@@ -79,6 +79,12 @@ impl Playout {
         self.newest = 0;
     }
 
+    /// Nobody listens from now on: what is buffered will be stale when somebody does again.
+    pub fn silence(&mut self) {
+        self.restart();
+        self.ready.clear();
+    }
+
     /// Fills `out` with the next sound; false if all of it is silence because nobody is talking.
     pub fn read(&mut self, now: Instant, out: &mut [i16]) -> bool {
         let mut sound = !self.ready.is_empty();

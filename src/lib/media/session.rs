@@ -341,6 +341,9 @@ impl Session {
         (self.rate, self.ptime_ms) = (new_rate, new_ptime);
         self.sending.silence.resize(frame_len(new_rate, new_ptime), 0);
         self.sending.marker = true;
+        if !self.config.direction.receives() {
+            self.receiving.playout.silence();
+        }
         if self.config.telephone_event.send != old.telephone_event.send {
             self.sending.dtmf.clear();
         }
@@ -738,6 +741,8 @@ impl Session {
 
     fn rtcp_to(&self) -> Option<(Destination, SocketAddr)> {
         let config = &self.config;
+        // A refused stream (port 0) has no RTCP either.
+        config.remote_rtp.filter(|rtp| rtp.port() != 0)?;
         let to = if config.rtcp_mux {
             (Destination::Rtp, self.latch.destination()?)
         } else {

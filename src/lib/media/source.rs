@@ -170,7 +170,7 @@ impl Source {
         self.expected_prior = self.expected();
         self.received_prior = self.received;
         let lost = expected.saturating_sub(received);
-        if expected == 0 { 0 } else { (lost * 256 / expected).min(255) as u8 }
+        (lost * 256).checked_div(expected).map_or(0, |fraction| fraction.min(255) as u8)
     }
 
     fn restart(&mut self, sequence: u16) {
