@@ -4,7 +4,7 @@
 //! thread's ends ([`line`]), which convert to the session's rate and absorb the drift between the two clocks. Opening
 //! and closing a card can block for seconds, so a thread of its own owns it: it opens, watches, and closes.
 //!
-//! A card that reports an error, or whose callbacks stay away for more than a second, is closed and given up for the
+//! A card that is disconnected, or does not recover from an error, or whose callbacks stay away for more than a second, is closed and given up for the
 //! rest of the call: [`Condition::Lost`](super::Condition::Lost), and silence.
 
 use std::sync::Arc;
@@ -68,9 +68,25 @@ pub(crate) struct Shared {
     loss: AtomicU8,
     /// Nobody uses the card any more.
     stop: AtomicBool,
-    /// Callbacks of either direction so far.
-    captures: AtomicU64,
-    plays: AtomicU64,
+    capture: Side,
+    playback: Side,
+}
+
+/// How one direction's stream is doing.
+#[derive(Debug, Default)]
+pub(crate) struct Side {
+    /// Callbacks so far.
+    beats: AtomicU64,
+    /// There was an error since the last callback.
+    failing: AtomicBool,
+}
+
+impl Side {
+    /// In each callback: neither locks nor allocates.
+    fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
@@ -127,17 +143,16 @@ fn own(name: Option<&str>, answer: &SyncSender<Result<Audio, OpenError>>) {
     // If nobody waits any more, dropping the answer sets `stop`, and the watch ends at once.
     drop(answer.try_send(Ok(audio)));
     let mut watches =
-        [(streams.capture.is_some(), &shared.captures), (streams.playback.is_some(), &shared.plays)].map(
-            |(used, counter)| Watch { counter: used.then_some(counter), seen: 0, since: Instant::now() },
-        );
+        [(streams.capture.is_some(), &shared.capture), (streams.playback.is_some(), &shared.playback)]
+            .map(|(used, side)| Watch { side: used.then_some(side), seen: 0, since: Instant::now() });
     while !shared.stop.load(Ordering::Relaxed) {
         let before = Instant::now();
         thread::park_timeout(LOOK_EVERY);
         let now = Instant::now();
         // If we ourselves were not let run, the callbacks were not either: that is the machine, not the card.
         let starved = now - before > 3 * LOOK_EVERY;
-        if watches.iter_mut().any(|watch| watch.stalled(now, starved)) {
-            shared.lose(Loss::Stalled);
+        for why in watches.iter_mut().filter_map(|watch| watch.look(now, starved)) {
+            shared.lose(why);
         }
         if shared.loss().is_some() {
             break;
@@ -149,20 +164,25 @@ fn own(name: Option<&str>, answer: &SyncSender<Result<Audio, OpenError>>) {
 
 /// One direction's heartbeat.
 struct Watch<'a> {
-    counter: Option<&'a AtomicU64>,
+    side: Option<&'a Side>,
     seen: u64,
     since: Instant,
 }
 
 impl Watch<'_> {
-    fn stalled(&mut self, now: Instant, starved: bool) -> bool {
-        let Some(counter) = self.counter else { return false };
-        let count = counter.load(Ordering::Relaxed);
-        if count != self.seen || starved {
-            self.seen = count;
+    fn look(&mut self, now: Instant, starved: bool) -> Option<Loss> {
+        let side = self.side?;
+        let beats = side.beats.load(Ordering::Relaxed);
+        if beats != self.seen || starved {
+            self.seen = beats;
             self.since = now;
         }
-        now - self.since > STALL
+        let quiet = now - self.since;
+        match side.failing.load(Ordering::Relaxed) {
+            true if quiet > FAILING => Some(Loss::Failed),
+            false if quiet > STALL => Some(Loss::Stalled),
+            _ => None,
+        }
     }
 }
 
@@ -244,5 +264,7 @@ fn quiet() {
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the owner looks after its card.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A card that reports errors may have so long to recover.
+const FAILING: Duration = Duration::from_millis(400);
 /// A card whose callbacks stay away longer than this is lost.
 const STALL: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{
@@ -12,8 +13,8 @@ use cpal::{
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::super::{DeviceFault, Loss};
-use super::Shared;
 use super::line;
+use super::{Shared, Side};
 
 /// A running stream, and the media thread's end of its ring.
 pub(super) struct Opened<R> {
@@ -31,7 +32,7 @@ pub(super) fn capture(device: &Device, shared: &Arc<Shared>) -> Result<Opened<Co
     for buffer_size in [BufferSize::Fixed(config.sample_rate / PERIODS_A_SECOND), BufferSize::Default] {
         let config = StreamConfig { buffer_size, ..config };
         let (producer, ring) = RingBuffer::new(line::capacity(config.sample_rate));
-        let errors = errors(shared);
+        let errors = errors(shared, |shared| &shared.capture);
         let stream = match format {
             SampleFormat::F32 => capture_as::<f32>(device, config, producer, shared, errors),
             SampleFormat::I16 => capture_as::<i16>(device, config, producer, shared, errors),
@@ -57,7 +58,7 @@ pub(super) fn playback(device: &Device, shared: &Arc<Shared>) -> Result<Opened<P
     for buffer_size in [BufferSize::Fixed(config.sample_rate / PERIODS_A_SECOND), BufferSize::Default] {
         let config = StreamConfig { buffer_size, ..config };
         let (ring, consumer) = RingBuffer::new(line::capacity(config.sample_rate));
-        let errors = errors(shared);
+        let errors = errors(shared, |shared| &shared.playback);
         let stream = match format {
             SampleFormat::F32 => play_as::<f32>(device, config, consumer, shared, errors),
             SampleFormat::I16 => play_as::<i16>(device, config, consumer, shared, errors),
@@ -110,7 +111,7 @@ where
     let channels = usize::from(config.channels.max(1));
     let scale = 1.0 / channels as f32;
     let heard = move |data: &[T], _: &cpal::InputCallbackInfo| {
-        shared.captures.fetch_add(1, Ordering::Relaxed);
+        shared.capture.beat();
         let room = ring.slots().min(data.len() / channels);
         // When the media thread is late the newest sound is dropped; it cuts the ring back itself when it returns.
         if let Ok(chunk) = ring.write_chunk_uninit(room) {
@@ -135,7 +136,7 @@ fn play_as<T: SizedSample + FromSample<f32>>(
     let target = line::target(config.sample_rate);
     let mut flowing = false;
     let wanted = move |data: &mut [T], _: &cpal::OutputCallbackInfo| {
-        shared.plays.fetch_add(1, Ordering::Relaxed);
+        shared.playback.beat();
         let waiting = ring.slots();
         // After running dry, wait for the target again: one gap instead of a gap each period.
         flowing &= waiting > 0;
@@ -155,18 +156,27 @@ fn play_as<T: SizedSample + FromSample<f32>>(
     device.build_output_stream(config, wanted, errors, None)
 }
 
-/// What a stream's errors mean for the call: most of them that the card is gone.
-fn errors(shared: &Arc<Shared>) -> impl FnMut(cpal::Error) + Send + 'static {
+/// What a stream's errors mean for the call. Called by cpal's thread, in a tight loop when the card is broken.
+fn errors(
+    shared: &Arc<Shared>,
+    side: fn(&Shared) -> &Side,
+) -> impl FnMut(cpal::Error) + Send + 'static + use<> {
     let shared = Arc::clone(shared);
     let owner: Thread = thread::current();
-    move |error| {
-        match error.kind() {
-            // Heals by itself; if it does not, the callbacks stay away and the owner notices.
-            ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => return,
-            ErrorKind::DeviceNotAvailable => shared.lose(Loss::Disconnected),
-            _ => shared.lose(Loss::Failed),
+    move |error| match error.kind() {
+        // Heals by itself; if it does not, the callbacks stay away and the owner notices.
+        ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
+        ErrorKind::DeviceNotAvailable => {
+            shared.lose(Loss::Disconnected);
+            owner.unpark();
         }
-        owner.unpark();
+        // PulseAudio's plug-in says "I/O error" now and then while it starts, and for ever when its server is gone.
+        _ => {
+            if !side(&shared).failing.swap(true, Ordering::Relaxed) {
+                tracing::debug!(%error, "sound card");
+            }
+            thread::sleep(BETWEEN_ERRORS);
+        }
     }
 }
 
@@ -183,3 +193,5 @@ const FORMATS: [SampleFormat; 6] = [
 const PREFERRED_RATE: u32 = 48_000;
 /// Callbacks of 20 ms: short enough for a conversation, long enough for a busy machine.
 const PERIODS_A_SECOND: u32 = 50;
+/// A broken stream reports the same error as fast as it is let.
+const BETWEEN_ERRORS: Duration = Duration::from_millis(5);
