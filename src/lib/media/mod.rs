@@ -4,7 +4,23 @@
 //! byte slices in and out, sound is PCM in and out. Sound is always mono signed 16-bit at a fixed rate (Hz) that
 //! source, session and sink agree on when they are made, moved in blocks of a multiple of 10 ms.
 
+pub mod codec;
 pub mod device;
+pub mod dtmf;
+mod jitter;
+pub mod latch;
+pub mod level;
+mod playout;
+mod plc;
+pub mod rtcp;
+pub mod rtp;
+pub mod session;
+mod source;
+pub mod stats;
+mod stretch;
+#[cfg(test)]
+mod testing;
+mod upsample;
 
 /// Where the sound we send comes from: a microphone, a file, a tone, nothing.
 ///
