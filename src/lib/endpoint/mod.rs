@@ -1,1 +1,2 @@
 //! endpoint.
+pub mod media;

@@ -38,7 +38,11 @@ pub struct Cursor(AtomicU32);
 
 impl Cursor {
     /// Binds a pair, RTP first.
-    pub fn bind(&self, bind: IpAddr, ports: Option<RangeInclusive<u16>>) -> Result<(Socket, Socket), PortError> {
+    pub fn bind(
+        &self,
+        bind: IpAddr,
+        ports: Option<RangeInclusive<u16>>,
+    ) -> Result<(Socket, Socket), PortError> {
         match ports {
             Some(ports) => self.within(bind, ports),
             None => anywhere(bind),
@@ -108,7 +112,8 @@ mod tests {
         let start = (0..100)
             .find_map(|_| {
                 let start = anywhere(HERE).ok()?.0.local_addr().port();
-                let all = (start..start.checked_add(6)?).map(|port| Socket::bind(SocketAddr::new(HERE, port)));
+                let all =
+                    (start..start.checked_add(6)?).map(|port| Socket::bind(SocketAddr::new(HERE, port)));
                 all.collect::<Result<Vec<_>, _>>().ok().map(|_| start)
             })
             .unwrap();

@@ -15,6 +15,15 @@ pub use self::linux::{Waiter, Waker, now};
 #[cfg(not(target_os = "linux"))]
 pub use self::portable::{Waiter, Waker, now};
 
+/// A socket that has something.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready {
+    /// As given to [`Waiter::add`].
+    pub token: u64,
+    /// An error may wait there, beside or instead of a packet.
+    pub error: bool,
+}
+
 /// A waiter and what wakes it up from other threads.
 pub fn pair() -> io::Result<(Waiter, Arc<Waker>)> {
     let waker = Arc::new(Waker::new()?);
@@ -89,7 +98,7 @@ mod linux {
 
         /// Waits for a packet, a wake-up or `deadline`, and puts the tokens of the sockets that have something into
         /// `ready`.
-        pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
+        pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<Ready>) -> io::Result<()> {
             ready.clear();
             if deadline != self.armed {
                 match deadline {
@@ -115,7 +124,9 @@ mod linux {
                         self.armed = None;
                     }
                     WAKER => drop(self.waker.0.read()),
-                    token => ready.push(token),
+                    token => {
+                        ready.push(Ready { token, error: event.events().intersects(EpollFlags::EPOLLERR) });
+                    }
                 }
             }
             Ok(())
@@ -184,9 +195,10 @@ mod portable {
         }
 
         /// Waits for a wake-up, a millisecond or `deadline`; every socket may have something.
-        pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
+        pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<Ready>) -> io::Result<()> {
             ready.clear();
-            ready.extend_from_slice(self.tokens.get_mut().unwrap_or_else(PoisonError::into_inner));
+            let tokens = self.tokens.get_mut().unwrap_or_else(PoisonError::into_inner);
+            ready.extend(tokens.iter().map(|token| Ready { token: *token, error: true }));
             let left = deadline.map_or(LOOK_EVERY, |at| (at - now()).min(LOOK_EVERY));
             let woken = self.waker.woken.lock().unwrap_or_else(PoisonError::into_inner);
             let (mut woken, _) = self

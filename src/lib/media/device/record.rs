@@ -113,6 +113,12 @@ impl Recorder {
     }
 }
 
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("failed", &self.failed()).field("lost", &self.lost()).finish()
+    }
+}
+
 struct Writer {
     path: PathBuf,
     file: Option<File>,
