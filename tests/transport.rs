@@ -52,8 +52,8 @@ fn unreachable_port(any: &str) -> (std::net::UdpSocket, SocketAddr) {
     (socket, addr)
 }
 
-/// A link-local address of this host with its link, if there is one (`/proc/net/if_inet6`: address, index, prefix
-/// length, scope, flags, name).
+/// A link-local address of this host with its link, if there is one (`/proc/net/if_inet6`: address, index,
+/// prefix length, scope, flags, name).
 fn link_local() -> Option<(Ipv6Addr, u32)> {
     let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
     table.lines().find_map(|line| {

@@ -1,5 +1,5 @@
-//! UDP on Linux: IP_PKTINFO and IPV6_RECVPKTINFO for the local address of each datagram, IP_RECVERR and IPV6_RECVERR
-//! for errors that name their destination (ip(7), ipv6(7)).
+//! UDP on Linux: IP_PKTINFO and IPV6_RECVPKTINFO for the local address of each datagram, IP_RECVERR and
+//! IPV6_RECVERR for errors that name their destination (ip(7), ipv6(7)).
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -57,9 +57,10 @@ impl Socket {
 
     /// Takes the next datagram into `buffer`; `WouldBlock` if there is none.
     ///
-    /// A datagram that does not fit is dropped and counted: half a message is none. ICMP errors are not reported
-    /// here but by [`take_error`](Self::take_error). After many of either in a row it gives up with `Interrupted`, so
-    /// that a flood does not hold the thread: call again. Any other error is one of this socket.
+    /// A datagram that does not fit is dropped and counted: half a message is none. ICMP errors are not
+    /// reported here but by [`take_error`](Self::take_error). After many of either in a row it gives up with
+    /// `Interrupted`, so that a flood does not hold the thread: call again. Any other error is one of this
+    /// socket.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
         for _ in 0..ATTEMPTS {
             match self.receive(buffer) {
@@ -75,15 +76,16 @@ impl Socket {
 
     /// Sends one datagram to `to`, from the local address `from` if given and not the wildcard.
     ///
-    /// Errors: `WouldBlock` if the kernel has no room (dropped and counted); otherwise why this datagram cannot be
-    /// sent at all, for instance no route. A peer that cannot be reached shows later, in
+    /// Errors: `WouldBlock` if the kernel has no room (dropped and counted); otherwise why this datagram
+    /// cannot be sent at all, for instance no route. A peer that cannot be reached shows later, in
     /// [`take_error`](Self::take_error).
     pub fn try_send(&self, bytes: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
         let mut last = Errno::UnknownErrno;
         for _ in 0..ATTEMPTS {
             match self.send(bytes, to, from) {
                 Ok(()) => return Ok(()),
-                // An ICMP error about another destination is handed to whichever call comes next, and takes its place.
+                // An ICMP error about another destination is handed to whichever call comes next, and takes
+                // its place.
                 Err(errno) if is_pending_icmp(errno) || errno == Errno::EINTR => last = errno,
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => {
                     self.tally.count_unsent();
@@ -95,10 +97,11 @@ impl Socket {
         Err(last.into())
     }
 
-    /// The oldest unreported ICMP error, with the destination of the datagram that met it; `None` if there is none.
+    /// The oldest unreported ICMP error, with the destination of the datagram that met it; `None` if there is
+    /// none.
     ///
-    /// Reports host, network, port and protocol unreachable and parameter problems (RFC 3261 §18.4). Time exceeded
-    /// and "too big" are not failures: the kernel fragments the retransmission.
+    /// Reports host, network, port and protocol unreachable and parameter problems (RFC 3261 §18.4). Time
+    /// exceeded and "too big" are not failures: the kernel fragments the retransmission.
     pub fn take_error(&self) -> Option<DestinationError> {
         loop {
             match self.receive_error() {
@@ -204,8 +207,8 @@ pub(super) struct Reactor(AsyncFd<Socket>);
 impl Reactor {
     #[allow(unsafe_code)]
     pub(super) fn new(socket: Socket) -> io::Result<Self> {
-        // SAFETY: a Socket owns its descriptor, never replaces it and closes it only when dropped; the AsyncFd owns the
-        // Socket and hands out no more than shared references to it.
+        // SAFETY: a Socket owns its descriptor, never replaces it and closes it only when dropped; the
+        // AsyncFd owns the Socket and hands out no more than shared references to it.
         let registered =
             unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR) };
         Ok(Self(registered?))
@@ -228,8 +231,8 @@ impl Reactor {
     }
 }
 
-/// Room for the control messages of one datagram: packet information and an extended error with its offender take
-/// less than 128 bytes. Aligned, because it is read as the kernel's structures.
+/// Room for the control messages of one datagram: packet information and an extended error with its offender
+/// take less than 128 bytes. Aligned, because it is read as the kernel's structures.
 #[repr(align(8))]
 struct Control([u8; 256]);
 
@@ -244,7 +247,8 @@ enum Source {
     V6(libc::in6_pktinfo),
 }
 
-/// The packet information that makes a datagram to `to` leave from `from`; `None` leaves the choice to the route.
+/// The packet information that makes a datagram to `to` leave from `from`; `None` leaves the choice to the
+/// route.
 fn source(from: Option<IpAddr>, to: SocketAddr) -> Option<Source> {
     match (from?, to) {
         (ip, _) if ip.is_unspecified() || ip.is_multicast() => None,

@@ -1,13 +1,13 @@
-//! UDP sockets (RFC 3261 §18, RFC 3581 §4): an answer leaves from the address its request came to, and an ICMP error
-//! names the destination it is about.
+//! UDP sockets (RFC 3261 §18, RFC 3581 §4): an answer leaves from the address its request came to, and an
+//! ICMP error names the destination it is about.
 //!
-//! [`Socket`] never blocks and knows no runtime; [`UdpSocket`] adds waiting under tokio. Both come per address
-//! family: an IPv6 socket does not carry IPv4, so a dual-stack endpoint binds two. No port is ever shared: a port
-//! that another process serves is a [`BindError`].
+//! [`Socket`] never blocks and knows no runtime; [`UdpSocket`] adds waiting under tokio. Both come per
+//! address family: an IPv6 socket does not carry IPv4, so a dual-stack endpoint binds two. No port is ever
+//! shared: a port that another process serves is a [`BindError`].
 //!
-//! Nothing is queued here. What arrives faster than it is read is dropped by the kernel, and a datagram the kernel
-//! has no room to send is dropped and counted ([`Counters::unsent`]): over UDP the transactions retransmit, and
-//! media that is late is worthless.
+//! Nothing is queued here. What arrives faster than it is read is dropped by the kernel, and a datagram the
+//! kernel has no room to send is dropped and counted ([`Counters::unsent`]): over UDP the transactions
+//! retransmit, and media that is late is worthless.
 
 use std::{
     io,
@@ -36,9 +36,9 @@ pub const MAX_DATAGRAM: usize = 65_535;
 
 /// A [`Socket`] to be awaited in a tokio runtime.
 ///
-/// One wake-up, then read everything: loop over [`readable`](Self::readable), [`take_error`](Self::take_error)
-/// until `None`, and [`try_recv`](Self::try_recv) until it says `WouldBlock`. Leaving either early makes `readable`
-/// return at once again; nothing is lost.
+/// One wake-up, then read everything: loop over [`readable`](Self::readable),
+/// [`take_error`](Self::take_error) until `None`, and [`try_recv`](Self::try_recv) until it says
+/// `WouldBlock`. Leaving either early makes `readable` return at once again; nothing is lost.
 pub struct UdpSocket {
     reactor: Reactor,
 }
@@ -109,7 +109,8 @@ pub struct Datagram {
     /// Bytes written to the buffer; 0 for an empty datagram.
     pub len: usize,
     pub from: SocketAddr,
-    /// The address it was sent to, hence the one to answer from; never the wildcard on Linux. Port: the socket's.
+    /// The address it was sent to, hence the one to answer from; never the wildcard on Linux. Port: the
+    /// socket's.
     pub to: SocketAddr,
 }
 
@@ -124,8 +125,8 @@ pub struct DestinationError {
 /// How a socket is set up.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Options {
-    /// Kernel receive and send buffer in bytes each; `None` leaves the system's default. The kernel silently takes
-    /// less if its own limit (`net.core.rmem_max`, `wmem_max`) is lower.
+    /// Kernel receive and send buffer in bytes each; `None` leaves the system's default. The kernel silently
+    /// takes less if its own limit (`net.core.rmem_max`, `wmem_max`) is lower.
     pub buffer: Option<usize>,
 }
 

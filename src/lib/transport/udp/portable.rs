@@ -1,7 +1,8 @@
 //! UDP where the system's own extensions are not used: plain sends and receives.
 //!
-//! What is missing against Linux: a wildcard socket does not learn which address a datagram came to, nor chooses
-//! the one it leaves from (bind to specific addresses on multi-homed hosts), and no error names its destination.
+//! What is missing against Linux: a wildcard socket does not learn which address a datagram came to, nor
+//! chooses the one it leaves from (bind to specific addresses on multi-homed hosts), and no error names its
+//! destination.
 
 use std::{
     io,
@@ -41,8 +42,8 @@ impl Socket {
         self.local
     }
 
-    /// Takes the next datagram into `buffer`; `WouldBlock` if there is none. One that fills the buffer may have been
-    /// cut and is dropped and counted.
+    /// Takes the next datagram into `buffer`; `WouldBlock` if there is none. One that fills the buffer may
+    /// have been cut and is dropped and counted.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
         for _ in 0..ATTEMPTS {
             match self.socket.recv_from(buffer) {
@@ -69,7 +70,8 @@ impl Socket {
         }
     }
 
-    /// Always `None`: errors do not name their destination here, and to fail the wrong one is worse than to wait.
+    /// Always `None`: errors do not name their destination here, and to fail the wrong one is worse than to
+    /// wait.
     pub fn take_error(&self) -> Option<DestinationError> {
         None
     }
