@@ -7,7 +7,7 @@
 
 pub mod agent;
 mod clock;
-// pub mod media;
+pub mod media;
 mod shard;
 
 use std::{io, net::SocketAddr, sync::Arc, thread};
