@@ -83,6 +83,16 @@ struct Guard {
     logins: Vec<Login>,
 }
 
+impl Guard {
+    /// The status that carries the challenge (RFC 3261 §22.1).
+    fn status(&self) -> u16 {
+        match self.policy.side {
+            auth::Side::Server => 401,
+            auth::Side::Proxy => 407,
+        }
+    }
+}
+
 /// What is kept of a call.
 struct Served {
     behaviour: Behaviour,
@@ -384,7 +394,10 @@ impl Responder {
             .get_or_insert_with(|| auth::Server::new(guard.policy.clone(), &mut || ids.u64()));
         let (status, headers) = match server.check(now, request, &guard.logins) {
             Check::Accepted { .. } => return true,
-            Check::Challenge { stale } => (guard.policy.side.status(), server.challenges(now, stale, &mut || ids.u64())),
+            Check::Challenge { stale } => {
+                let headers = server.challenges(now, stale, &mut || ids.u64());
+                (guard.status(), headers)
+            }
             Check::Forbidden { .. } => (403, Vec::new()),
             Check::Malformed(_) => (400, Vec::new()),
         };
