@@ -1,0 +1,1 @@
+//! Via: where requests came from and responses go.

@@ -1,0 +1,126 @@
+//! Writing bytes as text: base32 for identifiers, hexadecimal, and foreign text made safe to print.
+
+use std::fmt::{self, Write};
+
+/// Shows bytes from the network on one line of a terminal or log: control characters, which could move the cursor
+/// or fake another line, and bytes that are not UTF-8 appear as `\r`, `\n`, `\x1b`, …
+#[derive(Clone, Copy)]
+pub struct Visible<'a>(pub &'a [u8]);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\r' => f.write_str("\\r")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    c if c.is_control() => write!(f, "\\x{:02x}", c as u32)?,
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Writes `bytes` in the 32 characters `a`–`z`, `2`–`7`, which stand in any SIP token and survive a peer that
+/// changes their case. `out` receives ⌈bits / 5⌉ characters, padded with zero bits; what does not fit is left out.
+pub fn base32(bytes: &[u8], out: &mut [u8]) {
+    let mut digits = out.iter_mut();
+    let (mut pending, mut bits) = (0u32, 0);
+    for &byte in bytes {
+        pending = pending << 8 | u32::from(byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            if let Some(digit) = digits.next() {
+                *digit = ALPHABET[(pending >> bits) as usize & 31];
+            }
+        }
+    }
+    if bits > 0
+        && let Some(digit) = digits.next()
+    {
+        *digit = ALPHABET[(pending << (5 - bits)) as usize & 31];
+    }
+}
+
+/// Reads what [`base32`] wrote into exactly `out.len()` bytes; `None` if the length, a character or the padding
+/// is not what it would have written.
+pub fn from_base32(text: &[u8], out: &mut [u8]) -> Option<()> {
+    if text.len() != (out.len() * 8).div_ceil(5) {
+        return None;
+    }
+    let mut bytes = out.iter_mut();
+    let (mut pending, mut bits) = (0u32, 0);
+    for &character in text {
+        let value = match character.to_ascii_lowercase() {
+            c @ b'a'..=b'z' => c - b'a',
+            c @ b'2'..=b'7' => c - b'2' + 26,
+            _ => return None,
+        };
+        pending = pending << 5 | u32::from(value);
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            *bytes.next()? = (pending >> bits) as u8;
+        }
+    }
+    (pending & ((1 << bits) - 1) == 0).then_some(())
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_from_the_network_cannot_move_the_cursor() {
+        assert_eq!(
+            Visible(b"a\r\n\x1b[2J\xff\xc3\xa9\xc2\x9b").to_string(),
+            "a\\r\\n\\x1b[2J\\xff\u{e9}\\x9b"
+        );
+    }
+
+    #[test]
+    fn base32_matches_rfc_4648_section_10() {
+        for (plain, coded) in
+            [("f", "my"), ("fo", "mzxq"), ("foo", "mzxw6"), ("foob", "mzxw6yq"), ("fooba", "mzxw6ytb")]
+        {
+            let mut out = vec![0; coded.len()];
+            base32(plain.as_bytes(), &mut out);
+            assert_eq!(out, coded.as_bytes());
+            let mut back = vec![0; plain.len()];
+            assert_eq!(from_base32(coded.to_uppercase().as_bytes(), &mut back), Some(()));
+            assert_eq!(back, plain.as_bytes());
+        }
+        assert_eq!(from_base32(b"mz", &mut [0]), None, "set padding bits");
+        assert_eq!(from_base32(b"m1", &mut [0]), None);
+        assert_eq!(from_base32(b"myy", &mut [0]), None);
+    }
+
+    #[test]
+    fn hexadecimal() {
+        assert_eq!(hex(&[0, 0x1f, 0xff]), "001fff");
+    }
+}
