@@ -123,7 +123,9 @@ impl ExitStatus {
             Self::Busy => "busy (486, 600)",
             Self::Declined => "declined (603, 607, 608)",
             Self::NotAnswered => "not answered (ring timeout, 408, 480, 487)",
-            Self::AuthenticationFailed => "authentication failed (401 or 407 after or without credentials, 403)",
+            Self::AuthenticationFailed => {
+                "authentication failed (401 or 407 after or without credentials, 403)"
+            }
             Self::NotFound => "not found (404, 410, 484, 485, 604)",
             Self::NotAcceptable => "not acceptable (406, 415, 420, 421, 488, 494, 606)",
             Self::ClientFailure => "other 4xx",

@@ -29,7 +29,9 @@ impl Failure {
     pub fn response(code: u16, reason: &str, from: impl fmt::Display) -> Self {
         let failure = Self::new(ExitStatus::from_sip(code), format_args!("{from} answered {code} {reason}"));
         match code {
-            300..=399 => failure.hint("call the address of its Contact yourself; redirections are not followed"),
+            300..=399 => {
+                failure.hint("call the address of its Contact yourself; redirections are not followed")
+            }
             401 | 407 => failure.hint("check --user and the password (--password-file or SIPKIT_PASSWORD)"),
             404 => failure.hint("check the user part of the target"),
             488 | 606 => failure.hint("offer other codecs with --codec"),
@@ -72,7 +74,9 @@ impl From<Why> for Failure {
             Why::Deadline => Self::new(ExitStatus::Deadline, "the --timeout deadline passed"),
             Why::Defect => Self::new(ExitStatus::Defect, "a part of the program failed"),
             Why::Interrupt => Self::new(ExitStatus::Interrupted, "interrupted"),
-            Why::OutputClosed => Self::new(ExitStatus::Interrupted, "the reader of standard output went away"),
+            Why::OutputClosed => {
+                Self::new(ExitStatus::Interrupted, "the reader of standard output went away")
+            }
             Why::Terminate => Self::new(ExitStatus::Interrupted, "terminated by a signal"),
         }
     }

@@ -32,7 +32,8 @@ pub enum Key {
 
 impl Key {
     /// What [`Key::List`] shows.
-    pub const HELP: &str = "keys: 0-9 * # A-D send DTMF · space hold/resume · m mute · q hang up · ? this list";
+    pub const HELP: &str =
+        "keys: 0-9 * # A-D send DTMF · space hold/resume · m mute · q hang up · ? this list";
 
     fn from_byte(byte: u8) -> Option<Self> {
         match byte {
