@@ -1,1 +1,242 @@
-//! message.
+//! The syntax layer: bytes to meaning and back, without state (RFC 3261 §7, §19.1, §20, §25).
+//!
+//! A [`Message`] is its bytes and an index of where things are. Views ([`Via`], [`NameAddr`], [`Uri`], …)
+//! are read when asked for, borrow from the message and cost no allocation; nothing is cached, so the
+//! caller keeps what it read. [`Edits`] change a message by splices, [`Builder`] writes a new one.
+//!
+//! Validity is layered. [`Message::parse`] refuses a broken frame only; a header is judged when it is
+//! read. So an unknown or malformed header that nobody asks for is passed on octet for octet.
+//!
+//! ```
+//! use sipkit::message::{HeaderId, Limits, Message, Method, header};
+//!
+//! let bytes = b"OPTIONS sip:bob@example.com SIP/2.0\r\n\
+//!     Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+//!     CSeq: 7 OPTIONS\r\n\
+//!     Accept: application/sdp, text/plain\r\n\r\n";
+//! let message = Message::parse(bytes[..].into(), &Limits::default()).unwrap();
+//! assert_eq!(message.via().unwrap().branch(), Some("z9hG4bK1"));
+//! assert_eq!(message.cseq().unwrap().method, Method::Options);
+//! assert_eq!(message.each::<header::Accept>().count(), 2);
+//! assert_eq!(message.raw(HeaderId::Route).count(), 0);
+//! ```
+
+mod address;
+mod build;
+mod edit;
+mod error;
+pub mod escape;
+pub mod header;
+mod host;
+mod index;
+mod limits;
+mod method;
+mod name;
+mod params;
+mod scan;
+mod start;
+mod status;
+mod text;
+mod uri;
+mod write;
+
+use bytes::Bytes;
+
+pub use address::{AddressBuf, NameAddr};
+pub use build::Builder;
+pub use edit::Edits;
+pub use error::{HeaderError, Malformed, ParseError, ParseErrorKind, UriError};
+pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
+pub use host::Host;
+pub use limits::Limits;
+pub use method::Method;
+pub use name::HeaderId;
+pub use params::{Param, Params};
+pub use scan::{Cursor, Span};
+pub use start::{Request, Response};
+pub use status::reason_phrase;
+pub use text::{Quoted, Text};
+pub use uri::{Scheme, Uri, UriBuf};
+
+use header::values::{Rows, Values};
+use index::{Index, Scan, StartLine};
+
+/// One SIP message exactly as it is on the wire, and where its parts are.
+///
+/// Cloning shares the bytes.
+#[derive(Clone)]
+pub struct Message {
+    bytes: Bytes,
+    start: StartLine,
+    index: Index,
+    /// Where the header rows end and the empty line begins.
+    rows_end: usize,
+    body: Span,
+}
+
+impl Message {
+    /// Reads one datagram, or one message that was framed on a stream.
+    ///
+    /// Without Content-Length the body goes to the end; octets after the body it states are dropped
+    /// (RFC 3261 §18.3). Line ends before the start line are dropped too.
+    pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+        let leading = index::leading_line_ends(&bytes);
+        let (message, error) = Self::assemble(bytes.slice(leading..), limits);
+        match (message, error) {
+            (Some(message), None) => Ok(message),
+            (_, Some(error)) => Err(ParseError { at: error.at + leading, ..error }),
+            (None, None) => Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false }),
+        }
+    }
+
+    /// What can be made of a request that [`Message::parse`] refuses, so that the refusal can be answered
+    /// from its Via, From, To, Call-ID and CSeq. `None` if no request line begins it: a response or
+    /// garbage is not answered.
+    ///
+    /// Rows that cannot be told apart are left out. Do not forward or edit such a message.
+    pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
+        let leading = index::leading_line_ends(&bytes);
+        let (message, _) = Self::assemble(bytes.slice(leading..), limits);
+        message.filter(Self::is_request)
+    }
+
+    fn assemble(mut bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
+        let Scan { start, index, rows_end, body, error } = index::scan(&bytes, limits);
+        bytes.truncate(body.end);
+        (start.map(|start| Self { bytes, start, index, rows_end, body }), error)
+    }
+
+    /// Indexes what this library wrote; that always begins with a start line.
+    fn written(bytes: Bytes) -> Self {
+        let start = StartLine::Request { method: (0, 0), uri: (0, 0) };
+        let (message, _) = Self::assemble(bytes, &Limits::NONE);
+        message.unwrap_or(Self {
+            bytes: Bytes::new(),
+            start,
+            index: Index::default(),
+            rows_end: 0,
+            body: Span::default(),
+        })
+    }
+
+    /// The message as it goes over the wire.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn body(&self) -> &[u8] {
+        self.octets(self.body)
+    }
+
+    pub fn is_request(&self) -> bool {
+        matches!(self.start, StartLine::Request { .. })
+    }
+
+    /// The message back if it is a response.
+    pub fn into_request(self) -> Result<Request, Self> {
+        Request::from_message(self)
+    }
+
+    /// The message back if it is a request.
+    pub fn into_response(self) -> Result<Response, Self> {
+        Response::from_message(self)
+    }
+
+    /// The first value of a header field, if there is one.
+    pub fn find<H: Header>(&self) -> Result<Option<H::View<'_>>, HeaderError> {
+        self.each::<H>().next().transpose()
+    }
+
+    /// The first value of a header field that must be there.
+    pub fn header<H: Header>(&self) -> Result<H::View<'_>, HeaderError> {
+        self.find::<H>()?.ok_or(HeaderError::Missing(H::ID))
+    }
+
+    /// Every value of a header field, over all its rows; comma lists are split (RFC 3261 §7.3.1).
+    /// A malformed value is one error, the values after it follow.
+    pub fn each<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'_>, HeaderError>> {
+        Values::<H>::of(self)
+    }
+
+    /// The rows of a header field as they are.
+    pub fn raw(&self, id: HeaderId) -> impl Iterator<Item = RawHeader<'_>> {
+        Rows::of(self, id)
+    }
+
+    /// The number of rows of a header field.
+    pub fn count(&self, id: HeaderId) -> usize {
+        memchr::memchr_iter(id as u8, &self.index.ids).count()
+    }
+
+    pub fn has(&self, id: HeaderId) -> bool {
+        self.index.next(id, 0).is_some()
+    }
+
+    /// The rows of any header field by name, in any case; compact and full names mean the same.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = RawHeader<'_>> {
+        let id = HeaderId::from_name(name.as_bytes());
+        self.headers().filter(move |row| {
+            row.id == id && (id != HeaderId::Unknown || row.name.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// All rows in order.
+    pub fn headers(&self) -> impl Iterator<Item = RawHeader<'_>> {
+        (0..self.index.len()).filter_map(|at| RawHeader::of(self, at))
+    }
+
+    /// The topmost Via.
+    pub fn via(&self) -> Result<Via<'_>, HeaderError> {
+        self.header::<header::Via>()
+    }
+
+    pub fn from(&self) -> Result<NameAddr<'_>, HeaderError> {
+        self.header::<header::From>()
+    }
+
+    pub fn to(&self) -> Result<NameAddr<'_>, HeaderError> {
+        self.header::<header::To>()
+    }
+
+    pub fn call_id(&self) -> Result<&str, HeaderError> {
+        self.header::<header::CallId>()
+    }
+
+    pub fn cseq(&self) -> Result<CSeq<'_>, HeaderError> {
+        self.header::<header::CSeq>()
+    }
+
+    /// The first Contact value.
+    pub fn contact(&self) -> Result<Option<ContactValue<'_>>, HeaderError> {
+        self.find::<header::Contact>()
+    }
+
+    fn octets(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Two ends in the head, as the index keeps them.
+    fn head(&self, (start, end): (u16, u16)) -> &[u8] {
+        self.octets(Span::new(usize::from(start), usize::from(end)))
+    }
+}
+
+/// The same octets.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Message {}
+
+/// The start line and the size: a log line, not a dump.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = self.bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        write!(f, "Message({}, {} octets)", String::from_utf8_lossy(line), self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! How SIP messages travel (RFC 3261 §18): protocols, targets, flows, and the [`Tap`] that sees every packet.
 //!
-//! This file is types only and touches no socket; [`udp`] does. Which address a message is sent to is decided above
-//! (`resolve`) or by the topmost Via ([`via`]).
+//! This file is types only and touches no socket; [`udp`] does. Which address a message is sent to is decided
+//! above (`resolve`) or by the topmost Via ([`via`]).
 
 use std::{fmt, net::SocketAddr, time::SystemTime};
 
@@ -48,7 +48,8 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| token.eq_ignore_ascii_case(protocol.as_str()))
     }
 
-    /// Whether the transport itself delivers or fails; over the others the transactions retransmit (RFC 3261 §17).
+    /// Whether the transport itself delivers or fails; over the others the transactions retransmit (RFC 3261
+    /// §17).
     pub const fn is_reliable(self) -> bool {
         !matches!(self, Self::Udp)
     }
@@ -98,8 +99,8 @@ impl fmt::Display for Target {
 
 /// Where a message came from and how to answer there: a connection, or a socket and the two addresses.
 ///
-/// `shard`, `slot` and `generation` name the socket or connection; with UDP, `local` is the address the datagram was
-/// sent to (never the wildcard) and `remote` its source.
+/// `shard`, `slot` and `generation` name the socket or connection; with UDP, `local` is the address the
+/// datagram was sent to (never the wildcard) and `remote` its source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flow {
     pub shard: u16,
@@ -150,7 +151,8 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Sees every SIP message and every RTP and RTCP packet once. Called on the socket threads: it must not block.
+/// Sees every SIP message and every RTP and RTCP packet once. Called on the socket threads: it must not
+/// block.
 pub trait Tap: Send + Sync {
     fn packet(&self, packet: &Packet<'_>);
 }

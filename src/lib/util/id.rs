@@ -1,8 +1,10 @@
-//! Identifiers we mint: cookies that lead back to their owner, Call-IDs, tags, and the random numbers behind them.
+//! Identifiers we mint: cookies that lead back to their owner, Call-IDs, tags, and the random numbers behind
+//! them.
 //!
-//! A branch (RFC 3261 §8.1.1.7) or local tag (§19.3) contains a [`Cookie`], so that a response or a request within
-//! a dialog finds its owner without a table of strings. Everything random comes from one [`Ids`] per shard, whose
-//! seed is handed in: the endpoint takes it from the operating system, the simulator from its own seed.
+//! A branch (RFC 3261 §8.1.1.7) or local tag (§19.3) contains a [`Cookie`], so that a response or a request
+//! within a dialog finds its owner without a table of strings. Everything random comes from one [`Ids`] per
+//! shard, whose seed is handed in: the endpoint takes it from the operating system, the simulator from its
+//! own seed.
 
 use std::{fmt, ops::Deref, str};
 
@@ -10,7 +12,8 @@ use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::{slab::Key, text};
 
-/// Where the owner of an identifier is (shard, slot, generation), and 64 random bits that make it unguessable.
+/// Where the owner of an identifier is (shard, slot, generation), and 64 random bits that make it
+/// unguessable.
 ///
 /// The owner keeps `random` and compares it: slot and generation alone are easy to guess.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,7 +33,8 @@ impl Cookie {
         Key { index: self.slot, generation: self.generation }
     }
 
-    /// As [`Cookie::LEN`] characters a SIP token allows, of one case: RFC 3261 §7.3.1 compares parameter values without case.
+    /// As [`Cookie::LEN`] characters a SIP token allows, of one case: RFC 3261 §7.3.1 compares parameter
+    /// values without case.
     pub fn encode(&self) -> CookieText {
         let mut bytes = [0; Self::BYTES];
         let fields = self.shard.to_be_bytes().into_iter().chain(self.slot.to_be_bytes());
@@ -41,7 +45,8 @@ impl Cookie {
         out
     }
 
-    /// Reads an encoded cookie back; `None` if `text` is anything else. It may still be forged: see [`Cookie`].
+    /// Reads an encoded cookie back; `None` if `text` is anything else. It may still be forged: see
+    /// [`Cookie`].
     pub fn decode(text: &str) -> Option<Self> {
         let mut bytes = [0; Self::BYTES];
         text::from_base32(text.as_bytes(), &mut bytes)?;
@@ -128,6 +133,11 @@ impl Ids {
         if bound == 0 { 0 } else { self.0.random_range(0..bound) }
     }
 
+    /// True with probability `p`: never for 0, always for 1.
+    pub fn chance(&mut self, p: f64) -> bool {
+        self.0.random::<f64>() < p
+    }
+
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }
@@ -137,7 +147,8 @@ impl Ids {
         Cookie { shard, slot: key.index, generation: key.generation, random: self.u64() }
     }
 
-    /// A globally unique Call-ID of 128 random bits (RFC 3261 §8.1.1.4); without `@host`, which would tell our address.
+    /// A globally unique Call-ID of 128 random bits (RFC 3261 §8.1.1.4); without `@host`, which would tell
+    /// our address.
     pub fn call_id(&mut self) -> String {
         self.token::<16>()
     }
@@ -201,6 +212,8 @@ mod tests {
         assert_ne!(take(Ids::from_number(7)), take(Ids::from_number(8)));
         let (call_id, tag, hex, below, _) = take(Ids::from_seed([9; 32]));
         assert_eq!((call_id.len(), tag.len(), hex.len()), (26, 13, 8));
+        let mut ids = Ids::from_number(0);
+        assert!((0..100).all(|_| !ids.chance(0.0) && ids.chance(1.0)));
         assert!(below < 10 && Ids::from_number(0).below(0) == 0);
     }
 }

@@ -1,7 +1,7 @@
 //! A generational slab: values in one growing vector, named by keys that never come to name another value.
 //!
-//! A key is what crosses a shard border, sits in a timer or travels inside a cookie; it may arrive long after its
-//! value is gone. The generation makes such a key miss instead of hitting whatever took the slot since.
+//! A key is what crosses a shard border, sits in a timer or travels inside a cookie; it may arrive long after
+//! its value is gone. The generation makes such a key miss instead of hitting whatever took the slot since.
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-/// Shows bytes from the network on one line of a terminal or log: control characters, which could move the cursor
-/// or fake another line, and bytes that are not UTF-8 appear as `\r`, `\n`, `\x1b`, …
+/// Shows bytes from the network on one line of a terminal or log: control characters, which could move the
+/// cursor or fake another line, and bytes that are not UTF-8 appear as `\r`, `\n`, `\x1b`, …
 #[derive(Clone, Copy)]
 pub struct Visible<'a>(pub &'a [u8]);
 
@@ -34,7 +34,8 @@ impl fmt::Debug for Visible<'_> {
 }
 
 /// Writes `bytes` in the 32 characters `a`–`z`, `2`–`7`, which stand in any SIP token and survive a peer that
-/// changes their case. `out` receives ⌈bits / 5⌉ characters, padded with zero bits; what does not fit is left out.
+/// changes their case. `out` receives ⌈bits / 5⌉ characters, padded with zero bits; what does not fit is left
+/// out.
 pub fn base32(bytes: &[u8], out: &mut [u8]) {
     let mut digits = out.iter_mut();
     let (mut pending, mut bits) = (0u32, 0);
@@ -55,8 +56,8 @@ pub fn base32(bytes: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Reads what [`base32`] wrote into exactly `out.len()` bytes; `None` if the length, a character or the padding
-/// is not what it would have written.
+/// Reads what [`base32`] wrote into exactly `out.len()` bytes; `None` if the length, a character or the
+/// padding is not what it would have written.
 pub fn from_base32(text: &[u8], out: &mut [u8]) -> Option<()> {
     if text.len() != (out.len() * 8).div_ceil(5) {
         return None;

@@ -1,9 +1,9 @@
 //! A timing wheel: 4 levels of 256 slots, ticks of 4 ms, one bit per slot for "when is the next deadline".
 //!
-//! An entry never fires before its deadline and fires within one tick after it. There is no cancelling: whoever
-//! armed a deadline keeps its own current one and ignores an entry that no longer matches, so that re-arming costs
-//! one insert. Inserting and finding the next deadline take constant time; an entry is moved at most 4 times.
-//! Deadlines beyond the span of the wheel (2³² ticks, 198 days) wait in a list of their own.
+//! An entry never fires before its deadline and fires within one tick after it. There is no cancelling:
+//! whoever armed a deadline keeps its own current one and ignores an entry that no longer matches, so that
+//! re-arming costs one insert. Inserting and finding the next deadline take constant time; an entry is moved
+//! at most 4 times. Deadlines beyond the span of the wheel (2³² ticks, 198 days) wait in a list of their own.
 
 use crate::time::{Duration, Instant};
 
@@ -51,8 +51,8 @@ impl<T: Copy> Wheel<T> {
         self.place(Entry { at, value: entry });
     }
 
-    /// When to call [`expire`](Self::expire) next: at or before the tick in which the earliest entry fires. It may
-    /// be earlier (nothing fires then, and the next answer is a better one), never later.
+    /// When to call [`expire`](Self::expire) next: at or before the tick in which the earliest entry fires.
+    /// It may be earlier (nothing fires then, and the next answer is a better one), never later.
     pub fn next(&self) -> Option<Instant> {
         if let Some(at) = self.due.iter().map(|entry| entry.at).min() {
             return Some(at);
@@ -65,13 +65,14 @@ impl<T: Copy> Wheel<T> {
         Some(Instant::from_micros(tick.saturating_mul(TICK_MICROS)))
     }
 
-    /// Moves what has fired by `now` to the end of `out`, in order of deadline, those of the same deadline in no
-    /// particular but always the same order.
+    /// Moves what has fired by `now` to the end of `out`, in order of deadline, those of the same deadline in
+    /// no particular but always the same order.
     pub fn expire(&mut self, now: Instant, out: &mut Vec<(Instant, T)>) {
         let target = now.as_micros() / TICK_MICROS;
         let before = out.len();
         out.extend(self.due.drain(..).map(|entry| (entry.at, entry.value)));
-        // Lower levels hold nearer deadlines than higher ones, so the first occupied slot is always the nearest.
+        // Lower levels hold nearer deadlines than higher ones, so the first occupied slot is always the
+        // nearest.
         while let Some((level, slot)) = self.first_slot() {
             let start = self.slot_start(level, slot);
             if start > target {
@@ -107,8 +108,8 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// An entry belongs to the level of the highest byte in which its tick differs from the current one, so all
-    /// occupied slots of a level lie ahead of the current position within the same turn.
+    /// An entry belongs to the level of the highest byte in which its tick differs from the current one, so
+    /// all occupied slots of a level lie ahead of the current position within the same turn.
     fn place(&mut self, entry: Entry<T>) {
         let tick = entry.tick();
         if tick <= self.tick {

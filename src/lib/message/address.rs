@@ -1,0 +1,227 @@
+//! name-addr and addr-spec as From, To, Contact, Route and their kin use them (RFC 3261 §20.10).
+//!
+//! Refuses a bare URI with "?" (it needs angle brackets), white space inside the brackets and an
+//! unquoted display name that is more than tokens. Octets above ASCII in such a name are let pass.
+
+use std::fmt;
+
+use super::{
+    Malformed, Params, Text, Uri, UriBuf,
+    scan::{self, Cursor},
+    text::Quoted,
+};
+
+/// An address with its display name and header parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct NameAddr<'m> {
+    pub display: Option<Text<'m>>,
+    pub uri: Uri<'m>,
+    pub params: Params<'m>,
+}
+
+impl<'m> NameAddr<'m> {
+    pub fn parse(text: &'m str) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        cursor.skip_ws();
+        let address = Self::read(&mut cursor)?;
+        cursor.finish()?;
+        Ok(address)
+    }
+
+    /// The tag parameter of From and To.
+    pub fn tag(&self) -> Option<&'m str> {
+        self.params.value("tag")
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        let display = match cursor.peek() {
+            None => return Err(Malformed::Empty),
+            Some(b'"') => {
+                let text = Text::quoted(cursor.quoted()?);
+                cursor.skip_ws();
+                Some(text)
+            }
+            Some(b'<') => None,
+            Some(_) if cursor.rest().contains(&b'<') && !is_bare(cursor.rest()) => Some(display(cursor)?),
+            Some(_) => {
+                let uri = bare_uri(cursor)?;
+                return Ok(Self { display: None, uri, params: Params::read(cursor)? });
+            }
+        };
+        if !cursor.eat(b'<') {
+            return Err(Malformed::Angle);
+        }
+        let uri = cursor.take_while(|byte| byte != b'>');
+        if !cursor.eat(b'>') {
+            return Err(Malformed::Angle);
+        }
+        Ok(Self { display, uri: uri_of(uri)?, params: Params::read(cursor)? })
+    }
+}
+
+/// The address as this library writes it: always with angle brackets.
+impl fmt::Display for NameAddr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = self.display {
+            let raw = String::from_utf8_lossy(display.raw());
+            match (display.is_quoted(), display.is_empty()) {
+                (true, _) => write!(f, "\"{raw}\" ")?,
+                (false, true) => {}
+                (false, false) => write!(f, "{raw} ")?,
+            }
+        }
+        write!(f, "<{}>{}", self.uri, self.params)
+    }
+}
+
+/// Whether a bare addr-spec comes first, its "<" being part of a later parameter: the scheme's colon
+/// stands before any "<" or white space.
+fn is_bare(rest: &[u8]) -> bool {
+    let stop =
+        rest.iter().position(|&byte| byte == b':' || byte == b'<' || byte == b'"' || scan::is_ws(byte));
+    stop.is_some_and(|at| rest[at] == b':')
+}
+
+/// `*(token LWS)`; no white space is needed before "<" (RFC 4475 §3.1.1.6).
+fn display<'m>(cursor: &mut Cursor<'m>) -> Result<Text<'m>, Malformed> {
+    let text = cursor.take_while(|byte| scan::is_token(byte) || scan::is_ws(byte) || byte >= 0x80);
+    if cursor.peek() != Some(b'<') {
+        return Err(Malformed::DisplayName);
+    }
+    Ok(Text::plain(scan::trim(text)))
+}
+
+/// An addr-spec without brackets: ";" begins the header's parameters, "?" is not allowed (§20.10).
+fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
+    let text = cursor.take_while(|byte| !scan::is_ws(byte) && !matches!(byte, b';' | b',' | b'?'));
+    if cursor.peek() == Some(b'?') {
+        return Err(Malformed::BareUri);
+    }
+    uri_of(text)
+}
+
+fn uri_of(text: &[u8]) -> Result<Uri<'_>, Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
+    Ok(Uri::parse(text)?)
+}
+
+/// An address of its own: a display name and a URI, without header parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AddressBuf {
+    display: Option<Box<str>>,
+    uri: UriBuf,
+}
+
+impl AddressBuf {
+    /// Any form a header or a person may write: `"Bob" <sip:bob@host>`, `<sip:bob@host>`, `sip:bob@host`.
+    /// Header parameters are dropped.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        Ok(NameAddr::parse(text)?.into())
+    }
+
+    pub fn new(display: Option<&str>, uri: UriBuf) -> Self {
+        Self { display: display.map(Into::into), uri }
+    }
+
+    pub fn display(&self) -> Option<&str> {
+        self.display.as_deref()
+    }
+
+    pub fn uri(&self) -> &UriBuf {
+        &self.uri
+    }
+
+    pub fn as_uri(&self) -> Uri<'_> {
+        self.uri.as_uri()
+    }
+}
+
+impl From<NameAddr<'_>> for AddressBuf {
+    fn from(address: NameAddr<'_>) -> Self {
+        let display = address.display.filter(|display| !display.is_empty());
+        Self { display: display.map(|display| display.to_str().into()), uri: address.uri.into() }
+    }
+}
+
+impl From<UriBuf> for AddressBuf {
+    fn from(uri: UriBuf) -> Self {
+        Self { display: None, uri }
+    }
+}
+
+impl std::str::FromStr for AddressBuf {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        Self::parse(text)
+    }
+}
+
+/// As a header takes it: the display name quoted, the URI in angle brackets.
+impl fmt::Display for AddressBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            write!(f, "{} ", Quoted(display))?;
+        }
+        write!(f, "<{}>", self.uri)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::UriError;
+
+    #[test]
+    fn the_forms_of_an_address() {
+        let cases = [
+            ("sip:a@b;tag=1", None, "sip:a@b", Some("1"), "<sip:a@b>;tag=1"),
+            ("<sip:a@b;lr>;tag=1", None, "sip:a@b;lr", Some("1"), "<sip:a@b;lr>;tag=1"),
+            ("caller<sip:a@b>", Some("caller"), "sip:a@b", None, "caller <sip:a@b>"),
+            ("T. Watson  <sip:a@b>", Some("T. Watson"), "sip:a@b", None, "T. Watson <sip:a@b>"),
+            ("\"A, \\\"B\\\" <x>\" <sip:a@b>", Some("A, \"B\" <x>"), "sip:a@b", None, ""),
+            ("\"\"<sip:a@b>", Some(""), "sip:a@b", None, "\"\" <sip:a@b>"),
+            ("Zoë <sip:a@b>", Some("Zoë"), "sip:a@b", None, "Zoë <sip:a@b>"),
+            ("sip:a@b;x=\"<y>\"", None, "sip:a@b", None, "<sip:a@b>;x=\"<y>\""),
+            ("<sip:a,b@c?x=y>", None, "sip:a,b@c?x=y", None, "<sip:a,b@c?x=y>"),
+            ("http://www.example.com;tag=x", None, "http://www.example.com", Some("x"), ""),
+        ];
+        for (text, display, uri, tag, written) in cases {
+            let address = NameAddr::parse(text).unwrap();
+            assert_eq!(address.display.map(|text| text.to_string()).as_deref(), display, "{text}");
+            assert_eq!((address.uri.as_str(), address.tag()), (uri, tag), "{text}");
+            if !written.is_empty() {
+                assert_eq!(address.to_string(), written);
+            }
+            assert_eq!(NameAddr::parse(&address.to_string()).unwrap().to_string(), address.to_string());
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let cases = [
+            ("", Malformed::Empty),
+            ("\"Mr. J. User <sip:j.user@example.com>", Malformed::Quote),
+            ("Bell, Alexander <sip:a@b>", Malformed::DisplayName),
+            ("\"x\" sip:a@b", Malformed::Angle),
+            ("<sip:a@b", Malformed::Angle),
+            ("< sip:a@b >", Malformed::Uri(UriError::Scheme)),
+            ("sip:a@b?Route=%3Csip:x%3E", Malformed::BareUri),
+            ("<sip:a@b>;;;;", Malformed::Parameter),
+            ("<sip:a@b> x", Malformed::Trailing),
+            ("<>", Malformed::Uri(UriError::Scheme)),
+        ];
+        for (text, why) in cases {
+            assert_eq!(NameAddr::parse(text).unwrap_err(), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn owned_addresses_quote_their_name() {
+        let address = AddressBuf::new(Some("a \"b\"\r\nX: y"), UriBuf::parse("sip:a@b").unwrap());
+        assert_eq!(address.to_string(), "\"a \\\"b\\\"  X: y\" <sip:a@b>");
+        let read = AddressBuf::parse("\"Bob \\\\\" <sip:bob@x>;tag=1").unwrap();
+        assert_eq!(read.display(), Some("Bob \\"));
+        assert_eq!(read.to_string(), "\"Bob \\\\\" <sip:bob@x>");
+    }
+}

@@ -1,0 +1,166 @@
+//! Writing a new message straight into its final bytes.
+//!
+//! Rows stand in the order of the calls; Content-Length comes last and is always there, because a stream
+//! needs it (RFC 3261 §20.14). Values are made safe as the `write` module says. A head can hold 64 KiB; a
+//! row that would exceed this is left out.
+
+use std::fmt::Display;
+
+use bytes::{BufMut, BytesMut};
+
+use super::{HeaderId, Message, Method, Request, header::values::Rows, reason_phrase, write};
+
+/// A message in the making.
+///
+/// ```
+/// use sipkit::message::{Builder, HeaderId, Method};
+///
+/// let message = Builder::request(Method::Options, "sip:bob@example.com")
+///     .header(HeaderId::MaxForwards, 70)
+///     .named("X-Trace", "on\r\noff")
+///     .body("text/plain", b"hello")
+///     .finish();
+/// assert_eq!(
+///     &message.bytes()[..],
+///     b"OPTIONS sip:bob@example.com SIP/2.0\r\nMax-Forwards: 70\r\nX-Trace: on  off\r\n\
+///       Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+/// );
+/// ```
+#[derive(Debug, Clone)]
+pub struct Builder {
+    head: BytesMut,
+    body: Box<[u8]>,
+    /// What is answered.
+    request: Option<Message>,
+    /// Where the To row of a response ends, before its line end, if it has no tag yet.
+    to_end: Option<usize>,
+}
+
+impl Builder {
+    pub fn request(method: Method<'_>, uri: impl Display) -> Self {
+        let mut head = BytesMut::with_capacity(CAPACITY);
+        write::token(&mut head, method.as_str());
+        head.put_u8(b' ');
+        write::uri(&mut head, uri);
+        head.put_slice(b" SIP/2.0\r\n");
+        Self { head, body: Box::default(), request: None, to_end: None }
+    }
+
+    /// A response with what every response takes from its request: Via, From, To, Call-ID, CSeq
+    /// (RFC 3261 §8.2.6.2), and the Timestamp in a 100 (§8.2.6.1). A status outside 100 to 699 is moved to
+    /// the nearer end; without a reason the usual phrase is taken.
+    pub fn response(request: &Request, status: u16, reason: Option<&str>) -> Self {
+        let status = status.clamp(100, 699);
+        let mut head = BytesMut::with_capacity(CAPACITY);
+        head.put_slice(b"SIP/2.0 ");
+        write::value(&mut head, format_args!("{status} "));
+        write::value(&mut head, reason.unwrap_or_else(|| reason_phrase(status)));
+        head.put_slice(b"\r\n");
+        write::within(&mut head, 0, write::HEAD_ROOM / 2);
+        if head.is_empty() {
+            write::value(&mut head, format_args!("SIP/2.0 {status} {}", reason_phrase(status)));
+            head.put_slice(b"\r\n");
+        }
+        let mut response = Self { head, body: Box::default(), request: None, to_end: None };
+        response.put_rows(request, HeaderId::Via);
+        response.put_rows(request, HeaderId::From);
+        response.put_rows(request, HeaderId::To);
+        let tagged = match request.to() {
+            Ok(to) => to.tag().is_some(),
+            // What cannot be read gets no tag: it might have one.
+            Err(_) => true,
+        };
+        response.to_end = (!tagged).then(|| response.head.len().saturating_sub(2));
+        response.put_rows(request, HeaderId::CallId);
+        response.put_rows(request, HeaderId::CSeq);
+        if status == 100 {
+            response.put_rows(request, HeaderId::Timestamp);
+        }
+        response.request = Some(request.clone().into_message());
+        response
+    }
+
+    /// Record-Route of the request, as a response that makes a dialog must have it (RFC 3261 §12.1.1).
+    pub fn record_route(mut self) -> Self {
+        if let Some(request) = self.request.take() {
+            self.put_rows(&request, HeaderId::RecordRoute);
+            self.request = Some(request);
+        }
+        self
+    }
+
+    /// The tag of To in a response, unless the request had one already.
+    pub fn to_tag(mut self, tag: &str) -> Self {
+        if let Some(at) = self.to_end.take() {
+            let rest = self.head.split_off(at);
+            let before = self.head.len();
+            self.head.put_slice(b";tag=");
+            write::token(&mut self.head, tag);
+            write::within(&mut self.head, before, write::HEAD_ROOM.saturating_sub(rest.len()));
+            self.head.extend_from_slice(&rest);
+        }
+        self
+    }
+
+    /// One row. Content-Length is not taken (it is always computed), nor is `Unknown`, which has no name.
+    pub fn header(self, id: HeaderId, value: impl Display) -> Self {
+        match id {
+            HeaderId::Unknown | HeaderId::ContentLength => self,
+            _ => self.put(id.name(), value),
+        }
+    }
+
+    /// One row of any name; known names work as with [`Builder::header`].
+    pub fn named(self, name: &str, value: impl Display) -> Self {
+        match HeaderId::from_name(name.as_bytes()) {
+            HeaderId::ContentLength => self,
+            _ => self.put(name, value),
+        }
+    }
+
+    /// All rows of a field as another message has them.
+    pub fn copy(mut self, message: &Message, id: HeaderId) -> Self {
+        if id != HeaderId::ContentLength {
+            self.put_rows(message, id);
+        }
+        self
+    }
+
+    /// The body and its Content-Type; an empty type writes no Content-Type.
+    pub fn body(mut self, content_type: &str, bytes: &[u8]) -> Self {
+        self.body = bytes.into();
+        if content_type.is_empty() { self } else { self.header(HeaderId::ContentType, content_type) }
+    }
+
+    pub fn finish(mut self) -> Message {
+        write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len(), usize::MAX);
+        self.head.put_slice(b"\r\n");
+        self.head.extend_from_slice(&self.body);
+        Message::written(self.head.freeze())
+    }
+
+    fn put(mut self, name: &str, value: impl Display) -> Self {
+        write::row(&mut self.head, name, value, write::HEAD_ROOM);
+        self
+    }
+
+    /// Rows of a message with their full names and on one line each.
+    fn put_rows(&mut self, message: &Message, id: HeaderId) {
+        for row in Rows::of(message, id) {
+            let before = self.head.len();
+            let name = if id == HeaderId::Unknown { row.name } else { id.name() };
+            self.head.put_slice(name.as_bytes());
+            self.head.put_slice(b": ");
+            write::octets(&mut self.head, row.value);
+            self.head.put_slice(b"\r\n");
+            write::within(&mut self.head, before, write::HEAD_ROOM);
+        }
+    }
+}
+
+/// Enough for most heads, so that they are written without growing.
+const CAPACITY: usize = 640;
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

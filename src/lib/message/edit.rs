@@ -1,0 +1,282 @@
+//! Changing a message without rebuilding it: a sorted list of splices over its bytes.
+//!
+//! Positions are those of the message as it was; so a second edit of the same kind does not see the
+//! first. What a removal covers is gone with it; an edit inside a removed part is ignored. Values are
+//! made safe as the `write` module says. A head can hold 64 KiB; an edit that would exceed this is left out.
+
+use std::fmt::Display;
+
+use bytes::{BufMut, BytesMut};
+use smallvec::SmallVec;
+
+use super::{
+    HeaderId, Message, RawHeader, Span, header,
+    header::values::{Rows, spans},
+    index::StartLine,
+    write,
+};
+
+/// Edits of one message, to be written out in one pass.
+///
+/// ```
+/// # use sipkit::message::{Edits, HeaderId, Limits, Message};
+/// # let bytes = b"BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;rport\r\nMax-Forwards: 70\r\n\r\n";
+/// # let message = Message::parse(bytes[..].into(), &Limits::default()).unwrap();
+/// let mut edits = Edits::new(&message);
+/// edits.top_via_param("rport", Some(&5070)).prepend(HeaderId::Via, "SIP/2.0/UDP p;branch=z9hG4bK2");
+/// assert_eq!(edits.finish().count(HeaderId::Via), 2);
+/// ```
+#[derive(Debug)]
+pub struct Edits<'m> {
+    base: &'m Message,
+    /// Sorted by start; at the same place insertions come before a removal.
+    splices: SmallVec<[Splice; 8]>,
+    /// What the splices put in.
+    added: BytesMut,
+    body: Option<Box<[u8]>>,
+}
+
+/// Octets `cut` of the message give way to octets `text` of what was added.
+#[derive(Debug, Clone, Copy)]
+struct Splice {
+    cut: Span,
+    text: Span,
+}
+
+/// Where an insertion goes among others at the same place.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    First,
+    Last,
+}
+
+impl<'m> Edits<'m> {
+    pub fn new(message: &'m Message) -> Self {
+        Self { base: message, splices: SmallVec::new(), added: BytesMut::new(), body: None }
+    }
+
+    /// Another Request-URI; nothing happens to a response.
+    pub fn uri(&mut self, uri: impl Display) -> &mut Self {
+        if let StartLine::Request { uri: (start, end), .. } = self.base.start {
+            let text = self.add(|out| write::uri(out, uri));
+            self.splice(Span::new(usize::from(start), usize::from(end)), text, Order::Last);
+        }
+        self
+    }
+
+    /// A new row before the first of that field, or first of all. The last one prepended is on top.
+    pub fn prepend(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
+        let first = Rows::of(self.base, id).next().map(|row| row.line.start);
+        let at =
+            first.unwrap_or_else(|| self.base.index.row(0).map_or(self.base.rows_end, |(start, _)| start));
+        self.insert_row(at, id.name(), value, Order::First)
+    }
+
+    /// A new row after the last of that field, or last of all.
+    pub fn append(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
+        let last = Rows::of(self.base, id).last().map(|row| row.line.end);
+        self.insert_row(last.unwrap_or(self.base.rows_end), id.name(), value, Order::Last)
+    }
+
+    /// A new row of a field this library need not know, last of all.
+    pub fn append_named(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.insert_row(self.base.rows_end, name, value, Order::Last)
+    }
+
+    /// Another value for a row of this message.
+    pub fn replace(&mut self, row: RawHeader<'_>, value: impl Display) -> &mut Self {
+        let text = self.add(|out| {
+            if row.span.is_empty() {
+                out.put_u8(b' ');
+            }
+            write::value(out, value);
+        });
+        self.splice(row.span, text, Order::Last);
+        self
+    }
+
+    /// The first row gets this value and the others go; without a row one is appended.
+    pub fn set(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
+        let mut rows = Rows::of(self.base, id);
+        match rows.next() {
+            Some(first) => self.replace(first, value),
+            None => self.append(id, value),
+        };
+        rows.for_each(|row| {
+            self.remove_row(row);
+        });
+        self
+    }
+
+    /// All rows of a field go.
+    pub fn remove(&mut self, id: HeaderId) -> &mut Self {
+        Rows::of(self.base, id).for_each(|row| {
+            self.remove_row(row);
+        });
+        self
+    }
+
+    /// A row of this message goes.
+    pub fn remove_row(&mut self, row: RawHeader<'_>) -> &mut Self {
+        self.splice(row.line, Span::default(), Order::Last);
+        self
+    }
+
+    /// A parameter at `at`, the end of some [`Params`](super::Params); the ";" is added if it is missing.
+    pub fn insert_param(&mut self, at: usize, text: impl Display) -> &mut Self {
+        if at > self.base.rows_end {
+            return self;
+        }
+        let text = self.add(|out| {
+            let start = out.len();
+            out.put_u8(b';');
+            write::value(out, text);
+            if out.get(start + 1) == Some(&b';') {
+                let doubled = out.split_off(start + 1);
+                out.truncate(start);
+                out.extend_from_slice(&doubled);
+            }
+        });
+        self.splice(Span::new(at, at), text, Order::Last);
+        self
+    }
+
+    /// Sets a parameter of the topmost Via, once for each name; a malformed Via is left alone.
+    pub fn top_via_param(&mut self, name: &str, value: Option<&dyn Display>) -> &mut Self {
+        let Ok(Some(via)) = self.base.find::<header::Via>() else { return self };
+        let found = via.params.find(name);
+        let text = self.add(|out| {
+            if found.is_none() {
+                out.put_u8(b';');
+            }
+            write::token(out, name);
+            if let Some(value) = value {
+                out.put_u8(b'=');
+                write::value(out, value);
+            }
+        });
+        let end = via.span.end;
+        self.splice(found.map_or(Span::new(end, end), |param| param.span), text, Order::Last);
+        self
+    }
+
+    /// The first value of a field goes that is still there, and the row if it was its last
+    /// (RFC 3261 §16.7: the top Via; §16.4: the top Route).
+    pub fn pop_value(&mut self, id: HeaderId) -> &mut Self {
+        for row in Rows::of(self.base, id) {
+            let mut values = spans(row).peekable();
+            while let Some(value) = values.next() {
+                if self.is_cut(value.start) {
+                    continue;
+                }
+                let cut = match values.peek() {
+                    Some(next) => Span::new(row.span.start, next.start),
+                    None => row.line,
+                };
+                self.splice(cut, Span::default(), Order::Last);
+                return self;
+            }
+        }
+        self
+    }
+
+    /// Another body of that type; Content-Type and Content-Length follow. An empty type and body leave
+    /// a message without a body.
+    pub fn body(&mut self, kind: &str, bytes: &[u8]) -> &mut Self {
+        if kind.is_empty() {
+            self.remove(HeaderId::ContentType);
+        } else {
+            self.set(HeaderId::ContentType, kind);
+        }
+        self.set(HeaderId::ContentLength, bytes.len());
+        self.body = Some(bytes.into());
+        self
+    }
+
+    /// The message as edited.
+    pub fn finish(&self) -> Message {
+        let mut out = BytesMut::with_capacity(self.length());
+        self.write(&mut out);
+        Message::written(out.freeze())
+    }
+
+    /// Appends the message as edited, in one pass.
+    pub fn write(&self, out: &mut BytesMut) {
+        self.segments().for_each(|segment| out.extend_from_slice(segment));
+    }
+
+    /// The message as edited, in pieces for a vectored write.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let base = self.base;
+        let mut at = 0;
+        let spliced = self.splices.iter().flat_map(move |splice| {
+            let kept = base.octets(Span::new(at, splice.cut.start));
+            at = splice.cut.end;
+            [kept, &self.added[splice.text.start..splice.text.end]]
+        });
+        let last = self.splices.last().map_or(0, |splice| splice.cut.end);
+        let rest = match self.body {
+            Some(_) => base.octets(Span::new(last, base.body.start)),
+            None => base.octets(Span::new(last, base.bytes.len())),
+        };
+        spliced.chain([rest, self.body.as_deref().unwrap_or_default()]).filter(|segment| !segment.is_empty())
+    }
+
+    fn length(&self) -> usize {
+        self.segments().map(<[u8]>::len).sum()
+    }
+
+    fn insert_row(&mut self, at: usize, name: &str, value: impl Display, order: Order) -> &mut Self {
+        if !name.is_empty() {
+            let text = self.add(|out| {
+                write::row(out, name, value, usize::MAX);
+            });
+            self.splice(Span::new(at, at), text, order);
+        }
+        self
+    }
+
+    /// Writes text to be put in; `None` if the head has no room for it.
+    fn add(&mut self, text: impl FnOnce(&mut BytesMut)) -> Option<Span> {
+        let start = self.added.len();
+        text(&mut self.added);
+        let room = write::HEAD_ROOM.saturating_sub(self.base.body.start);
+        write::within(&mut self.added, start, room).then(|| Span::new(start, self.added.len()))
+    }
+
+    fn is_cut(&self, at: usize) -> bool {
+        self.splices.iter().any(|splice| splice.cut.start <= at && at < splice.cut.end)
+    }
+
+    fn splice(&mut self, cut: Span, text: impl Into<Option<Span>>, order: Order) {
+        let Some(text) = text.into() else { return };
+        let covers = |splice: &Splice| {
+            let other = splice.cut;
+            let strictly = if cut.is_empty() { other.start < cut.start } else { other.start <= cut.start };
+            !other.is_empty() && other != cut && strictly && cut.end <= other.end && cut.start < other.end
+        };
+        if self.splices.iter().any(covers) {
+            return;
+        }
+        if !cut.is_empty() {
+            self.splices.retain(|splice| {
+                let other = splice.cut;
+                let inside = if other.is_empty() {
+                    cut.start < other.start && other.start < cut.end
+                } else {
+                    cut.start <= other.start && other.end <= cut.end
+                };
+                !inside
+            });
+        }
+        let at = self.splices.partition_point(|splice| {
+            let other = splice.cut;
+            other.start < cut.start || other.start == cut.start && other.is_empty() && order == Order::Last
+        });
+        self.splices.insert(at, Splice { cut, text });
+    }
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;

@@ -1,0 +1,27 @@
+//! Fields that hold one address: From, To (RFC 3261 §20.20, §20.39), Reply-To, Refer-To (RFC 3515),
+//! Referred-By (RFC 3892), the identities of RFC 3325.
+
+use super::header;
+use crate::message::NameAddr;
+
+header!(
+    /// Who sends the request.
+    From, Single, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Whom the request is meant for.
+    To, Single, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Where to call back.
+    ReplyTo, Single, NameAddr<'m>, NameAddr::read);
+header!(
+    /// What the receiver is asked to send a request to.
+    ReferTo, Single, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Who asked for the request.
+    ReferredBy, Single, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Who the sender is, by a trusted network's word.
+    PAssertedIdentity, List, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Which identity the sender wishes to have asserted.
+    PPreferredIdentity, List, NameAddr<'m>, NameAddr::read);

@@ -1,0 +1,54 @@
+//! Why something happened: Reason (RFC 3326) and Warning (RFC 3261 §20.43).
+
+use super::header;
+use crate::message::{Cursor, Malformed, Params, Text, scan};
+
+header!(
+    /// Why a request or response was sent, one value per protocol.
+    Reason, List, ReasonValue<'m>, |cursor: &mut Cursor<'m>| {
+        Ok(ReasonValue { protocol: cursor.token()?, params: Params::read(cursor)? })
+    }
+);
+header!(
+    /// What else there is to know about a status.
+    Warning, List, WarningValue<'m>, |cursor: &mut Cursor<'m>| {
+        let code = match (cursor.take_while(|byte| byte.is_ascii_digit()), cursor.peek()) {
+            (digits, Some(b' ' | b'\t' | b'\r')) if digits.len() == 3 => scan::number(digits)?,
+            _ => return Err(Malformed::Number),
+        };
+        cursor.skip_ws();
+        let agent = cursor.take_while(|byte| byte.is_ascii_graphic());
+        let agent = scan::ascii(agent).filter(|agent| !agent.is_empty()).ok_or(Malformed::Host)?;
+        cursor.skip_ws();
+        Ok(WarningValue { code: code as u16, agent, text: Text::quoted(cursor.quoted()?) })
+    }
+);
+
+/// One Reason value.
+#[derive(Debug, Clone, Copy)]
+pub struct ReasonValue<'m> {
+    /// SIP, Q.850, …
+    pub protocol: &'m str,
+    pub params: Params<'m>,
+}
+
+impl<'m> ReasonValue<'m> {
+    /// The status code or release cause.
+    pub fn cause(&self) -> Option<u16> {
+        self.params.value("cause")?.parse().ok()
+    }
+
+    pub fn text(&self) -> Option<Text<'m>> {
+        self.params.value("text").map(|text| Text::quoted(text.as_bytes()))
+    }
+}
+
+/// One Warning value.
+#[derive(Debug, Clone, Copy)]
+pub struct WarningValue<'m> {
+    /// Three digits, 300 to 399 by RFC 3261.
+    pub code: u16,
+    /// A host, or a name in its place.
+    pub agent: &'m str,
+    pub text: Text<'m>,
+}

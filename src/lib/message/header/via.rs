@@ -1,0 +1,91 @@
+//! Via: the way back (RFC 3261 §20.42, rport of RFC 3581).
+//!
+//! Protocol name and version are read but not judged: a request of another version is answered 505 by
+//! way of its Via (RFC 4475 §3.1.2.16).
+
+use std::{fmt, net::IpAddr};
+
+use super::{Form, Header};
+use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span, host::read_port};
+
+/// One Via value. As a type parameter it names the header field.
+#[derive(Debug, Clone, Copy)]
+pub struct Via<'m> {
+    /// The version of the protocol, "2.0".
+    pub version: &'m str,
+    /// As written: UDP, TCP, TLS, WS, … in any case.
+    pub transport: &'m str,
+    /// Host and port of sent-by.
+    pub host: Host<'m>,
+    pub port: Option<u16>,
+    pub params: Params<'m>,
+    /// Where this value lies in the message.
+    pub span: Span,
+}
+
+impl<'m> Via<'m> {
+    pub fn branch(&self) -> Option<&'m str> {
+        self.params.value("branch")
+    }
+
+    /// Whether the branch is one of RFC 3261 (§8.1.1.7): the magic cookie, in any case, and more.
+    pub fn has_magic_cookie(&self) -> bool {
+        self.branch().is_some_and(|branch| {
+            branch.len() > COOKIE.len()
+                && branch.get(..COOKIE.len()).is_some_and(|front| front.eq_ignore_ascii_case(COOKIE))
+        })
+    }
+
+    /// The source address a server noted; an IPv6 address may be in brackets (RFC 5118 §4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        Host::parse(self.params.value("received")?)?.ip()
+    }
+
+    /// `Some(None)` is the empty parameter of a client that asks for the port (RFC 3581 §3).
+    pub fn rport(&self) -> Option<Option<u16>> {
+        Some(self.params.get("rport")?.and_then(|port| port.parse().ok()))
+    }
+
+    pub fn maddr(&self) -> Option<Host<'m>> {
+        Host::parse(self.params.value("maddr")?)
+    }
+
+    pub fn ttl(&self) -> Option<u8> {
+        self.params.value("ttl")?.parse().ok()
+    }
+}
+
+impl Header for Via<'_> {
+    const ID: HeaderId = HeaderId::Via;
+    const FORM: Form = Form::List;
+    type View<'m> = Via<'m>;
+
+    fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
+        let start = cursor.position();
+        cursor.token()?;
+        let version = slash(cursor)?;
+        let transport = slash(cursor)?;
+        cursor.skip_ws();
+        let host = Host::read(cursor)?;
+        let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
+        let params = Params::read(cursor)?;
+        Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
+    }
+}
+
+/// `SLASH token`
+fn slash<'m>(cursor: &mut Cursor<'m>) -> Result<&'m str, Malformed> {
+    if cursor.eat_spaced(b'/') { cursor.token() } else { Err(Malformed::Token) }
+}
+
+impl fmt::Display for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SIP/{}/{} {}", self.version, self.transport, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        self.params.fmt(f)
+    }
+}
+
+const COOKIE: &str = "z9hG4bK";

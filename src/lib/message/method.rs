@@ -1,0 +1,136 @@
+//! Request methods (RFC 3261 §7.1 and the extensions in the IANA registry), case-sensitive tokens.
+
+use std::fmt;
+
+use super::scan;
+
+/// A request method; one that is not known here keeps its name.
+#[derive(Debug, Clone, Copy, Eq)]
+pub enum Method<'m> {
+    Ack,
+    Bye,
+    Cancel,
+    Info,
+    Invite,
+    Message,
+    Notify,
+    Options,
+    Prack,
+    Publish,
+    Refer,
+    Register,
+    Subscribe,
+    Update,
+    Other(&'m str),
+}
+
+impl<'m> Method<'m> {
+    /// Every method this library knows by name.
+    pub const KNOWN: [Method<'static>; 14] = [
+        Method::Ack,
+        Method::Bye,
+        Method::Cancel,
+        Method::Info,
+        Method::Invite,
+        Method::Message,
+        Method::Notify,
+        Method::Options,
+        Method::Prack,
+        Method::Publish,
+        Method::Refer,
+        Method::Register,
+        Method::Subscribe,
+        Method::Update,
+    ];
+
+    /// Any name; methods are case-sensitive (RFC 3261 §7.1), so `invite` is an unknown one.
+    pub fn parse(name: &'m str) -> Self {
+        match name {
+            "ACK" => Self::Ack,
+            "BYE" => Self::Bye,
+            "CANCEL" => Self::Cancel,
+            "INFO" => Self::Info,
+            "INVITE" => Self::Invite,
+            "MESSAGE" => Self::Message,
+            "NOTIFY" => Self::Notify,
+            "OPTIONS" => Self::Options,
+            "PRACK" => Self::Prack,
+            "PUBLISH" => Self::Publish,
+            "REFER" => Self::Refer,
+            "REGISTER" => Self::Register,
+            "SUBSCRIBE" => Self::Subscribe,
+            "UPDATE" => Self::Update,
+            other => Self::Other(other),
+        }
+    }
+
+    pub fn as_str(self) -> &'m str {
+        match self {
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Info => "INFO",
+            Self::Invite => "INVITE",
+            Self::Message => "MESSAGE",
+            Self::Notify => "NOTIFY",
+            Self::Options => "OPTIONS",
+            Self::Prack => "PRACK",
+            Self::Publish => "PUBLISH",
+            Self::Refer => "REFER",
+            Self::Register => "REGISTER",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Update => "UPDATE",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The same method if it is one of [`Method::KNOWN`], freed from the message it was read in.
+    pub fn known(self) -> Option<Method<'static>> {
+        match Method::KNOWN.into_iter().find(|known| known.as_str() == self.as_str()) {
+            Some(Method::Other(_)) | None => None,
+            known => known,
+        }
+    }
+
+    /// Whether the name is a token, as it must be to be sent.
+    pub fn is_valid(self) -> bool {
+        !self.as_str().is_empty() && self.as_str().bytes().all(scan::is_token)
+    }
+}
+
+/// By name, so that `Other("INVITE")` is `Invite`.
+impl PartialEq for Method<'_> {
+    fn eq(&self, other: &Method<'_>) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl std::hash::Hash for Method<'_> {
+    fn hash<S: std::hash::Hasher>(&self, state: &mut S) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for Method<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_case_matters() {
+        for method in Method::KNOWN {
+            assert_eq!(Method::parse(method.as_str()), method);
+            assert!(!matches!(Method::parse(method.as_str()), Method::Other(_)));
+            assert_eq!(method.known(), Some(method));
+        }
+        assert_eq!(Method::parse("invite"), Method::Other("invite"));
+        assert_ne!(Method::parse("invite"), Method::Invite);
+        assert_eq!(Method::Other("x").known(), None);
+        assert!(!Method::Other("A B").is_valid());
+    }
+}

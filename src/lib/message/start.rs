@@ -1,0 +1,126 @@
+//! The two kinds of message and their start lines (RFC 3261 §7.1, §7.2).
+
+use std::{fmt, ops::Deref};
+
+use super::{Message, Method, Text, Uri, UriError, index, index::StartLine};
+
+/// A message that begins with a request line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request(Message);
+
+impl Request {
+    /// The message back if it is a response.
+    pub fn from_message(message: Message) -> Result<Self, Message> {
+        if message.is_request() { Ok(Self(message)) } else { Err(message) }
+    }
+
+    pub fn into_message(self) -> Message {
+        self.0
+    }
+
+    pub fn method(&self) -> Method<'_> {
+        match self.0.start {
+            StartLine::Request { method, .. } => index::method(self.0.head(method)),
+            StartLine::Response { .. } => Method::Other(""),
+        }
+    }
+
+    /// The Request-URI.
+    pub fn uri(&self) -> Result<Uri<'_>, UriError> {
+        Uri::parse(self.raw_uri())
+    }
+
+    /// The Request-URI as it is written, checked or not.
+    pub fn raw_uri(&self) -> &str {
+        match self.0.start {
+            StartLine::Request { uri, .. } => std::str::from_utf8(self.0.head(uri)).unwrap_or_default(),
+            StartLine::Response { .. } => "",
+        }
+    }
+}
+
+/// A message that begins with a status line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response(Message);
+
+impl Response {
+    /// The message back if it is a request.
+    pub fn from_message(message: Message) -> Result<Self, Message> {
+        if message.is_request() { Err(message) } else { Ok(Self(message)) }
+    }
+
+    pub fn into_message(self) -> Message {
+        self.0
+    }
+
+    /// The status code, 100 to 699.
+    pub fn status(&self) -> u16 {
+        match self.0.start {
+            StartLine::Response { status, .. } => status,
+            StartLine::Request { .. } => 0,
+        }
+    }
+
+    /// The reason phrase if it is UTF-8, as it should be; otherwise empty.
+    pub fn reason(&self) -> &str {
+        std::str::from_utf8(self.reason_text().raw()).unwrap_or_default()
+    }
+
+    /// The reason phrase, whatever it holds.
+    pub fn reason_text(&self) -> Text<'_> {
+        match self.0.start {
+            StartLine::Response { reason, .. } => Text::plain(self.0.head(reason)),
+            StartLine::Request { .. } => Text::plain(b""),
+        }
+    }
+
+    /// 100 to 199.
+    pub fn is_provisional(&self) -> bool {
+        self.status() < 200
+    }
+
+    /// 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status())
+    }
+}
+
+impl Deref for Request {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.0
+    }
+}
+
+impl Deref for Response {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.0
+    }
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        request.0
+    }
+}
+
+impl From<Response> for Message {
+    fn from(response: Response) -> Self {
+        response.0
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
