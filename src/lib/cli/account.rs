@@ -1,0 +1,213 @@
+//! What flags, environment and configuration file say together: flag > environment > account > defaults.
+//!
+//! The environment is read by the flags themselves (`env` in [`args`](super::args)), so two sources are left here.
+
+use std::time::Duration;
+
+use super::{
+    args,
+    config::{self, Config},
+    failure::Failure,
+    nearest::nearest,
+    secret::Password,
+    value::{Audio, Codec, LocalAddress, PortRange},
+};
+
+/// Who we are, and which way our requests go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    /// Our address of record; None: made from the login name and the route.
+    pub from: Option<String>,
+    pub display_name: Option<String>,
+    /// For authentication; None: only what needs none.
+    pub credentials: Option<Credentials>,
+    pub proxy: Option<String>,
+    pub local: Option<LocalAddress>,
+}
+
+/// What answers a digest challenge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credentials {
+    pub user: String,
+    pub password: Password,
+}
+
+impl Account {
+    /// Asks for the password at the terminal if a user is named and no password is found.
+    pub fn resolve(identity: &args::Identity, route: &args::Route, config: &Config) -> Result<Self, Failure> {
+        let defaults = &config.defaults;
+        let name = identity.account.as_ref().or(defaults.account.as_ref());
+        let nothing = config::Account::default();
+        let account = match name {
+            None => &nothing,
+            Some(name) => config.account.get(name).ok_or_else(|| unknown_account(name, config))?,
+        };
+        let first = |choices: [&Option<String>; 3]| choices.into_iter().find_map(Clone::clone);
+        let from = first([&identity.from, &account.from, &defaults.from]);
+        let password = find_password(identity, account)?;
+        let user = first([&identity.user, &account.user, &None]);
+        let credentials = match (user, password) {
+            (Some(user), Some(password)) => Some(Credentials { user, password }),
+            (Some(user), None) => {
+                let password = Password::ask(&user).map_err(Failure::usage)?;
+                Some(Credentials { user, password })
+            }
+            (None, Some(password)) => {
+                let user = from.as_deref().and_then(user_part).ok_or_else(|| {
+                    Failure::usage("there is a password and no user name").hint("give --user or --from")
+                })?;
+                Some(Credentials { user: user.into(), password })
+            }
+            (None, None) => None,
+        };
+        Ok(Self {
+            from,
+            display_name: first([&identity.display_name, &account.display_name, &defaults.display_name]),
+            credentials,
+            proxy: first([&route.proxy, &account.proxy, &defaults.proxy]),
+            local: route.local.or(account.local).or(defaults.local),
+        })
+    }
+}
+
+fn find_password(identity: &args::Identity, account: &config::Account) -> Result<Option<Password>, Failure> {
+    if let Some(path) = &identity.password_file {
+        return Password::from_file(path).map(Some).map_err(Failure::usage);
+    }
+    if let Some(password) = Password::from_environment().or_else(|| account.password.clone()) {
+        return Ok(Some(password));
+    }
+    account.password_file.as_deref().map(Password::from_file).transpose().map_err(Failure::usage)
+}
+
+fn unknown_account(name: &str, config: &Config) -> Failure {
+    let failure = Failure::usage(format_args!("the configuration file has no [account.{name}]"));
+    match nearest(name, config.account.keys().map(String::as_str)) {
+        Some(nearest) => failure.hint(format_args!("did you mean {nearest}?")),
+        None => failure,
+    }
+}
+
+/// The user of `sip:user@host` or `"Name" <sip:user@host>`; the address itself is judged by who uses it.
+fn user_part(uri: &str) -> Option<&str> {
+    let uri = uri.rsplit_once('<').map_or(uri, |(_, uri)| uri);
+    let (user, _) = uri.split_once('@')?;
+    let user = user.split_once(':').map_or(user, |(_, user)| user);
+    let user = user.split_once(':').map_or(user, |(user, _)| user);
+    (!user.is_empty()).then_some(user)
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTimes {
+    pub ring_timeout: Duration,
+    /// From the answer; None: until somebody hangs up.
+    pub duration: Option<Duration>,
+}
+
+impl CallTimes {
+    pub fn resolve(times: &args::CallTimes, config: &Config) -> Self {
+        let defaults = &config.defaults;
+        Self {
+            ring_timeout: times.ring_timeout.or(defaults.ring_timeout).unwrap_or(RING_TIMEOUT),
+            duration: times.duration.or(defaults.duration),
+        }
+    }
+}
+
+/// A phone that nobody answers is left alone after this; scripts must come to an end.
+const RING_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The audio of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    /// None: the sound card, or silence if there is none.
+    pub audio: Option<Audio>,
+    /// Empty: all there are.
+    pub codecs: Vec<Codec>,
+    pub rtp_ports: Option<PortRange>,
+}
+
+impl Media {
+    pub fn resolve(media: &args::Media, config: &Config) -> Self {
+        let codecs = match media.codec.is_empty() {
+            true => config.media.codec.clone().unwrap_or_default(),
+            false => media.codec.clone(),
+        };
+        Self {
+            audio: media.audio.clone().or_else(|| config.media.audio.clone()),
+            codecs,
+            rtp_ports: media.ports.rtp_ports.or(config.media.rtp_ports),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        identity: args::Identity,
+        #[command(flatten)]
+        route: args::Route,
+    }
+
+    fn resolve(flags: &str) -> Result<Account, Failure> {
+        let config = Config::parse(
+            r#"
+            [defaults]
+            account = "work"
+            from = "sip:nobody@example.net"
+            proxy = "sip:default.example.net"
+            [account.work]
+            from = "sip:alice@example.com"
+            user = "alice"
+            password = "work-secret"
+            proxy = "sip:work.example.com"
+            [account.home]
+            password = "home-secret"
+            "#,
+        )
+        .expect("well-formed");
+        let flags = Flags::try_parse_from(format!("test {flags}").split_whitespace()).expect("known flags");
+        Account::resolve(&flags.identity, &flags.route, &config)
+    }
+
+    #[test]
+    fn flag_before_account_before_defaults() {
+        let account = resolve("").expect("complete");
+        assert_eq!(account.from.as_deref(), Some("sip:alice@example.com"));
+        assert_eq!(account.proxy.as_deref(), Some("sip:work.example.com"));
+        let account = resolve("--from sip:bob@example.com --proxy sip:p --user bob").expect("complete");
+        assert_eq!(account.from.as_deref(), Some("sip:bob@example.com"));
+        assert_eq!(account.proxy.as_deref(), Some("sip:p"));
+        let credentials = account.credentials.expect("the account's password");
+        assert_eq!((credentials.user.as_str(), credentials.password.reveal()), ("bob", "work-secret"));
+        let account = resolve("--account home --from sip:carol:x@example.com").expect("complete");
+        assert_eq!(account.proxy.as_deref(), Some("sip:default.example.net"));
+        assert_eq!(account.credentials.map(|c| c.user).as_deref(), Some("carol"), "the user of --from");
+    }
+
+    #[test]
+    fn an_unknown_account_is_named_with_the_nearest() {
+        let failure = resolve("--account hmoe").expect_err("no such account");
+        assert_eq!(failure.to_string(), "the configuration file has no [account.hmoe]; did you mean home?");
+    }
+
+    #[test]
+    fn users_of_addresses() {
+        for (uri, user) in [
+            ("sip:alice@example.com", Some("alice")),
+            ("alice@example.com", Some("alice")),
+            ("\"A <b>\" <sip:alice:pw@example.com;x=y>", Some("alice")),
+            ("sip:example.com", None),
+            ("sip:@example.com", None),
+        ] {
+            assert_eq!(user_part(uri), user, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The configuration file: TOML, one for all programs, every key named like the flag it stands for.
+//!
+//! `[defaults]`, `[media]`, `[server]` and any number of `[account.NAME]`. Order: flag > environment > account >
+//! defaults. A key nobody knows is an error that says where it is and which one was probably meant; nothing in the
+//! file is ignored.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+};
+use toml::de::DeTable;
+use zeroize::Zeroizing;
+
+use super::{
+    nearest::nearest,
+    secret::{self, Password},
+    value::{Audio, Codec, DigestAlgorithm, LocalAddress, PortRange, parse_duration},
+};
+
+/// Everything the file may say; what it does not say is `None` or empty.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    pub defaults: Defaults,
+    pub media: Media,
+    pub account: BTreeMap<String, Account>,
+    pub server: Server,
+}
+
+/// `[defaults]`: for every program that has the flag.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Defaults {
+    /// The account used when none is named.
+    pub account: Option<String>,
+    pub from: Option<String>,
+    pub display_name: Option<String>,
+    pub proxy: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub local: Option<LocalAddress>,
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub ring_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub duration: Option<Duration>,
+}
+
+/// `[media]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Media {
+    #[serde(deserialize_with = "text")]
+    pub audio: Option<Audio>,
+    #[serde(deserialize_with = "text_list")]
+    pub codec: Option<Vec<Codec>>,
+    #[serde(deserialize_with = "text")]
+    pub rtp_ports: Option<PortRange>,
+}
+
+/// `[account.NAME]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Account {
+    pub from: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<Password>,
+    pub password_file: Option<PathBuf>,
+    pub display_name: Option<String>,
+    pub proxy: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub local: Option<LocalAddress>,
+}
+
+/// `[server]`: for programs that answer.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Server {
+    #[serde(deserialize_with = "text_list")]
+    pub listen: Option<Vec<LocalAddress>>,
+    pub realm: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<Password>,
+    pub password_file: Option<PathBuf>,
+    #[serde(deserialize_with = "text")]
+    pub auth_alg: Option<DigestAlgorithm>,
+    #[serde(deserialize_with = "text")]
+    pub rtp_ports: Option<PortRange>,
+}
+
+impl Config {
+    /// The file named, or else the one in its usual place if it is there.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None => match usual_path() {
+                Some(path) if path.exists() => path,
+                _ => return Ok(Self::default()),
+            },
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        let config =
+            Self::parse(&text).map_err(|mistake| ConfigError::Mistake { path: path.clone(), mistake })?;
+        if config.holds_a_password() {
+            secret::warn_if_others_can_read(&path);
+        }
+        Ok(config)
+    }
+
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        let document = DeTable::parse(text).map_err(|error| Mistake::of_toml(text, &error))?;
+        check_keys(text, document.get_ref())?;
+        toml::from_str(text).map_err(|error| Mistake::of_toml(text, &error))
+    }
+
+    fn holds_a_password(&self) -> bool {
+        self.server.password.is_some() || self.account.values().any(|account| account.password.is_some())
+    }
+}
+
+/// `$XDG_CONFIG_HOME/sipkit/config.toml`, by default below `~/.config`.
+pub fn usual_path() -> Option<PathBuf> {
+    // A relative path there is to be ignored (XDG Base Directory Specification).
+    let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = match base {
+        Some(base) => base,
+        None => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
+    };
+    Some(base.join("sipkit").join("config.toml"))
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}:{mistake}", path.display())]
+    Mistake { path: PathBuf, mistake: Mistake },
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+}
+
+/// What is wrong in the text, and where: line and column from 1, the column in characters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {kind}")]
+pub struct Mistake {
+    pub line: usize,
+    pub column: usize,
+    pub kind: MistakeKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MistakeKind {
+    /// The TOML itself, or a value: in the words of who read it.
+    #[error("{0}")]
+    Malformed(String),
+    #[error("unknown key `{key}` in {table}; did you mean `{nearest}`?")]
+    Misspelt { key: String, table: String, nearest: &'static str },
+    #[error("unknown key `{key}` in {table}; known are {}", known.join(", "))]
+    Unknown { key: String, table: String, known: &'static [&'static str] },
+}
+
+impl Mistake {
+    fn new(text: &str, at: usize, kind: MistakeKind) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        Self { line, column, kind }
+    }
+
+    fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        // One line: the place is told by us.
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        Self::new(text, at, MistakeKind::Malformed(message))
+    }
+}
+
+/// Refuses keys that no struct here has, before the values are looked at.
+fn check_keys(text: &str, document: &DeTable<'_>) -> Result<(), Mistake> {
+    check_table(text, "the file", field_names::<Config>(), document)?;
+    for (name, value) in document {
+        let Some(table) = value.get_ref().as_table() else { continue };
+        let known = match name.get_ref().as_ref() {
+            "defaults" => field_names::<Defaults>(),
+            "media" => field_names::<Media>(),
+            "server" => field_names::<Server>(),
+            _ => {
+                for (account, value) in table {
+                    let Some(table) = value.get_ref().as_table() else { continue };
+                    let title = format!("[account.{}]", account.get_ref());
+                    check_table(text, &title, field_names::<Account>(), table)?;
+                }
+                continue;
+            }
+        };
+        check_table(text, &format!("[{}]", name.get_ref()), known, table)?;
+    }
+    Ok(())
+}
+
+fn check_table(
+    text: &str,
+    title: &str,
+    known: &'static [&'static str],
+    table: &DeTable<'_>,
+) -> Result<(), Mistake> {
+    let unknown = table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+    // The first one in the file, not in the alphabet.
+    let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
+    let name = key.get_ref().to_string();
+    let table = title.to_owned();
+    let kind = match nearest(&name, known.iter().copied()) {
+        Some(nearest) => MistakeKind::Misspelt { key: name, table, nearest },
+        None => MistakeKind::Unknown { key: name, table, known },
+    };
+    Err(Mistake::new(text, key.span().start, kind))
+}
+
+/// The field names of a struct, from its own `Deserialize`, so that they are written once.
+pub(super) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    struct Asked<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Asked<'_> {
+        type Error = de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(de::Error::custom("only structs are asked"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            Err(de::Error::custom("that was all"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &'static [&'static str] = &[];
+    let _ = T::deserialize(Asked(&mut names));
+    names
+}
+
+/// A value with a `FromStr`, written as a string.
+fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// One string, or a list of them; each may hold several, as on the command line: `"opus,pcma"`.
+fn text_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a string or a list of strings is wanted")]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    let texts = match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    };
+    let values = texts.iter().flat_map(|text| text.split(',')).map(|text| text.trim().parse());
+    values.collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str) -> String {
+        Config::parse(text).expect_err("a mistake").to_string()
+    }
+
+    #[test]
+    fn a_whole_file() {
+        let config = Config::parse(
+            r#"
+            [defaults]
+            account = "work"
+            ring-timeout = "20s"
+            local = "127.0.0.1:5062"
+            [media]
+            audio = "tone:440"
+            codec = ["opus", "pcma"]
+            rtp-ports = "20000-20100"
+            [account.work]
+            from = "sip:alice@example.com"
+            user = "alice"
+            password = "secret"
+            [account.home]
+            password-file = "/home/alice/.sip"
+            [server]
+            listen = "127.0.0.1:5070, [::1]:5070"
+            auth-alg = "sha-256"
+            "#,
+        )
+        .expect("well-formed");
+        assert_eq!(config.defaults.ring_timeout, Some(Duration::from_secs(20)));
+        assert_eq!(config.media.audio, Some(Audio::Tone(440.0)));
+        assert_eq!(config.media.codec.as_ref().map(Vec::len), Some(2));
+        assert_eq!(config.account["work"].password.as_ref().map(Password::reveal), Some("secret"));
+        assert_eq!(config.server.listen.as_ref().map(Vec::len), Some(2));
+        assert_eq!(config.server.auth_alg, Some(DigestAlgorithm::Sha256));
+        assert!(config.holds_a_password());
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn mistakes_have_line_column_and_the_nearest_key() {
+        for (text, message) in [
+            (
+                "[server]\nlisten = \"::1\"\n  lisen = 1\n",
+                "3:3: unknown key `lisen` in [server]; did you mean `listen`?",
+            ),
+            ("[sever]\n", "1:2: unknown key `sever` in the file; did you mean `server`?"),
+            (
+                "[account.work]\npasword = \"x\"",
+                "2:1: unknown key `pasword` in [account.work]; did you mean `password`?",
+            ),
+            ("account.work.ussr = \"x\"", "1:14: unknown key `ussr` in [account.work]; did you mean `user`?"),
+            (
+                "[media]\ncolour = 1",
+                "2:1: unknown key `colour` in [media]; known are audio, codec, rtp-ports",
+            ),
+            ("[defaults]\ntimeout = \"20\"", "2:11: 20 has no unit: write 20s for seconds, or ms, m, h"),
+        ] {
+            assert_eq!(mistake(text), message);
+        }
+        for (text, place) in [
+            ("[defaults]\nfrom = sip", "2:8: "),
+            ("[defaults]\nfrom = 7", "2:8: "),
+            ("defaults = 7", "1:12: "),
+            ("[account]\nwork = 1", "2:8: "),
+            ("[media]\naudio = \"mic\"", "2:9: "),
+            ("[media]\ncodec = [\"opus\", \"g729\"]", "2:9: "),
+            ("[media]\ncodec = 7", "2:9: "),
+            ("[defaults", "1:10: "),
+            ("é = \"\"\n", "1:1: "),
+        ] {
+            let message = mistake(text);
+            assert!(message.starts_with(place), "{text:?}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_configuration_or_a_mistake() {
+        for text in
+            ["\u{0}", "[", "a=", "[[account]]", "account=[]", "[account.\"\"]\n", "\u{feff}[media]", "x\r"]
+        {
+            let _ = Config::parse(text);
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What a program tells on standard output: events as they happen, and the summary that ends as the result.
+//!
+//! Field names are stable; `events.schema.json` describes them and a test holds both together. What was not measured is
+//! `null`, never a default. Times are milliseconds, levels dBFS.
+
+use std::{fmt, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use super::printable::Printable;
+
+/// Who did something, or who ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Party {
+    Local,
+    Remote,
+    /// Nobody: the peer could not be reached, or fell silent.
+    Network,
+}
+
+/// Which way DTMF went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    Received,
+    Sent,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// The 2xx was sent or received.
+    Answered {
+        call_id: String,
+        by: Party,
+        code: u16,
+        reason: String,
+        codec: Option<String>,
+        media_remote: Option<String>,
+    },
+    /// An INVITE leaves.
+    Calling {
+        call_id: String,
+        from: String,
+        target: String,
+        local: Option<String>,
+        remote: Option<String>,
+    },
+    /// A 401 or 407 is being answered with this algorithm.
+    Challenged {
+        call_id: String,
+        realm: String,
+        algorithm: String,
+    },
+    /// One DTMF digit.
+    Dtmf {
+        call_id: String,
+        way: Way,
+        digit: char,
+        duration_ms: Option<u32>,
+    },
+    /// A provisional with media, so that something can be heard before the answer.
+    EarlyMedia {
+        call_id: String,
+        code: u16,
+        reason: String,
+        codec: Option<String>,
+    },
+    /// The call is over; code and reason are those of the final response, or of the BYE.
+    Ended {
+        call_id: String,
+        by: Party,
+        code: Option<u16>,
+        reason: Option<String>,
+        cause: Option<Cause>,
+        duration_ms: Option<f64>,
+    },
+    Held {
+        call_id: String,
+        by: Party,
+    },
+    /// An INVITE arrived.
+    Incoming {
+        call_id: String,
+        from: String,
+        target: String,
+        remote: String,
+    },
+    /// A socket is open for calls.
+    Listening {
+        protocol: String,
+        local: String,
+    },
+    /// Codec, direction or address of the audio were agreed anew.
+    Media {
+        call_id: String,
+        codec: Option<String>,
+        direction: String,
+        media_remote: Option<String>,
+    },
+    /// Any other provisional.
+    Progress {
+        call_id: String,
+        code: u16,
+        reason: String,
+    },
+    /// How busy a server is.
+    Rate {
+        calls: u64,
+        active: u64,
+        calls_per_second: f64,
+    },
+    /// A request outside calls was answered.
+    Request {
+        call_id: String,
+        method: String,
+        from: String,
+        remote: String,
+        code: u16,
+    },
+    Resumed {
+        call_id: String,
+        by: Party,
+    },
+    Ringing {
+        call_id: String,
+        code: u16,
+        reason: String,
+    },
+    /// Media statistics of a call, now.
+    Statistics {
+        call_id: String,
+        media: MediaSummary,
+    },
+    /// Something is not as it should be, and the run goes on.
+    Warning {
+        call_id: Option<String>,
+        message: String,
+    },
+}
+
+impl Event {
+    /// The value of the field `event`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Answered { .. } => "answered",
+            Self::Calling { .. } => "calling",
+            Self::Challenged { .. } => "challenged",
+            Self::Dtmf { .. } => "dtmf",
+            Self::EarlyMedia { .. } => "early-media",
+            Self::Ended { .. } => "ended",
+            Self::Held { .. } => "held",
+            Self::Incoming { .. } => "incoming",
+            Self::Listening { .. } => "listening",
+            Self::Media { .. } => "media",
+            Self::Progress { .. } => "progress",
+            Self::Rate { .. } => "rate",
+            Self::Request { .. } => "request",
+            Self::Resumed { .. } => "resumed",
+            Self::Ringing { .. } => "ringing",
+            Self::Statistics { .. } => "statistics",
+            Self::Warning { .. } => "warning",
+        }
+    }
+}
+
+/// The event for a person, without its name.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { by, code, reason, codec, media_remote, .. } => {
+                write!(f, "by {by}: {code} {}{}", Printable(reason), After(" with ", codec))?;
+                write!(f, "{}", After(", media at ", media_remote))
+            }
+            Self::Calling { from, target, local, remote, .. } => {
+                write!(f, "{} from {}", Printable(target), Printable(from))?;
+                write!(f, "{}{}", After(" at ", remote), After(", our address ", local))
+            }
+            Self::Challenged { realm, algorithm, .. } => {
+                write!(f, "for realm {}: answering with {}", Printable(realm), Printable(algorithm))
+            }
+            Self::Dtmf { way, digit, .. } => write!(f, "{digit} {way}"),
+            Self::EarlyMedia { code, reason, codec, .. } => {
+                write!(f, "{code} {}{}", Printable(reason), After(" with ", codec))
+            }
+            Self::Ended { by, code, reason, cause, duration_ms, .. } => {
+                write!(f, "by {by}")?;
+                if let Some(code) = code {
+                    write!(f, ": {code} {}", Printable(reason.as_deref().unwrap_or_default()))?;
+                } else {
+                    write!(f, "{}", After(": ", reason))?;
+                }
+                if let Some(cause) = cause {
+                    write!(f, " ({cause})")?;
+                }
+                match duration_ms {
+                    Some(duration) => write!(f, " after {:.1} s", duration / 1000.0),
+                    None => Ok(()),
+                }
+            }
+            Self::Held { by, .. } | Self::Resumed { by, .. } => write!(f, "by {by}"),
+            Self::Incoming { from, target, remote, .. } => {
+                write!(f, "call from {} at {remote} to {}", Printable(from), Printable(target))
+            }
+            Self::Listening { protocol, local } => write!(f, "on {local} over {protocol}"),
+            Self::Media { codec, direction, media_remote, .. } => {
+                write!(f, "{direction}{}{}", After(" ", codec), After(" with ", media_remote))
+            }
+            Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
+                write!(f, "{code} {}", Printable(reason))
+            }
+            Self::Rate { calls, active, calls_per_second } => {
+                write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
+            }
+            Self::Request { method, from, remote, code, .. } => {
+                write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))
+            }
+            Self::Statistics { media, .. } => write!(f, "{media}"),
+            Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
+        }
+    }
+}
+
+/// Why a call ended, from a Reason header (RFC 3326).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// `Q.850` or `SIP`.
+    pub protocol: String,
+    pub cause: Option<u16>,
+    pub text: Option<String>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Printable(&self.protocol))?;
+        if let Some(cause) = self.cause {
+            write!(f, " {cause}")?;
+        }
+        write!(f, "{}", After(" ", &self.text))
+    }
+}
+
+/// Times of a call, each from the start of what it names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// Looking up the name of the target.
+    pub resolve_ms: Option<f64>,
+    /// Opening a connection; nothing over UDP.
+    pub connect_ms: Option<f64>,
+    /// From the INVITE to the first ringing.
+    pub ring_ms: Option<f64>,
+    /// From the INVITE to the answer.
+    pub answer_ms: Option<f64>,
+    /// From the start of the program to its end. Filled in at the end.
+    pub total_ms: Option<f64>,
+}
+
+/// Media statistics of a call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MediaSummary {
+    pub codec: Option<String>,
+    pub packets_sent: Option<u64>,
+    pub packets_received: Option<u64>,
+    pub packets_lost: Option<u64>,
+    /// Of the packets expected, in per cent.
+    #[serde(serialize_with = "rounded")]
+    pub loss_percent: Option<f64>,
+    pub packets_reordered: Option<u64>,
+    pub packets_duplicated: Option<u64>,
+    /// From strangers, and dropped.
+    pub packets_rejected: Option<u64>,
+    #[serde(serialize_with = "rounded")]
+    pub jitter_ms: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub rtt_ms: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub level_in_dbfs: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub level_out_dbfs: Option<f64>,
+}
+
+impl fmt::Display for MediaSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |value: Option<u64>| value.map_or_else(|| "-".into(), |value| value.to_string());
+        let number = |value: Option<f64>, unit: &str| match value.filter(|value| value.is_finite()) {
+            Some(value) => format!("{value:.1} {unit}"),
+            None => "-".into(),
+        };
+        write!(
+            f,
+            "{}: sent {}, received {}, lost {} ({}), reordered {}, duplicated {}, jitter {}, round trip {}, \
+             level in {}, out {}",
+            self.codec.as_deref().unwrap_or("no codec"),
+            count(self.packets_sent),
+            count(self.packets_received),
+            count(self.packets_lost),
+            number(self.loss_percent, "%"),
+            count(self.packets_reordered),
+            count(self.packets_duplicated),
+            number(self.jitter_ms, "ms"),
+            number(self.rtt_ms, "ms"),
+            number(self.level_in_dbfs, "dBFS"),
+            number(self.level_out_dbfs, "dBFS"),
+        )?;
+        match self.packets_rejected {
+            None | Some(0) => Ok(()),
+            Some(rejected) => write!(f, "; {rejected} from strangers dropped"),
+        }
+    }
+}
+
+/// What is known at the end; a program fills it in as it learns it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    pub call_id: Option<String>,
+    /// The final SIP status code, and the words beside it.
+    pub code: Option<u16>,
+    pub reason: Option<String>,
+    pub ended_by: Option<Party>,
+    pub cause: Option<Cause>,
+    /// The peer's signalling address.
+    pub remote: Option<String>,
+    pub timings: Timings,
+    pub media: Option<MediaSummary>,
+    /// How many calls a server took part in.
+    pub calls: Option<u64>,
+}
+
+/// A duration as the results have it: milliseconds, to the microsecond.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "us",
+            Self::Remote => "the peer",
+            Self::Network => "the network",
+        })
+    }
+}
+
+impl Party {
+    /// As in the results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Network => "network",
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Received => "received",
+            Self::Sent => "sent",
+        })
+    }
+}
+
+/// A prefix and a value, or nothing.
+struct After<'a>(&'a str, &'a Option<String>);
+
+impl fmt::Display for After<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(value) => write!(f, "{}{}", self.0, Printable(value)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Three decimals are more than any of these measurements knows; what is not finite was not measured.
+fn rounded<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    value
+        .filter(|value| value.is_finite())
+        .map(|value| (value * 1000.0).round() / 1000.0)
+        .serialize(serializer)
+}

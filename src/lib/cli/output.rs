@@ -1,0 +1,410 @@
+//! Standard output: events as they happen and exactly one result at the end; nothing else ever goes there.
+//!
+//! For a person one line per event, with `--json` one JSON object per line (JSON Lines), with `--write-out` only the
+//! user's line at the end. A reader that goes away ends the run gracefully.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+use super::{
+    event::{Event, Summary, milliseconds},
+    exit::ExitStatus,
+    failure::Failure,
+    live,
+    stop::{Stop, Why},
+    write_out::Template,
+};
+
+/// How results are written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Form {
+    Json,
+    Lines,
+    WriteOut(Template),
+}
+
+/// Where a program reports; clones write to the same place.
+#[derive(Clone)]
+pub struct Out(Arc<Mutex<Inner>>);
+
+struct Inner {
+    form: Form,
+    colour: bool,
+    started: Instant,
+    stop: Stop,
+    summary: Summary,
+    /// None: the result is out, or nobody reads any more.
+    sink: Option<Box<dyn Write + Send>>,
+}
+
+impl Out {
+    /// Standard output, coloured if it is a terminal and `NO_COLOR` is not set.
+    pub(super) fn stdout(form: Form, started: Instant, stop: Stop) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = io::stdout().is_terminal() && !no_color;
+        Self::new(form, started, stop, colour, Box::new(io::stdout()))
+    }
+
+    fn new(form: Form, started: Instant, stop: Stop, colour: bool, sink: Box<dyn Write + Send>) -> Self {
+        let summary = Summary::default();
+        Self(Arc::new(Mutex::new(Inner { form, colour, started, stop, summary, sink: Some(sink) })))
+    }
+
+    /// Reports something that happened. After the result, nothing is written any more.
+    pub fn event(&self, event: Event) {
+        let mut inner = self.lock();
+        let line = match &inner.form {
+            Form::Json => json_line(event.name(), &event),
+            Form::Lines => inner.human_line(event.name(), &event),
+            Form::WriteOut(_) => return,
+        };
+        inner.write(&line);
+    }
+
+    /// Changes what the result will say. It is written whatever happens later, so fill it in as soon as you know.
+    pub fn summary<T>(&self, change: impl FnOnce(&mut Summary) -> T) -> T {
+        change(&mut self.lock().summary)
+    }
+
+    /// Writes the result; only the first call does.
+    pub(super) fn finish(&self, status: ExitStatus, failure: Option<&Failure>) {
+        let mut inner = self.lock();
+        let total = milliseconds(inner.started.elapsed());
+        inner.summary.timings.total_ms.get_or_insert(total);
+        let line = match &inner.form {
+            Form::Json => {
+                let message = failure.map(ToString::to_string);
+                json_line("result", &ResultFields::new(status, message, &inner.summary))
+            }
+            Form::Lines => inner.human_line("result", &ResultLine { status, summary: &inner.summary }),
+            Form::WriteOut(template) => template.render(status, &inner.summary),
+        };
+        inner.write(&line);
+        inner.sink = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Out").finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn human_line(&self, name: &str, what: &dyn fmt::Display) -> String {
+        let style = match name {
+            _ if !self.colour => Style::new(),
+            "answered" | "listening" => AnsiColor::Green.on_default(),
+            "warning" => AnsiColor::Yellow.on_default(),
+            "result" => Style::new().bold(),
+            _ => AnsiColor::Cyan.on_default(),
+        };
+        let seconds = self.started.elapsed().as_secs_f64();
+        format!("{seconds:>8.3}  {style}{name:<11}{style:#}  {what}\n")
+    }
+
+    fn write(&mut self, line: &str) {
+        let Some(sink) = &mut self.sink else { return };
+        let Err(error) = live::above(|| sink.write_all(line.as_bytes()).and_then(|()| sink.flush())) else {
+            return;
+        };
+        self.sink = None;
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            tracing::error!("cannot write to standard output: {error}");
+        }
+        self.stop.request(Why::OutputClosed);
+    }
+}
+
+/// The result of a run that ended before there was an [`Out`]: a mistake in the flags.
+pub(super) fn early_json_result(status: ExitStatus, message: &str) {
+    let summary = Summary::default();
+    let fields = ResultFields::new(status, Some(message.into()), &summary);
+    let _ = io::stdout().write_all(json_line("result", &fields).as_bytes());
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+pub(super) fn rfc3339(at: SystemTime) -> String {
+    // A clock before 1970 or beyond 9999 is no clock; the epoch says so plainly.
+    let known =
+        SystemTime::UNIX_EPOCH..SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
+    let at = if known.contains(&at) { at } else { SystemTime::UNIX_EPOCH };
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn json_line(event: &str, fields: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        event: &'a str,
+        time: String,
+        #[serde(flatten)]
+        fields: &'a T,
+    }
+    let line = Line { event, time: rfc3339(SystemTime::now()), fields };
+    // Structs with string keys always serialise.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+#[derive(Serialize)]
+struct ResultFields<'a> {
+    exit: u8,
+    status: &'static str,
+    message: Option<String>,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+impl<'a> ResultFields<'a> {
+    fn new(status: ExitStatus, message: Option<String>, summary: &'a Summary) -> Self {
+        Self { exit: status.code(), status: status.name(), message, summary }
+    }
+}
+
+/// The result for a person: the numbers that are known.
+struct ResultLine<'a> {
+    status: ExitStatus,
+    summary: &'a Summary,
+}
+
+impl fmt::Display for ResultLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { code, ended_by, calls, timings, media, .. } = self.summary;
+        write!(f, "{} (exit {})", self.status.name(), self.status.code())?;
+        if let Some(code) = code {
+            write!(f, ", SIP {code}")?;
+        }
+        if let Some(by) = ended_by {
+            write!(f, ", ended by {by}")?;
+        }
+        if let Some(calls) = calls {
+            write!(f, ", {calls} calls")?;
+        }
+        if let Some(total) = timings.total_ms {
+            write!(f, ", {:.1} s", total / 1000.0)?;
+        }
+        match media {
+            Some(media) => write!(f, "\n                       {media}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::cli::event::{Cause, MediaSummary, Party, Way};
+
+    /// A sink that can be looked into, or that is closed.
+    #[derive(Clone, Default)]
+    struct Pipe {
+        written: Arc<Mutex<Vec<u8>>>,
+        closed: bool,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.closed {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.written.lock().expect("unpoisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Pipe {
+        fn text(&self) -> String {
+            String::from_utf8(self.written.lock().expect("unpoisoned").clone()).expect("UTF-8")
+        }
+    }
+
+    fn out(form: Form, pipe: &Pipe) -> (Out, Stop) {
+        let stop = Stop::new();
+        (Out::new(form, Instant::now(), stop.clone(), false, Box::new(pipe.clone())), stop)
+    }
+
+    /// One of each.
+    fn events() -> Vec<Event> {
+        let call_id = || "a@b".to_owned();
+        let media = MediaSummary {
+            codec: Some("PCMU/8000".into()),
+            packets_sent: Some(250),
+            packets_rejected: Some(3),
+            jitter_ms: Some(0.123_456),
+            level_in_dbfs: Some(f64::NEG_INFINITY),
+            ..MediaSummary::default()
+        };
+        let cause = Cause { protocol: "Q.850".into(), cause: Some(16), text: Some("Normal".into()) };
+        vec![
+            Event::Listening { protocol: "UDP".into(), local: "127.0.0.1:5070".into() },
+            Event::Calling {
+                call_id: call_id(),
+                from: "sip:a@b".into(),
+                target: "sip:c@d".into(),
+                local: None,
+                remote: Some("192.0.2.1:5060".into()),
+            },
+            Event::Challenged { call_id: call_id(), realm: "r".into(), algorithm: "SHA-256".into() },
+            Event::Progress { call_id: call_id(), code: 181, reason: "Forwarded".into() },
+            Event::Ringing { call_id: call_id(), code: 180, reason: "Ringing".into() },
+            Event::EarlyMedia { call_id: call_id(), code: 183, reason: "Progress".into(), codec: None },
+            Event::Incoming {
+                call_id: call_id(),
+                from: "sip:a@b".into(),
+                target: "sip:c@d".into(),
+                remote: "192.0.2.1:5060".into(),
+            },
+            Event::Answered {
+                call_id: call_id(),
+                by: Party::Remote,
+                code: 200,
+                reason: "OK".into(),
+                codec: Some("PCMU/8000".into()),
+                media_remote: Some("192.0.2.1:4000".into()),
+            },
+            Event::Media {
+                call_id: call_id(),
+                codec: None,
+                direction: "sendonly".into(),
+                media_remote: Some("192.0.2.1:4000".into()),
+            },
+            Event::Held { call_id: call_id(), by: Party::Local },
+            Event::Resumed { call_id: call_id(), by: Party::Remote },
+            Event::Dtmf { call_id: call_id(), way: Way::Received, digit: '#', duration_ms: Some(100) },
+            Event::Statistics { call_id: call_id(), media },
+            Event::Ended {
+                call_id: call_id(),
+                by: Party::Remote,
+                code: None,
+                reason: None,
+                cause: Some(cause),
+                duration_ms: Some(5012.0),
+            },
+            Event::Request {
+                call_id: call_id(),
+                method: "OPTIONS".into(),
+                from: "sip:a@b".into(),
+                remote: "192.0.2.1:5060".into(),
+                code: 200,
+            },
+            Event::Rate { calls: 10, active: 2, calls_per_second: 1.5 },
+            Event::Warning { call_id: None, message: "no\x1b sound card".into() },
+        ]
+    }
+
+    #[test]
+    fn every_json_line_keeps_to_the_schema_and_the_schema_knows_no_more() {
+        let schema: Value = serde_json::from_str(crate::cli::EVENT_SCHEMA).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+        let pipe = Pipe::default();
+        let (out, _) = out(Form::Json, &pipe);
+        for event in events() {
+            out.event(event);
+        }
+        out.summary(|summary| {
+            summary.code = Some(200);
+            summary.ended_by = Some(Party::Local);
+            summary.cause = Some(Cause::default());
+            summary.media = Some(MediaSummary::default());
+        });
+        out.finish(ExitStatus::Busy, Some(&Failure::response(486, "Busy Here", "192.0.2.1:5060")));
+        let mut names = Vec::new();
+        for line in pipe.text().lines() {
+            let value: Value = serde_json::from_str(line).expect("JSON");
+            let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{line}: {errors:?}");
+            names.push(value["event"].as_str().expect("a name").to_owned());
+            let mut more = value.clone();
+            more["surprise"] = Value::Bool(true);
+            assert!(!validator.is_valid(&more), "a field the schema does not know: {line}");
+        }
+        assert_eq!(names.last().map(String::as_str), Some("result"));
+        names.sort_unstable();
+        let mut known: Vec<_> =
+            schema["$defs"]["events"].as_object().expect("an object").keys().cloned().collect();
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
+
+    #[test]
+    fn there_is_exactly_one_result_and_it_is_the_last_line() {
+        let pipe = Pipe::default();
+        let (out, _) = out(Form::Json, &pipe);
+        out.finish(ExitStatus::Done, None);
+        out.finish(ExitStatus::Defect, None);
+        out.event(Event::Rate { calls: 0, active: 0, calls_per_second: 0.0 });
+        let text = pipe.text();
+        assert_eq!(text.lines().count(), 1);
+        let result: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&result["exit"], &result["status"]), (&Value::from(0), &Value::from("done")));
+        assert_eq!(result["code"], Value::Null, "not known: null");
+        assert!(result["timings"]["total_ms"].is_number());
+    }
+
+    #[test]
+    fn a_person_gets_one_line_per_event_without_control_characters() {
+        let pipe = Pipe::default();
+        let (out, _) = out(Form::Lines, &pipe);
+        let count = events().len();
+        for event in events() {
+            out.event(event);
+        }
+        let text = pipe.text();
+        assert_eq!(text.lines().count(), count);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        assert!(text.contains("ended        by the peer (Q.850 16 Normal) after 5.0 s"), "{text}");
+        assert!(text.contains("calling      sip:c@d from sip:a@b at 192.0.2.1:5060"), "{text}");
+        assert!(text.contains("level in -, out -"), "{text}");
+    }
+
+    #[test]
+    fn write_out_is_all_there_is() {
+        let pipe = Pipe::default();
+        let (out, _) = out(Form::WriteOut(r"%{code}\n".parse().expect("a template")), &pipe);
+        for event in events() {
+            out.event(event);
+        }
+        out.summary(|summary| summary.code = Some(603));
+        out.finish(ExitStatus::Declined, None);
+        assert_eq!(pipe.text(), "603\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_the_run() {
+        let (out, stop) = out(Form::Json, &Pipe { closed: true, ..Pipe::default() });
+        out.event(Event::Rate { calls: 0, active: 0, calls_per_second: 0.0 });
+        assert_eq!(stop.why(), Some(Why::OutputClosed));
+        out.finish(ExitStatus::Done, None);
+    }
+
+    #[test]
+    fn times_are_rfc3339_whatever_the_clock_says() {
+        assert_eq!(
+            rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
+            "2023-11-14T22:13:20.250Z"
+        );
+        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)),
+            "1970-01-01T00:00:00.000Z"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The one place that says a run must end: Ctrl-C, SIGTERM, the deadline, a closed standard output, a defect.
+//!
+//! A program awaits [`Stop::requested`] beside its own work, ends gracefully (CANCEL or BYE) and returns. Only the
+//! first reason counts. Signals are taken by a thread of their own, so that they work while the program is busy,
+//! waits at a prompt, or is stuck.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use nix::{
+    sys::signal::{SigSet, Signal, kill},
+    unistd::getpid,
+};
+use tokio::sync::watch;
+
+use super::{exit::ExitStatus, terminal};
+
+/// Why a run must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// `--timeout` has passed.
+    Deadline,
+    /// A thread panicked.
+    Defect,
+    /// Ctrl-C.
+    Interrupt,
+    /// Nobody reads standard output any more.
+    OutputClosed,
+    /// SIGTERM or SIGHUP.
+    Terminate,
+}
+
+/// Cloneable; all clones are the same request.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    why: Arc<watch::Sender<Option<Why>>>,
+}
+
+impl Stop {
+    pub fn new() -> Self {
+        Self { why: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// Asks the run to end. Says whether this was the first reason.
+    pub fn request(&self, why: Why) -> bool {
+        self.why.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(why);
+            first
+        })
+    }
+
+    /// The reason, if the run was asked to end.
+    pub fn why(&self) -> Option<Why> {
+        *self.why.borrow()
+    }
+
+    /// Waits until the run is asked to end. Cancel-safe, and returns at once ever after.
+    pub async fn requested(&self) -> Why {
+        let mut receiver = self.why.subscribe();
+        loop {
+            if let Some(why) = *receiver.borrow_and_update() {
+                return why;
+            }
+            // The sender lives in `self`, so it cannot be gone.
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Keeps the signals from every thread started after this, so that only [`watch_signals`] gets them.
+/// To be called before any other thread exists.
+pub(super) fn block_signals() {
+    // Fails only for a signal set that does not exist.
+    let _ = signals().thread_block();
+}
+
+/// Starts the thread that turns signals into requests. The second one runs `leave` for at most half a second and
+/// ends the process.
+pub(super) fn watch_signals(stop: Stop, leave: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    let watch = move || {
+        let signals = signals();
+        let mut leave = Some(leave);
+        loop {
+            let first = match signals.wait() {
+                Ok(Signal::SIGINT) => stop.request(Why::Interrupt),
+                Ok(Signal::SIGTERM | Signal::SIGHUP) => stop.request(Why::Terminate),
+                Ok(Signal::SIGTSTP) => {
+                    let keys = terminal::suspend();
+                    let _ = kill(getpid(), Signal::SIGSTOP);
+                    terminal::resume(keys);
+                    continue;
+                }
+                _ => continue,
+            };
+            if first {
+                continue;
+            }
+            // A stuck disk or pipe must not keep the user here: the farewell runs beside us.
+            if let Some(leave) = leave.take() {
+                let farewell = thread::spawn(leave);
+                for _ in 0..50 {
+                    if farewell.is_finished() {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+            terminal::restore();
+            std::process::exit(ExitStatus::Interrupted.code().into());
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+}
+
+fn signals() -> SigSet {
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGTSTP].into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_counts_and_everybody_hears_it() {
+        let stop = Stop::new();
+        let waiting = tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.requested().await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(stop.why(), None);
+        assert!(stop.request(Why::Deadline));
+        assert!(!stop.request(Why::Interrupt));
+        assert_eq!(waiting.await.ok(), Some(Why::Deadline));
+        assert_eq!(stop.requested().await, Why::Deadline, "asked again later: the same answer");
+    }
+}

@@ -1,0 +1,217 @@
+//! `sip-test-server`: its flags and its manual.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueHint};
+
+use super::{
+    Program,
+    account::Credentials,
+    args,
+    config::Config,
+    failure::Failure,
+    generate::{Example, Manual, Section},
+    secret::Password,
+    value::{DigestAlgorithm, LocalAddress, PortRange},
+};
+
+/// Answer SIP calls in every way a test needs
+///
+/// The user part of the Request-URI says what happens to a call: sip:busy@HOST is busy, sip:echo@HOST sends back what
+/// it hears. Answers OPTIONS and MESSAGE too. Listens on loopback unless told otherwise.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sip-test-server", version, max_term_width = 100)]
+#[command(
+    after_help = "User parts: echo, tone, silence, busy, decline, ring, early, hangup, status-NNN, redirect"
+)]
+#[command(after_long_help = user_parts_help())]
+pub struct Args {
+    /// Address to listen on; may be repeated [default: 127.0.0.1:5070]
+    ///
+    /// Without a port: 5070. 0.0.0.0 and :: are all addresses of this machine.
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub listen: Vec<LocalAddress>,
+
+    /// End after this many calls
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub calls: Option<u64>,
+
+    #[command(flatten)]
+    pub auth: Auth,
+    #[command(flatten)]
+    pub ports: args::RtpPorts,
+    #[command(flatten)]
+    pub common: args::Common,
+}
+
+/// The digest challenge.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Authentication")]
+pub struct Auth {
+    /// Challenge every INVITE and MESSAGE for this user
+    #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env_values = true)]
+    pub user: Option<String>,
+
+    /// File whose first line is the password (- is standard input)
+    ///
+    /// Without it: SIPKIT_PASSWORD, the configuration file, or a prompt.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+
+    /// Algorithm of the challenge [default: SHA-256]
+    #[arg(long, value_name = "ALGORITHM", value_enum, ignore_case = true)]
+    pub auth_alg: Option<DigestAlgorithm>,
+
+    /// Realm of the challenge [default: sipkit]
+    #[arg(long, value_name = "TEXT")]
+    #[arg(hide_short_help = true)]
+    pub realm: Option<String>,
+}
+
+/// What the flags and the configuration say together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// At least one.
+    pub listen: Vec<LocalAddress>,
+    pub challenge: Option<Challenge>,
+    pub rtp_ports: Option<PortRange>,
+}
+
+/// Who may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Challenge {
+    pub credentials: Credentials,
+    pub algorithm: DigestAlgorithm,
+    pub realm: String,
+}
+
+impl Args {
+    /// The port listened on where none is given: not SIP's own, which a phone on this machine may have.
+    pub const PORT: u16 = 5070;
+
+    pub fn settings(&self, config: &Config) -> Result<Settings, Failure> {
+        let server = &config.server;
+        let listen = match (self.listen.as_slice(), server.listen.as_deref()) {
+            (&[], None | Some(&[])) => {
+                &[LocalAddress { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: None }][..]
+            }
+            (&[], Some(listen)) | (listen, _) => listen,
+        };
+        let challenge = match self.auth.user.as_ref().or(server.user.as_ref()) {
+            None => None,
+            Some(user) => Some(Challenge {
+                credentials: Credentials { user: user.clone(), password: self.auth.password(user, config)? },
+                algorithm: self.auth.auth_alg.or(server.auth_alg).unwrap_or(DigestAlgorithm::Sha256),
+                realm: self
+                    .auth
+                    .realm
+                    .clone()
+                    .or_else(|| server.realm.clone())
+                    .unwrap_or_else(|| "sipkit".into()),
+            }),
+        };
+        let rtp_ports = self.ports.rtp_ports.or(server.rtp_ports);
+        Ok(Settings { listen: listen.to_vec(), challenge, rtp_ports })
+    }
+}
+
+impl Auth {
+    fn password(&self, user: &str, config: &Config) -> Result<Password, Failure> {
+        if let Some(path) = &self.password_file {
+            return Password::from_file(path).map_err(Failure::usage);
+        }
+        if let Some(password) = Password::from_environment().or_else(|| config.server.password.clone()) {
+            return Ok(password);
+        }
+        match &config.server.password_file {
+            Some(path) => Password::from_file(path),
+            None => Password::ask(user),
+        }
+        .map_err(Failure::usage)
+    }
+}
+
+impl Program for Args {
+    const MANUAL: Manual = Manual {
+        synopsis: &["[OPTIONS]"],
+        sections: &[Section {
+            title: "USER PARTS",
+            text: "The user part of the Request-URI chooses what happens to a call:",
+            terms: USER_PARTS,
+        }],
+        examples: &[
+            Example { about: "Serve calls on this machine", command: "sip-test-server" },
+            Example {
+                about: "Serve one call on another port, with results a script can read",
+                command: "sip-test-server --listen 127.0.0.1:5072 --calls 1 --json --timeout 1m",
+            },
+            Example {
+                about: "Ask for a password, with each message shown",
+                command: "sip-test-server --user alice --password-file secret --auth-alg MD5 --trace",
+            },
+        ],
+    };
+
+    fn common(&self) -> &args::Common {
+        &self.common
+    }
+}
+
+fn user_parts_help() -> String {
+    let mut text = String::from("User parts of the Request-URI, and what happens to the call:");
+    for (term, meaning) in USER_PARTS {
+        text += &format!("\n  {term:<11} {meaning}");
+    }
+    text
+}
+
+/// What each user part does, for help and manual.
+pub const USER_PARTS: &[(&str, &str)] = &[
+    ("echo", "Answered; sends back what it hears."),
+    ("tone", "Answered; sends a 440 Hz tone."),
+    ("silence", "Answered; sends silence."),
+    ("busy", "486 Busy Here."),
+    ("decline", "603 Decline."),
+    ("ring", "180 Ringing, and never answered."),
+    ("early", "183 with media: a tone before the answer."),
+    ("hangup", "Answered; hung up with BYE after 2 seconds."),
+    ("status-NNN", "That final status, 300 to 699: status-503."),
+    ("redirect", "302 with a Contact for echo at this server."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(flags: &str, config: &str) -> Settings {
+        let args = Args::try_parse_from(format!("test {flags}").split_whitespace()).expect("known flags");
+        args.settings(&Config::parse(config).expect("well-formed")).expect("complete")
+    }
+
+    #[test]
+    fn loopback_unless_told_otherwise() {
+        let listen = |flags, config| -> Vec<_> {
+            settings(flags, config)
+                .listen
+                .iter()
+                .map(|l| l.with_default_port(Args::PORT).to_string())
+                .collect()
+        };
+        assert_eq!(listen("", ""), ["127.0.0.1:5070"]);
+        assert_eq!(listen("", "[server]\nlisten = []"), ["127.0.0.1:5070"]);
+        assert_eq!(listen("", "[server]\nlisten = '::1'"), ["[::1]:5070"]);
+        assert_eq!(
+            listen("--listen 0.0.0.0:5060 --listen ::1", "[server]\nlisten = '::1'"),
+            ["0.0.0.0:5060", "[::1]:5070"]
+        );
+    }
+
+    #[test]
+    fn a_challenge_needs_a_user() {
+        let config = "[server]\npassword = 'x'\nrealm = 'here'\nauth-alg = 'MD5'";
+        assert_eq!(settings("", config).challenge, None);
+        let challenge =
+            settings("--user alice --auth-alg sha-512-256", config).challenge.expect("a challenge");
+        assert_eq!((challenge.algorithm, challenge.realm.as_str()), (DigestAlgorithm::Sha512_256, "here"));
+    }
+}
