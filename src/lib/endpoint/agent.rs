@@ -102,6 +102,7 @@ impl Agent {
 /// A call as the application holds it.
 pub struct Call {
     id: CallId,
+    call_id: String,
     events: mpsc::Receiver<CallEvent>,
     poster: Poster<Agency>,
 }
@@ -109,6 +110,11 @@ pub struct Call {
 impl Call {
     pub fn id(&self) -> CallId {
         self.id
+    }
+
+    /// The Call-ID of its messages.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
     }
 
     /// The next event; `None` after [`CallEvent::Ended`], or when the endpoint stopped.
@@ -184,7 +190,8 @@ impl Agency {
     fn adopt(&mut self, id: CallId, poster: Poster<Self>) -> Call {
         let (sender, events) = mpsc::channel(QUEUE);
         self.calls.insert(id, sender);
-        Call { id, events, poster }
+        let call_id = self.ua.call(id).map(|call| call.call_id().to_owned()).unwrap_or_default();
+        Call { id, call_id, events, poster }
     }
 
     fn distribute(&mut self, cx: &mut Cx<'_>) {

@@ -207,6 +207,11 @@ impl PhoneCall {
         Some((phone, request, path.flow))
     }
 
+    /// The Call-ID of its messages.
+    pub fn call_id(&self) -> &str {
+        self.call.call_id()
+    }
+
     /// Answers a call that came in.
     pub fn answer(&mut self, ids: &mut Ids) -> Result<(), AnswerError> {
         let Some((offer, path)) = self.incoming.take() else { return Ok(()) };

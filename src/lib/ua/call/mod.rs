@@ -181,6 +181,7 @@ pub struct Refused {
 /// One call; see the module's description.
 pub struct Call {
     cookie: Cookie,
+    call_id: Box<str>,
     phase: Phase,
     offer: Offer,
     dialog: Option<Dialog>,
@@ -210,6 +211,7 @@ impl Call {
     pub(super) fn outgoing(cookie: Cookie) -> Self {
         Self {
             cookie,
+            call_id: Box::default(),
             phase: Phase::Trying,
             offer: Offer::Stable,
             dialog: None,
@@ -227,6 +229,10 @@ impl Call {
             alarm: None,
             armed: None,
         }
+    }
+
+    pub fn call_id(&self) -> &str {
+        &self.call_id
     }
 
     pub fn phase(&self) -> Phase {

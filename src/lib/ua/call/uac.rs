@@ -48,12 +48,12 @@ impl Call {
         self.auth = auth;
         // A fresh call cannot be in an exchange already.
         let _ = self.offer.take(Signal::LocalOffer);
-        let call_id = cx.stack.ids().call_id();
+        self.call_id = cx.stack.ids().call_id().into();
         let mut builder = Builder::request(Method::Invite, &target)
             .header(HeaderId::MaxForwards, 70)
             .header(HeaderId::From, format_args!("{from};tag={}", self.cookie))
             .header(HeaderId::To, format_args!("<{target}>"))
-            .header(HeaderId::CallId, call_id)
+            .header(HeaderId::CallId, &self.call_id)
             .header(HeaderId::CSeq, "1 INVITE");
         for (name, value) in &headers {
             builder = builder.named(name, value);

@@ -62,6 +62,7 @@ impl Call {
     ) -> (Self, Option<HeaderError>) {
         let mut call = Self::outgoing(cookie);
         call.caller = false;
+        call.call_id = request.call_id().unwrap_or_default().into();
         // The first number of the sequence we will use is free to choose (§12.1.1).
         let error = match Dialog::uas(request, &cookie.encode(), 0, flow) {
             Ok(dialog) => {
