@@ -5,9 +5,8 @@
 
 /// One µ-law octet for a sample.
 pub const fn to_ulaw(sample: i16) -> u8 {
-    // 14 bits of magnitude with the bias that makes every segment a power of two.
-    let sign = if sample < 0 { 0x80 } else { 0 };
-    let magnitude = (sample as i32).abs();
+    // One's complement, so that −1 mirrors 0; the bias makes every segment a power of two.
+    let (sign, magnitude) = if sample < 0 { (0x80, !sample as i32) } else { (0, sample as i32) };
     let biased = if magnitude > ULAW_CLIP { ULAW_CLIP + ULAW_BIAS } else { magnitude + ULAW_BIAS };
     let segment = 24 - (biased as u32).leading_zeros(); // bias 0x84 keeps bit 7 or above set: 0…7
     let step = (biased >> (segment + 3)) & 0x0f;
@@ -16,7 +15,7 @@ pub const fn to_ulaw(sample: i16) -> u8 {
 
 /// One A-law octet for a sample, even bits inverted as on the wire.
 pub const fn to_alaw(sample: i16) -> u8 {
-    // A-law has 13 bits; −1 to the power of the sign is one's complement, so that −1…−16 mirror 0…15.
+    // One's complement here, too; 12 bits of magnitude.
     let (sign, magnitude) = if sample < 0 { (0, !sample >> 3) } else { (0x80, sample >> 3) };
     let magnitude = magnitude as u16;
     let octet = if magnitude < 32 {

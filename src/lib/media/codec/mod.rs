@@ -193,7 +193,7 @@ fn law(codec: Codec, code: fn(i16) -> u8, pcm: &[i16], out: &mut [u8]) -> Result
 pub struct Decoder(Decoding);
 
 enum Decoding {
-    Law(Law),
+    Law(Box<Law>),
     #[cfg(feature = "opus")]
     Opus(opus::Decoder),
 }
@@ -217,8 +217,8 @@ impl Decoder {
             return Err(CodecError::Parameters(codec));
         }
         Ok(Self(match codec {
-            Codec::Pcmu => Decoding::Law(Law::new(codec, g711::from_ulaw, rate)),
-            Codec::Pcma => Decoding::Law(Law::new(codec, g711::from_alaw, rate)),
+            Codec::Pcmu => Decoding::Law(Box::new(Law::new(codec, g711::from_ulaw, rate))),
+            Codec::Pcma => Decoding::Law(Box::new(Law::new(codec, g711::from_alaw, rate))),
             #[cfg(feature = "opus")]
             Codec::Opus => Decoding::Opus(opus::Decoder::new(rate)?),
             #[cfg(not(feature = "opus"))]

@@ -1,6 +1,8 @@
 //! Two sessions on a virtual line, and what strangers and odd peers do to one.
 
 use super::*;
+#[cfg(feature = "opus")]
+use crate::media::codec::Tuning;
 use crate::media::testing::{corpus, mutate, purity, tone};
 
 const ALICE: &str = "192.0.2.1:4000";
