@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use sipkit::endpoint::media::{MediaThread, Start};
+use sipkit::media::device::Audio;
+use sipkit::media::session::Config;
 
 fn main() {
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(10);
@@ -47,6 +50,16 @@ fn send_bare(to: SocketAddr, span: Duration) {
         while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at).is_err() {}
         let _ = socket.send_to(&packet, to);
     }
+}
+
+/// A session of the media thread, sending a tone as PCMU.
+fn send_ours(to: SocketAddr, span: Duration) {
+    let media = MediaThread::spawn(None).expect("the media thread");
+    let port = media.open(Ipv4Addr::LOCALHOST.into(), None).expect("ports");
+    let config = Config { remote_rtp: Some(to), cname: "pacing".into(), ..Config::default() };
+    let start = Start { config, audio: Audio::tone(440.0), record: None, events: None };
+    media.start(port.id, start).expect("a session");
+    thread::sleep(span);
 }
 
 fn receiver() -> UdpSocket {
