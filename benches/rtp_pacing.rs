@@ -93,7 +93,9 @@ fn arrivals(socket: &UdpSocket, span: Duration) -> Vec<Duration> {
 fn jitter(stamps: &[Duration]) -> Vec<f64> {
     let mut off: Vec<f64> = stamps
         .windows(2)
-        .map(|pair| ((pair[1].as_secs_f64() - pair[0].as_secs_f64()) - PACKET_TIME.as_secs_f64()).abs() * 1000.0)
+        .map(|pair| {
+            ((pair[1].as_secs_f64() - pair[0].as_secs_f64()) - PACKET_TIME.as_secs_f64()).abs() * 1000.0
+        })
         .collect();
     off.sort_by(f64::total_cmp);
     off
