@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use sipkit::endpoint::media::{MediaThread, Start};
+use sipkit::media::device::Audio;
+use sipkit::media::session::Config;
 
 fn main() {
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(10);
@@ -49,6 +52,16 @@ fn send_bare(to: SocketAddr, span: Duration) {
     }
 }
 
+/// A session of the media thread, sending a tone as PCMU.
+fn send_ours(to: SocketAddr, span: Duration) {
+    let media = MediaThread::spawn(None).expect("the media thread");
+    let port = media.open(Ipv4Addr::LOCALHOST.into(), None).expect("ports");
+    let config = Config { remote_rtp: Some(to), cname: "pacing".into(), ..Config::default() };
+    let start = Start { config, audio: Audio::tone(440.0), record: None, events: None };
+    media.start(port.id, start).expect("a session");
+    thread::sleep(span);
+}
+
 fn receiver() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
@@ -80,7 +93,9 @@ fn arrivals(socket: &UdpSocket, span: Duration) -> Vec<Duration> {
 fn jitter(stamps: &[Duration]) -> Vec<f64> {
     let mut off: Vec<f64> = stamps
         .windows(2)
-        .map(|pair| ((pair[1].as_secs_f64() - pair[0].as_secs_f64()) - PACKET_TIME.as_secs_f64()).abs() * 1000.0)
+        .map(|pair| {
+            ((pair[1].as_secs_f64() - pair[0].as_secs_f64()) - PACKET_TIME.as_secs_f64()).abs() * 1000.0
+        })
         .collect();
     off.sort_by(f64::total_cmp);
     off

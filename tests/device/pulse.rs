@@ -23,7 +23,10 @@ impl Pulse {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("permissions");
         fs::write(folder.join("alsa.conf"), ALSA_CONF).expect("alsa.conf");
         let log = fs::File::create(folder.join("pulseaudio.log")).expect("a log file");
-        let native = format!("module-native-protocol-unix socket={} auth-anonymous=1", folder.join("pulse/native").display());
+        let native = format!(
+            "module-native-protocol-unix socket={} auth-anonymous=1",
+            folder.join("pulse/native").display()
+        );
         let sink = |name| format!("module-null-sink sink_name={name} rate=48000 channels=1 norewinds=1");
         let server = Command::new("pulseaudio")
             .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"])
@@ -148,13 +151,15 @@ fn has_plugin(folder: &Path, depth: usize) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| {
         let path = entry.path();
-        path.ends_with("alsa-lib/libasound_module_pcm_pulse.so") || (depth > 0 && path.is_dir() && has_plugin(&path, depth - 1))
+        path.ends_with("alsa-lib/libasound_module_pcm_pulse.so")
+            || (depth > 0 && path.is_dir() && has_plugin(&path, depth - 1))
     })
 }
 
 const SPEAKER: &str = "speaker";
 const MICROPHONE: &str = "microphone";
 /// ALSA's default device goes to the server too.
-const ALSA_CONF: &str = "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default { type pulse }\n";
+const ALSA_CONF: &str =
+    "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default { type pulse }\n";
 const PACKAGES: &str = "this test needs the packages pulseaudio, pulseaudio-utils and libasound2-plugins: \
                         sudo apt-get install pulseaudio pulseaudio-utils libasound2-plugins";

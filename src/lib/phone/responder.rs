@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::{
     auth::{self, Check, Login},
     endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
-    media::{device::Audio, stats::Stats as MediaStats},
+    media::device::Audio,
     message::{Builder, HeaderId, Method, Request, Response},
     sdp::{Capabilities, Codec, Direction},
     stack::{Cx, Failure, RequestId, TransactionUser},
@@ -46,7 +46,7 @@ pub struct Config {
 pub enum Notice {
     Incoming { call: CallId, call_id: String, from: String, target: String, remote: SocketAddr, behaviour: Behaviour },
     Answered { call: CallId, codec: Option<String> },
-    Ended { call: CallId, by: By, cause: Cause, media: Option<Box<MediaStats>> },
+    Ended { call: CallId, by: By, cause: Cause },
     /// A request outside calls was answered.
     Request { method: String, from: String, remote: SocketAddr, status: u16, text: Option<String> },
 }
@@ -367,7 +367,7 @@ impl Responder {
         self.counts.ended += 1;
         let session = self.calls.remove(&id).and_then(|served| served.session);
         self.discard(session.and_then(|session| session.port));
-        self.notice(Notice::Ended { call: id, by, cause, media: None });
+        self.notice(Notice::Ended { call: id, by, cause });
     }
 
     fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {

@@ -215,8 +215,8 @@ mod tests {
     fn never_early_and_within_a_tick() {
         let mut wheel = Wheel::new();
         wheel.insert(Instant::from_micros(500_001), 1);
-        assert_eq!(fired(&mut wheel, Instant::from_micros(500_000)), [0u32; 0]);
-        assert_eq!(fired(&mut wheel, Instant::from_micros(503_999)), [0u32; 0]);
+        assert!(fired(&mut wheel, Instant::from_micros(500_000)).is_empty());
+        assert!(fired(&mut wheel, Instant::from_micros(503_999)).is_empty());
         assert_eq!(fired(&mut wheel, Instant::from_micros(504_000)), [1]);
         assert_eq!((wheel.next(), wheel.len()), (None, 0));
     }
@@ -237,7 +237,7 @@ mod tests {
         wheel.insert(year, 1);
         wheel.insert(year + Duration::from_secs(1), 2);
         wheel.insert(Instant::from_micros(u64::MAX), 3);
-        assert_eq!(fired(&mut wheel, Instant::from_millis(364 * 86_400_000)), [0u32; 0]);
+        assert!(fired(&mut wheel, Instant::from_millis(364 * 86_400_000)).is_empty());
         assert!(wheel.next().is_some_and(|at| at <= year));
         assert_eq!(fired(&mut wheel, year), [1]);
         assert_eq!(fired(&mut wheel, year + Duration::from_secs(2)), [2]);

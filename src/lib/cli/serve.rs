@@ -1,0 +1,198 @@
+//! What `sip-test-server` does: starts a responder on each address and tells what happens until it must end.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    auth::{self, Login},
+    endpoint::{Builder, Endpoint, media::MediaThread},
+    phone::responder::{self, Counts, Notice, Responder},
+    transport::Protocol,
+    ua::{
+        self,
+        call::{By, Cause},
+    },
+};
+
+use super::{
+    Context, Event, ExitStatus, Failure, Why,
+    event::Party,
+    place,
+    test_server::{Args, Challenge, Settings},
+    value::DigestAlgorithm,
+};
+
+/// Answers calls until told to stop, or until `--calls` is reached.
+pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
+    let settings = args.settings(&cx.config)?;
+    let tap = cx.tap();
+    let media = MediaThread::spawn(tap.clone()).map_err(|error| {
+        Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
+    })?;
+    let (sender, mut notices) = mpsc::channel(NOTICES);
+    let responder = Responder::new(responder::Config {
+        ua: ua::Config { pages: true, ..ua::Config::default() },
+        media: Some(media),
+        rtp_ports: settings.rtp_ports.map(|ports| ports.first..=ports.last),
+        codecs: place::codecs(&[]),
+        auth: settings.challenge.as_ref().map(policy),
+        notices: Some(sender),
+    });
+    let listen = settings.listen.iter().map(|listen| listen.with_default_port(Args::PORT)).collect();
+    let endpoint = Builder { listen, tap, ..Builder::default() }
+        .start(responder)
+        .map_err(|error| place::start_failure(&error))?;
+    for local in endpoint.local() {
+        cx.out.event(Event::Listening {
+            protocol: Protocol::Udp.as_str().to_owned(),
+            local: local.to_string(),
+        });
+    }
+    let outcome = serve(&args, &cx, &endpoint, &mut notices).await;
+    let counts = endpoint.with(|responder, _| responder.counts()).await.unwrap_or_default();
+    cx.out.summary(|summary| summary.calls = Some(counts.calls));
+    if counts.unread > 0 {
+        tracing::warn!("{} events came faster than they could be told", counts.unread);
+    }
+    endpoint.stop().await;
+    outcome
+}
+
+async fn serve(
+    args: &Args,
+    cx: &Context,
+    endpoint: &Endpoint<Responder>,
+    notices: &mut mpsc::Receiver<Notice>,
+) -> Result<(), Failure> {
+    let mut tick = tokio::time::interval(SECOND);
+    let mut teller = Teller::default();
+    let mut before = Counts::default();
+    loop {
+        tokio::select! {
+            biased;
+            why = cx.stop.requested() => {
+                end_calls(endpoint, cx, notices, &mut teller).await;
+                // Being told to stop is how a server ends well; a deadline is not.
+                return if why == Why::Deadline { Err(why.into()) } else { Ok(()) };
+            }
+            notice = notices.recv() => {
+                if let Some(notice) = notice {
+                    teller.tell(notice, cx);
+                }
+            }
+            _ = tick.tick() => {
+                let Ok((now, active)) = endpoint.with(|r, _| (r.counts(), r.active())).await else { return Ok(()) };
+                if now.calls != before.calls {
+                    let per_second = (now.calls - before.calls) as f64 / SECOND.as_secs_f64();
+                    let rate = Event::Rate {
+                        calls: now.calls,
+                        active: active as u64,
+                        calls_per_second: per_second,
+                    };
+                    cx.out.event(rate);
+                }
+                before = now;
+            }
+        }
+        let enough = args.calls.is_some_and(|calls| teller.ended >= calls);
+        if enough {
+            return Ok(());
+        }
+    }
+}
+
+/// BYE to every call, and a moment for the answers.
+async fn end_calls(
+    endpoint: &Endpoint<Responder>,
+    cx: &Context,
+    notices: &mut mpsc::Receiver<Notice>,
+    teller: &mut Teller,
+) {
+    if endpoint.with(Responder::hang_up_all).await.is_err() {
+        return;
+    }
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    while endpoint.with(|responder, _| responder.active()).await.is_ok_and(|active| active > 0) {
+        tokio::select! {
+            () = &mut patience => return,
+            Some(notice) = notices.recv() => teller.tell(notice, cx),
+        }
+    }
+    while let Ok(notice) = notices.try_recv() {
+        teller.tell(notice, cx);
+    }
+}
+
+/// Notices as events, with the Call-ID the responder names once.
+#[derive(Default)]
+struct Teller {
+    names: std::collections::HashMap<ua::CallId, String>,
+    ended: u64,
+}
+
+impl Teller {
+    fn tell(&mut self, notice: Notice, cx: &Context) {
+        let event = match notice {
+            Notice::Incoming { call, call_id, from, target, remote, behaviour: _ } => {
+                self.names.insert(call, call_id.clone());
+                Event::Incoming { call_id, from, target, remote: remote.to_string() }
+            }
+            Notice::Answered { call, codec } => Event::Answered {
+                call_id: self.names.get(&call).cloned().unwrap_or_default(),
+                by: Party::Local,
+                code: 200,
+                reason: "OK".into(),
+                codec,
+                media_remote: None,
+            },
+            Notice::Ended { call, by, cause } => {
+                self.ended += 1;
+                let (code, reason) = match &cause {
+                    Cause::Refused(refused) => (Some(refused.status), Some(refused.reason.clone())),
+                    Cause::Cancelled => (Some(487), Some("Request Terminated".to_owned())),
+                    Cause::NoAck => (None, Some("our 200 was never acknowledged".to_owned())),
+                    _ => (None, None),
+                };
+                Event::Ended {
+                    call_id: self.names.remove(&call).unwrap_or_default(),
+                    by: match by {
+                        By::Local => Party::Local,
+                        By::Remote => Party::Remote,
+                        By::Network => Party::Network,
+                    },
+                    code,
+                    reason,
+                    cause: None,
+                    duration_ms: None,
+                }
+            }
+            Notice::Request { method, from, remote, status, text } => {
+                if let Some(text) = text {
+                    tracing::info!("message from {remote}: {}", super::printable::Printable(&text));
+                }
+                Event::Request { call_id: String::new(), method, from, remote: remote.to_string(), code: status }
+            }
+        };
+        cx.out.event(event);
+    }
+}
+
+fn policy(challenge: &Challenge) -> (auth::Policy, Vec<Login>) {
+    let mut policy = auth::Policy::new(auth::Side::Server, challenge.realm.clone());
+    policy.algorithms = vec![match challenge.algorithm {
+        DigestAlgorithm::Md5 => auth::Algorithm::Md5,
+        DigestAlgorithm::Sha256 => auth::Algorithm::Sha256,
+        DigestAlgorithm::Sha512_256 => auth::Algorithm::Sha512_256,
+    }];
+    let login = Login::new(challenge.credentials.user.clone(), challenge.credentials.password.reveal());
+    (policy, vec![login])
+}
+
+/// How often the rate of calls is told.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long peers may take over our BYE.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Notices waiting to be told at most.
+const NOTICES: usize = 4096;
