@@ -1,7 +1,8 @@
 //! name-addr and addr-spec as From, To, Contact, Route and their kin use them (RFC 3261 §20.10).
 //!
-//! Refuses a bare URI with "?" (it needs angle brackets), white space inside the brackets and an
-//! unquoted display name that is more than tokens. Octets above ASCII in such a name are let pass.
+//! Refuses a bare URI with "?" (it needs angle brackets) and an unquoted display name that is more than
+//! tokens. Octets above ASCII in such a name, and white space next to the brackets, are let pass: both are
+//! common, and neither can be misread (RFC 4475 §3.1.2.14).
 
 use std::fmt;
 
@@ -55,7 +56,7 @@ impl<'m> NameAddr<'m> {
         if !cursor.eat(b'>') {
             return Err(Malformed::Angle);
         }
-        Ok(Self { display, uri: uri_of(uri)?, params: Params::read(cursor)? })
+        Ok(Self { display, uri: uri_of(scan::trim(uri))?, params: Params::read(cursor)? })
     }
 }
 
@@ -184,6 +185,7 @@ mod tests {
             ("Zoë <sip:a@b>", Some("Zoë"), "sip:a@b", None, "Zoë <sip:a@b>"),
             ("sip:a@b;x=\"<y>\"", None, "sip:a@b", None, "<sip:a@b>;x=\"<y>\""),
             ("<sip:a,b@c?x=y>", None, "sip:a,b@c?x=y", None, "<sip:a,b@c?x=y>"),
+            ("< sip:a@b >", None, "sip:a@b", None, "<sip:a@b>"),
             ("http://www.example.com;tag=x", None, "http://www.example.com", Some("x"), ""),
         ];
         for (text, display, uri, tag, written) in cases {
@@ -205,7 +207,7 @@ mod tests {
             ("Bell, Alexander <sip:a@b>", Malformed::DisplayName),
             ("\"x\" sip:a@b", Malformed::Angle),
             ("<sip:a@b", Malformed::Angle),
-            ("< sip:a@b >", Malformed::Uri(UriError::Scheme)),
+            ("<sip:a @b>", Malformed::Uri(UriError::Character)),
             ("sip:a@b?Route=%3Csip:x%3E", Malformed::BareUri),
             ("<sip:a@b>;;;;", Malformed::Parameter),
             ("<sip:a@b> x", Malformed::Trailing),

@@ -138,11 +138,13 @@ impl Message {
     }
 
     /// The message back if it is a response.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn into_request(self) -> Result<Request, Self> {
         Request::from_message(self)
     }
 
     /// The message back if it is a request.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn into_response(self) -> Result<Response, Self> {
         Response::from_message(self)
     }

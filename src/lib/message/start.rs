@@ -10,6 +10,7 @@ pub struct Request(Message);
 
 impl Request {
     /// The message back if it is a response.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn from_message(message: Message) -> Result<Self, Message> {
         if message.is_request() { Ok(Self(message)) } else { Err(message) }
     }
@@ -45,6 +46,7 @@ pub struct Response(Message);
 
 impl Response {
     /// The message back if it is a request.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn from_message(message: Message) -> Result<Self, Message> {
         if message.is_request() { Err(message) } else { Ok(Self(message)) }
     }

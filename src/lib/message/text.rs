@@ -37,7 +37,7 @@ impl<'m> Text<'m> {
 
     /// What it says: escapes undone, a fold read as one space (RFC 3261 §7.3.1).
     pub fn octets(&self) -> Cow<'m, [u8]> {
-        let plain = |byte: &u8| !matches!(byte, b'\r' | b'\n') && !(self.quoted && *byte == b'\\');
+        let plain = |byte: &u8| !(matches!(byte, b'\r' | b'\n') || self.quoted && *byte == b'\\');
         if self.raw.iter().all(plain) {
             return Cow::Borrowed(self.raw);
         }
