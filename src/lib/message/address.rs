@@ -15,12 +15,16 @@ use super::{
 /// An address with its display name and header parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct NameAddr<'m> {
+    /// What to call the person or thing.
     pub display: Option<Text<'m>>,
+    /// The URI, without the brackets.
     pub uri: Uri<'m>,
+    /// The header's parameters, not the URI's.
     pub params: Params<'m>,
 }
 
 impl<'m> NameAddr<'m> {
+    /// A whole address and nothing else.
     pub fn parse(text: &'m str) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(text.as_bytes());
         cursor.skip_ws();
@@ -120,18 +124,22 @@ impl AddressBuf {
         Ok(NameAddr::parse(text)?.into())
     }
 
+    /// From a display name, which may hold anything, and a URI.
     pub fn new(display: Option<&str>, uri: UriBuf) -> Self {
         Self { display: display.map(Into::into), uri }
     }
 
+    /// The display name with its escapes undone.
     pub fn display(&self) -> Option<&str> {
         self.display.as_deref()
     }
 
+    /// The URI, owned.
     pub fn uri(&self) -> &UriBuf {
         &self.uri
     }
 
+    /// The URI as a view.
     pub fn as_uri(&self) -> Uri<'_> {
         self.uri.as_uri()
     }

@@ -15,10 +15,12 @@ impl Request {
         if message.is_request() { Ok(Self(message)) } else { Err(message) }
     }
 
+    /// The message it is.
     pub fn into_message(self) -> Message {
         self.0
     }
 
+    /// The method of the request line.
     pub fn method(&self) -> Method<'_> {
         match self.0.start {
             StartLine::Request { method, .. } => index::method(self.0.head(method)),
@@ -51,6 +53,7 @@ impl Response {
         if message.is_request() { Err(message) } else { Ok(Self(message)) }
     }
 
+    /// The message it is.
     pub fn into_message(self) -> Message {
         self.0
     }

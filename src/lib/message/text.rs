@@ -27,10 +27,12 @@ impl<'m> Text<'m> {
         self.raw
     }
 
+    /// Whether it stood in quotes.
     pub fn is_quoted(&self) -> bool {
         self.quoted
     }
 
+    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }

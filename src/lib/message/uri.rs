@@ -30,14 +30,17 @@ pub struct Uri<'m> {
 }
 
 impl<'m> Uri<'m> {
+    /// Checks a URI, which must be the whole text.
     pub fn parse(text: &'m str) -> Result<Self, UriError> {
         Ok(Self { text, parts: Parts::of(text)? })
     }
 
+    /// As written.
     pub fn as_str(&self) -> &'m str {
         self.text
     }
 
+    /// The scheme, in any case.
     pub fn scheme(&self) -> Scheme {
         self.parts.scheme
     }
@@ -70,6 +73,7 @@ impl<'m> Uri<'m> {
         self.user().map(escape::unescape)
     }
 
+    /// The password as written; using one is not recommended (RFC 3261 §19.1.1).
     pub fn password(&self) -> Option<&'m str> {
         match self.parts.password {
             Some((start, end)) => Some(self.slice(start, end)),
@@ -91,6 +95,7 @@ impl<'m> Uri<'m> {
         self.parts.port
     }
 
+    /// The URI parameters.
     pub fn params(&self) -> Params<'m> {
         Params::in_uri(self.slice(self.parts.params.0, self.parts.params.1))
     }
@@ -183,6 +188,7 @@ pub struct UriBuf {
 }
 
 impl UriBuf {
+    /// Checks and keeps a URI.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         Ok(Uri::parse(text)?.into())
     }
@@ -222,10 +228,12 @@ impl UriBuf {
         }
     }
 
+    /// The view.
     pub fn as_uri(&self) -> Uri<'_> {
         Uri { text: &self.text, parts: self.parts }
     }
 
+    /// As written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
