@@ -164,7 +164,7 @@ fn fact(message: &Message, key: &str, expected: &Value) -> Option<Value> {
         "content_length" => {
             Some(message.find::<header::ContentLength>().ok()?.map_or(Value::Null, Value::from))
         }
-        "content_type" => text(&message.header::<header::ContentType>().ok()?.to_string().split(';').next()?),
+        "content_type" => text(message.header::<header::ContentType>().ok()?.to_string().split(';').next()?),
         "boundary" => text(message.header::<header::ContentType>().ok()?.params.value("boundary")?),
         "body_parts" | "part1_body" | "part1_type" | "part2_type" | "sdp_c" | "sdp_media" | "sdp_media_c" => {
             // Facts about bodies belong to those who read bodies.
