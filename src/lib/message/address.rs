@@ -1,7 +1,8 @@
 //! name-addr and addr-spec as From, To, Contact, Route and their kin use them (RFC 3261 §20.10).
 //!
-//! Refuses a bare URI with "?" (it needs angle brackets), white space inside the brackets and an
-//! unquoted display name that is more than tokens. Octets above ASCII in such a name are let pass.
+//! Refuses a bare URI with "?" (it needs angle brackets) and an unquoted display name that is more than
+//! tokens. Octets above ASCII in such a name, and white space next to the brackets, are let pass: both are
+//! common, and neither can be misread (RFC 4475 §3.1.2.14).
 
 use std::fmt;
 
@@ -14,12 +15,16 @@ use super::{
 /// An address with its display name and header parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct NameAddr<'m> {
+    /// What to call the person or thing.
     pub display: Option<Text<'m>>,
+    /// The URI, without the brackets.
     pub uri: Uri<'m>,
+    /// The header's parameters, not the URI's.
     pub params: Params<'m>,
 }
 
 impl<'m> NameAddr<'m> {
+    /// A whole address and nothing else.
     pub fn parse(text: &'m str) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(text.as_bytes());
         cursor.skip_ws();
@@ -55,7 +60,7 @@ impl<'m> NameAddr<'m> {
         if !cursor.eat(b'>') {
             return Err(Malformed::Angle);
         }
-        Ok(Self { display, uri: uri_of(uri)?, params: Params::read(cursor)? })
+        Ok(Self { display, uri: uri_of(scan::trim(uri))?, params: Params::read(cursor)? })
     }
 }
 
@@ -119,18 +124,22 @@ impl AddressBuf {
         Ok(NameAddr::parse(text)?.into())
     }
 
+    /// From a display name, which may hold anything, and a URI.
     pub fn new(display: Option<&str>, uri: UriBuf) -> Self {
         Self { display: display.map(Into::into), uri }
     }
 
+    /// The display name with its escapes undone.
     pub fn display(&self) -> Option<&str> {
         self.display.as_deref()
     }
 
+    /// The URI, owned.
     pub fn uri(&self) -> &UriBuf {
         &self.uri
     }
 
+    /// The URI as a view.
     pub fn as_uri(&self) -> Uri<'_> {
         self.uri.as_uri()
     }
@@ -184,6 +193,7 @@ mod tests {
             ("Zoë <sip:a@b>", Some("Zoë"), "sip:a@b", None, "Zoë <sip:a@b>"),
             ("sip:a@b;x=\"<y>\"", None, "sip:a@b", None, "<sip:a@b>;x=\"<y>\""),
             ("<sip:a,b@c?x=y>", None, "sip:a,b@c?x=y", None, "<sip:a,b@c?x=y>"),
+            ("< sip:a@b >", None, "sip:a@b", None, "<sip:a@b>"),
             ("http://www.example.com;tag=x", None, "http://www.example.com", Some("x"), ""),
         ];
         for (text, display, uri, tag, written) in cases {
@@ -205,7 +215,7 @@ mod tests {
             ("Bell, Alexander <sip:a@b>", Malformed::DisplayName),
             ("\"x\" sip:a@b", Malformed::Angle),
             ("<sip:a@b", Malformed::Angle),
-            ("< sip:a@b >", Malformed::Uri(UriError::Scheme)),
+            ("<sip:a @b>", Malformed::Uri(UriError::Character)),
             ("sip:a@b?Route=%3Csip:x%3E", Malformed::BareUri),
             ("<sip:a@b>;;;;", Malformed::Parameter),
             ("<sip:a@b> x", Malformed::Trailing),

@@ -37,6 +37,7 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// A request with nothing but its request line.
     pub fn request(method: Method<'_>, uri: impl Display) -> Self {
         let mut head = BytesMut::with_capacity(CAPACITY);
         write::token(&mut head, method.as_str());
@@ -132,6 +133,7 @@ impl Builder {
         if content_type.is_empty() { self } else { self.header(HeaderId::ContentType, content_type) }
     }
 
+    /// The message, with Content-Length, the empty line and the body.
     pub fn finish(mut self) -> Message {
         write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len(), usize::MAX);
         self.head.put_slice(b"\r\n");

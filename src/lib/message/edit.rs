@@ -51,6 +51,7 @@ enum Order {
 }
 
 impl<'m> Edits<'m> {
+    /// No edits yet.
     pub fn new(message: &'m Message) -> Self {
         Self { base: message, splices: SmallVec::new(), added: BytesMut::new(), body: None }
     }

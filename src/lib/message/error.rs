@@ -9,7 +9,9 @@ use super::HeaderId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{kind} (octet {at})")]
 pub struct ParseError {
+    /// Octets from the start of the datagram.
     pub at: usize,
+    /// What is wrong.
     pub kind: ParseErrorKind,
     /// Whether the start line was that of a response, which nobody answers.
     pub(super) response: bool,
@@ -40,6 +42,7 @@ impl ParseError {
     }
 }
 
+/// What can be wrong with a frame; [`ParseError::status`] answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
@@ -76,6 +79,7 @@ pub enum ParseErrorKind {
 /// A header field that was asked for is not there or cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HeaderError {
+    /// There is no such row, or none with a value.
     #[error("{} is missing", .0.name())]
     Missing(HeaderId),
     /// `at` counts octets from the start of the message.

@@ -64,6 +64,7 @@ impl<'m> Method<'m> {
         }
     }
 
+    /// The name as it is on the wire.
     pub fn as_str(self) -> &'m str {
         match self {
             Self::Ack => "ACK",

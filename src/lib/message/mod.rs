@@ -129,20 +129,24 @@ impl Message {
         &self.bytes
     }
 
+    /// The body as Content-Length bounds it.
     pub fn body(&self) -> &[u8] {
         self.octets(self.body)
     }
 
+    /// Whether the start line is a request line.
     pub fn is_request(&self) -> bool {
         matches!(self.start, StartLine::Request { .. })
     }
 
     /// The message back if it is a response.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn into_request(self) -> Result<Request, Self> {
         Request::from_message(self)
     }
 
     /// The message back if it is a request.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn into_response(self) -> Result<Response, Self> {
         Response::from_message(self)
     }
@@ -173,6 +177,7 @@ impl Message {
         memchr::memchr_iter(id as u8, &self.index.ids).count()
     }
 
+    /// Whether there is a row of that field.
     pub fn has(&self, id: HeaderId) -> bool {
         self.index.next(id, 0).is_some()
     }
@@ -195,18 +200,22 @@ impl Message {
         self.header::<header::Via>()
     }
 
+    /// Who sends the request (From).
     pub fn from(&self) -> Result<NameAddr<'_>, HeaderError> {
         self.header::<header::From>()
     }
 
+    /// Whom the request is meant for (To).
     pub fn to(&self) -> Result<NameAddr<'_>, HeaderError> {
         self.header::<header::To>()
     }
 
+    /// Call-ID.
     pub fn call_id(&self) -> Result<&str, HeaderError> {
         self.header::<header::CallId>()
     }
 
+    /// Sequence number and method (CSeq).
     pub fn cseq(&self) -> Result<CSeq<'_>, HeaderError> {
         self.header::<header::CSeq>()
     }

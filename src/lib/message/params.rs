@@ -33,6 +33,7 @@ impl<'m> Params<'m> {
         self.get(name).flatten()
     }
 
+    /// Whether there is such a parameter.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
@@ -57,6 +58,7 @@ impl<'m> Params<'m> {
         })
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -91,7 +93,9 @@ impl<'m> Params<'m> {
 /// One parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Param<'m> {
+    /// As written.
     pub name: &'m str,
+    /// Without quotes; `None` without a "=".
     pub value: Option<&'m str>,
     /// Whether the value stood in quotes.
     pub quoted: bool,

@@ -10,15 +10,19 @@ use super::Malformed;
 /// Where something lies in a message, in octets from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
+    /// The first octet.
     pub start: usize,
+    /// The octet after the last.
     pub end: usize,
 }
 
 impl Span {
+    /// From the first octet to the one after the last.
     pub const fn new(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
+    /// Whether nothing lies in it.
     pub const fn is_empty(self) -> bool {
         self.start >= self.end
     }
@@ -34,6 +38,7 @@ pub struct Cursor<'m> {
 }
 
 impl<'m> Cursor<'m> {
+    /// At the start of text that stands alone.
     pub fn new(bytes: &'m [u8]) -> Self {
         Self::within(bytes, 0)
     }
@@ -47,18 +52,22 @@ impl<'m> Cursor<'m> {
         self.origin + self.at
     }
 
+    /// What is still to be read.
     pub fn rest(&self) -> &'m [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    /// Whether nothing is left.
     pub fn is_done(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
+    /// The next octet.
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    /// Passes over SP, HTAB and folds.
     pub fn skip_ws(&mut self) {
         while self.peek().is_some_and(is_ws) {
             self.at += 1;
@@ -99,6 +108,7 @@ impl<'m> Cursor<'m> {
         rest
     }
 
+    /// Takes a token of at least one octet.
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
         ascii(self.take_while(is_token)).filter(|token| !token.is_empty()).ok_or(Malformed::Token)
     }
@@ -108,6 +118,7 @@ impl<'m> Cursor<'m> {
         number(self.take_while(|byte| byte.is_ascii_digit()))
     }
 
+    /// Takes 1*DIGIT within 32 bits.
     pub fn number_u32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.number()?).map_err(|_| Malformed::Range)
     }

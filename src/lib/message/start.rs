@@ -10,14 +10,17 @@ pub struct Request(Message);
 
 impl Request {
     /// The message back if it is a response.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn from_message(message: Message) -> Result<Self, Message> {
         if message.is_request() { Ok(Self(message)) } else { Err(message) }
     }
 
+    /// The message it is.
     pub fn into_message(self) -> Message {
         self.0
     }
 
+    /// The method of the request line.
     pub fn method(&self) -> Method<'_> {
         match self.0.start {
             StartLine::Request { method, .. } => index::method(self.0.head(method)),
@@ -45,10 +48,12 @@ pub struct Response(Message);
 
 impl Response {
     /// The message back if it is a request.
+    #[expect(clippy::result_large_err, reason = "not an error: the message goes back to the caller")]
     pub fn from_message(message: Message) -> Result<Self, Message> {
         if message.is_request() { Err(message) } else { Ok(Self(message)) }
     }
 
+    /// The message it is.
     pub fn into_message(self) -> Message {
         self.0
     }

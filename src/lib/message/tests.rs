@@ -18,7 +18,7 @@ fn refusal(text: &str) -> (ParseErrorKind, Option<u16>) {
 fn the_frame_of_a_request_and_what_is_around_it() {
     let text = "\r\n\r\nBYE sip:a@b SIP/2.0\r\nl: 2\r\n\r\nhithis goes";
     let message = parse(text).unwrap();
-    assert_eq!(&message.bytes()[..], text[4..text.len() - 9].as_bytes());
+    assert_eq!(&message.bytes()[..], &text.as_bytes()[4..text.len() - 9]);
     assert_eq!(message.body(), b"hi");
     let request = message.into_request().unwrap();
     assert_eq!((request.method(), request.raw_uri()), (Method::Bye, "sip:a@b"));
@@ -169,7 +169,7 @@ fn errors_name_field_and_place() {
     assert_eq!(message.cseq().unwrap_err(), malformed(HeaderId::CSeq, at(" B") + 1, Malformed::Trailing));
     let tags: Vec<_> = message.each::<header::Require>().collect();
     assert_eq!(tags[0], Ok("a"));
-    assert_eq!(tags[1], Err(malformed(HeaderId::Require, at("b\r"), Malformed::Empty)).or(tags[1]));
+    assert_eq!(tags[1], Err(malformed(HeaderId::Require, at(",b"), Malformed::Empty)));
     assert_eq!(tags[2], Ok("b"));
     assert!(tags[3].is_err());
     assert_eq!(message.each::<header::Supported>().count(), 0);

@@ -27,17 +27,19 @@ impl<'m> Text<'m> {
         self.raw
     }
 
+    /// Whether it stood in quotes.
     pub fn is_quoted(&self) -> bool {
         self.quoted
     }
 
+    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
     /// What it says: escapes undone, a fold read as one space (RFC 3261 §7.3.1).
     pub fn octets(&self) -> Cow<'m, [u8]> {
-        let plain = |byte: &u8| !matches!(byte, b'\r' | b'\n') && !(self.quoted && *byte == b'\\');
+        let plain = |byte: &u8| !(matches!(byte, b'\r' | b'\n') || self.quoted && *byte == b'\\');
         if self.raw.iter().all(plain) {
             return Cow::Borrowed(self.raw);
         }

@@ -30,14 +30,17 @@ pub struct Uri<'m> {
 }
 
 impl<'m> Uri<'m> {
+    /// Checks a URI, which must be the whole text.
     pub fn parse(text: &'m str) -> Result<Self, UriError> {
         Ok(Self { text, parts: Parts::of(text)? })
     }
 
+    /// As written.
     pub fn as_str(&self) -> &'m str {
         self.text
     }
 
+    /// The scheme, in any case.
     pub fn scheme(&self) -> Scheme {
         self.parts.scheme
     }
@@ -70,6 +73,7 @@ impl<'m> Uri<'m> {
         self.user().map(escape::unescape)
     }
 
+    /// The password as written; using one is not recommended (RFC 3261 §19.1.1).
     pub fn password(&self) -> Option<&'m str> {
         match self.parts.password {
             Some((start, end)) => Some(self.slice(start, end)),
@@ -91,6 +95,7 @@ impl<'m> Uri<'m> {
         self.parts.port
     }
 
+    /// The URI parameters.
     pub fn params(&self) -> Params<'m> {
         Params::in_uri(self.slice(self.parts.params.0, self.parts.params.1))
     }
@@ -112,10 +117,14 @@ impl<'m> Uri<'m> {
     }
 
     /// Whether both name the same resource by RFC 3261 §19.1.4. A port that is left out differs from one
-    /// that is written, even if it is the default. URIs of other schemes are compared as text.
+    /// that is written, even if it is the default. URIs of other schemes are compared as text, and so are
+    /// those with so many parameters or header fields that comparing each with each would take long.
     pub fn equivalent(&self, other: &Uri<'_>) -> bool {
         if !self.scheme_name().eq_ignore_ascii_case(other.scheme_name()) {
             return false;
+        }
+        if self.is_crowded() || other.is_crowded() {
+            return self.text == other.text;
         }
         if !self.is_sip() {
             let ignore_case = self.parts.scheme == Scheme::Tel;
@@ -133,6 +142,10 @@ impl<'m> Uri<'m> {
             && params_cover(other.params(), self.params())
             && headers_cover(self, other)
             && headers_cover(other, self)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.params().iter().nth(CROWD).is_some() || self.headers().nth(CROWD).is_some()
     }
 
     fn header_text(&self) -> &'m str {
@@ -175,6 +188,7 @@ pub struct UriBuf {
 }
 
 impl UriBuf {
+    /// Checks and keeps a URI.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         Ok(Uri::parse(text)?.into())
     }
@@ -214,10 +228,12 @@ impl UriBuf {
         }
     }
 
+    /// The view.
     pub fn as_uri(&self) -> Uri<'_> {
         Uri { text: &self.text, parts: self.parts }
     }
 
+    /// As written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -393,6 +409,9 @@ fn escape_user(user: &str) -> String {
     }
     escaped
 }
+
+/// More than anybody writes by hand; few enough to compare each with each.
+const CROWD: usize = 64;
 
 /// Parameters that decide even if only one side has them (RFC 3261 §19.1.4).
 const DECISIVE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];

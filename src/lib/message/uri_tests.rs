@@ -105,6 +105,14 @@ fn equivalence() {
 }
 
 #[test]
+fn comparing_takes_no_longer_than_reading() {
+    let many: String = (0..10_000).map(|number| format!(";p{number}")).collect();
+    let (left, right) = (format!("sip:a@b{many}"), format!("sip:a@b{many};q"));
+    let (left, right) = (Uri::parse(&left).unwrap(), Uri::parse(&right).unwrap());
+    assert!(left.equivalent(&left) && !left.equivalent(&right));
+}
+
+#[test]
 fn owned_twin_and_construction() {
     let buf = UriBuf::parse("sip:bob@host:5070;lr?a=b").unwrap();
     assert_eq!(buf.as_uri().port(), Some(5070));

@@ -28,11 +28,14 @@ header!(
 /// What credentials are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Challenge<'m> {
+    /// As written; Digest in most cases.
     pub scheme: &'m str,
+    /// What the scheme has to say.
     pub params: AuthParams<'m>,
 }
 
 impl<'m> Challenge<'m> {
+    /// Whether the scheme is Digest, in any case.
     pub fn is_digest(&self) -> bool {
         self.scheme.eq_ignore_ascii_case(DIGEST)
     }
@@ -46,11 +49,14 @@ impl<'m> Challenge<'m> {
 /// Proof of knowing a secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Credentials<'m> {
+    /// As written; Digest in most cases.
     pub scheme: &'m str,
+    /// What the scheme has to say.
     pub params: AuthParams<'m>,
 }
 
 impl<'m> Credentials<'m> {
+    /// Whether the scheme is Digest, in any case.
     pub fn is_digest(&self) -> bool {
         self.scheme.eq_ignore_ascii_case(DIGEST)
     }
@@ -78,8 +84,11 @@ pub struct AuthParams<'m> {
 /// One parameter; `value` is without its quotes, backslashes still in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthParam<'m> {
+    /// As written.
     pub name: &'m str,
+    /// Without quotes.
     pub value: &'m str,
+    /// Whether the value stood in quotes.
     pub quoted: bool,
 }
 
@@ -96,6 +105,7 @@ impl<'m> AuthParams<'m> {
         Some(if param.quoted { Text::quoted(bytes) } else { Text::plain(bytes) }.to_str())
     }
 
+    /// The first parameter of that name, in any case.
     pub fn find(&self, name: &str) -> Option<AuthParam<'m>> {
         self.iter().find(|param| param.name.eq_ignore_ascii_case(name))
     }

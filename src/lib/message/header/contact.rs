@@ -16,11 +16,14 @@ header!(
 /// One Contact value.
 #[derive(Debug, Clone, Copy)]
 pub enum ContactValue<'m> {
+    /// All bindings.
     Star,
+    /// One address.
     Addr(NameAddr<'m>),
 }
 
 impl<'m> ContactValue<'m> {
+    /// The address, unless it is "*".
     pub fn address(&self) -> Option<NameAddr<'m>> {
         match *self {
             Self::Star => None,

@@ -28,8 +28,11 @@ header!(
 /// `type/subtype;params`; `*` stands for any in a range.
 #[derive(Debug, Clone, Copy)]
 pub struct MediaType<'m> {
+    /// As written: text, application, …
     pub type_: &'m str,
+    /// As written.
     pub subtype: &'m str,
+    /// Parameters after it.
     pub params: Params<'m>,
 }
 
@@ -63,7 +66,9 @@ impl fmt::Display for MediaType<'_> {
 /// A token with parameters, the shape of many fields.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenParams<'m> {
+    /// As written.
     pub token: &'m str,
+    /// Parameters after it.
     pub params: Params<'m>,
 }
 

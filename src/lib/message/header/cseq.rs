@@ -10,6 +10,7 @@ use crate::message::{Cursor, HeaderId, Malformed, Method};
 pub struct CSeq<'m> {
     /// Below 2^31 (RFC 3261 §8.1.1.5).
     pub number: u32,
+    /// The method of the request line.
     pub method: Method<'m>,
 }
 
@@ -44,6 +45,7 @@ header!(
     }
 );
 
+/// Numbers of the response that is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RAckValue<'m> {
     /// The RSeq of the response.

@@ -28,6 +28,7 @@ header!(
 /// Seconds as written, with an optional fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampValue<'m> {
+    /// The client's clock.
     pub time: &'m str,
     /// How long the server took.
     pub delay: Option<&'m str>,

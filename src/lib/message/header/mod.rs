@@ -45,7 +45,9 @@ use super::{Cursor, HeaderId, Malformed};
 
 /// A header field that can be read as a value of its own type.
 pub trait Header {
+    /// The field's name.
     const ID: HeaderId;
+    /// Whether rows are lists.
     const FORM: Form;
     /// What one value is read as; it borrows from the message.
     type View<'m>;

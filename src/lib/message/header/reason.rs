@@ -29,6 +29,7 @@ header!(
 pub struct ReasonValue<'m> {
     /// SIP, Q.850, …
     pub protocol: &'m str,
+    /// Parameters such as cause and text.
     pub params: Params<'m>,
 }
 
@@ -38,6 +39,7 @@ impl<'m> ReasonValue<'m> {
         self.params.value("cause")?.parse().ok()
     }
 
+    /// What it says to people.
     pub fn text(&self) -> Option<Text<'m>> {
         self.params.value("text").map(|text| Text::quoted(text.as_bytes()))
     }
@@ -50,5 +52,6 @@ pub struct WarningValue<'m> {
     pub code: u16,
     /// A host, or a name in its place.
     pub agent: &'m str,
+    /// What it says to people.
     pub text: Text<'m>,
 }

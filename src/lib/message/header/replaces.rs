@@ -20,13 +20,16 @@ header!(
     }
 );
 
+/// Identifiers of another dialog.
 #[derive(Debug, Clone, Copy)]
 pub struct DialogId<'m> {
+    /// Its Call-ID.
     pub call_id: &'m str,
     /// to-tag, or local-tag in Target-Dialog.
     pub to_tag: &'m str,
     /// from-tag, or remote-tag in Target-Dialog.
     pub from_tag: &'m str,
+    /// All parameters, the tags among them.
     pub params: Params<'m>,
 }
 

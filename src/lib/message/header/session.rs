@@ -20,20 +20,26 @@ header!(
     }
 );
 
+/// How long a session lives without a refresh.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionInterval<'m> {
+    /// The interval.
     pub seconds: u32,
+    /// The refresher and others.
     pub params: Params<'m>,
 }
 
 /// Which side of the transaction refreshes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresher {
+    /// The side that sent the request.
     Uac,
+    /// The side that answers it.
     Uas,
 }
 
 impl SessionInterval<'_> {
+    /// Who refreshes, if it is said.
     pub fn refresher(&self) -> Option<Refresher> {
         let side = self.params.value("refresher")?;
         if side.eq_ignore_ascii_case("uac") {

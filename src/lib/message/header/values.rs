@@ -8,6 +8,7 @@ use crate::message::{Cursor, HeaderError, HeaderId, Malformed, Message, Span, Te
 /// One header row as it stands in the message.
 #[derive(Debug, Clone, Copy)]
 pub struct RawHeader<'m> {
+    /// The field, or `Unknown`.
     pub id: HeaderId,
     /// As written: in any case, possibly compact.
     pub name: &'m str,

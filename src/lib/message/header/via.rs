@@ -15,15 +15,18 @@ pub struct Via<'m> {
     pub version: &'m str,
     /// As written: UDP, TCP, TLS, WS, … in any case.
     pub transport: &'m str,
-    /// Host and port of sent-by.
+    /// The host of sent-by.
     pub host: Host<'m>,
+    /// The port of sent-by, if written.
     pub port: Option<u16>,
+    /// branch, received, rport and others.
     pub params: Params<'m>,
     /// Where this value lies in the message.
     pub span: Span,
 }
 
 impl<'m> Via<'m> {
+    /// The transaction, as its client named it.
     pub fn branch(&self) -> Option<&'m str> {
         self.params.value("branch")
     }
@@ -46,10 +49,12 @@ impl<'m> Via<'m> {
         Some(self.params.get("rport")?.and_then(|port| port.parse().ok()))
     }
 
+    /// Where responses go instead of sent-by.
     pub fn maddr(&self) -> Option<Host<'m>> {
         Host::parse(self.params.value("maddr")?)
     }
 
+    /// The time to live of a multicast packet.
     pub fn ttl(&self) -> Option<u8> {
         self.params.value("ttl")?.parse().ok()
     }
