@@ -243,6 +243,13 @@ pub struct Downgrade {
     pub to: Algorithm,
 }
 
+/// `"example.com" went from SHA-256 to MD5`
+impl fmt::Display for Downgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} went from {} to {}", self.realm, self.from.as_str(), self.to.as_str())
+    }
+}
+
 /// Who asks: a UAS or registrar (401), or a proxy (407).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -30,8 +30,8 @@ pub struct Common {
     /// Read this configuration file
     ///
     /// Without it: $XDG_CONFIG_HOME/sipkit/config.toml, by default below ~/.config, if it is there.
-    #[arg(long, value_name = "FILE", env = "SIPKIT_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
-    #[arg(hide_short_help = true)]
+    #[arg(long, value_name = "FILE", env = "SIPKIT_CONFIG", hide_env = true, value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true, help_heading = "Configuration")]
     pub config: Option<PathBuf>,
 
     /// Print a manual page, a completion script, or the JSON Schema of --json
@@ -43,22 +43,22 @@ pub struct Common {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// Print JSON Lines: one object per event, the last is the result
+    /// Print JSON Lines: an object per event and a result
     #[arg(long)]
     pub json: bool,
 
-    /// Print only this at the end, such as '%{code} %{reason}\n'
+    /// Print only this at the end, such as '%{code}\n'
     ///
     /// %{name} stands for a field of the result, nothing if it is not known; \n, \t, \\ and %% are a line break, a
     /// tab, a backslash and a percent sign. The manual lists the names.
     #[arg(long, value_name = "TEXT", conflicts_with = "json")]
     pub write_out: Option<Template>,
 
-    /// Print each SIP message as sent and received, on standard error
+    /// Print each SIP message on standard error
     #[arg(long)]
     pub trace: bool,
 
-    /// Explain decisions; -vv: state changes too, -vvv: everything
+    /// Explain decisions; -vv and -vvv tell more
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -83,23 +83,23 @@ pub struct Capture {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Identity")]
 pub struct Identity {
-    /// Account of the configuration file
-    #[arg(long, value_name = "NAME", env = "SIPKIT_ACCOUNT", hide_env_values = true)]
+    /// An account of the configuration file
+    #[arg(long, value_name = "NAME", env = "SIPKIT_ACCOUNT", hide_env = true)]
     pub account: Option<String>,
 
-    /// Our own address, such as sip:alice@example.com
+    /// Our address, such as sip:alice@example.com
     ///
     /// Without it and without an account: the login name at the local address of the route.
-    #[arg(long, value_name = "URI", env = "SIPKIT_FROM", hide_env_values = true)]
+    #[arg(long, value_name = "URI", env = "SIPKIT_FROM", hide_env = true)]
     pub from: Option<String>,
 
-    /// User name for authentication [default: the user of --from]
-    #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env_values = true)]
+    /// User name for authentication [default: as in --from]
+    #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
-    /// File whose first line is the password (- is standard input)
+    /// File with the password in its first line
     ///
-    /// Without it: SIPKIT_PASSWORD, the account's password, or a prompt. There is no flag for the password itself:
+    /// - is standard input. Without it: SIPKIT_PASSWORD, the account's password, or a prompt. There is no flag for the password itself:
     /// other users could see it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
@@ -114,12 +114,12 @@ pub struct Identity {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Route")]
 pub struct Route {
-    /// Send requests there first, such as sip:proxy.example.com
-    #[arg(long, value_name = "URI", env = "SIPKIT_PROXY", hide_env_values = true)]
+    /// Send requests by way of this server
+    #[arg(long, value_name = "URI", env = "SIPKIT_PROXY", hide_env = true)]
     pub proxy: Option<String>,
 
-    /// Our IP address and port [default: by the route, any port]
-    #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env_values = true)]
+    /// Our address and port [default: what the route says]
+    #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env = true)]
     pub local: Option<LocalAddress>,
 }
 
@@ -127,7 +127,7 @@ pub struct Route {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Time")]
 pub struct CallTimes {
-    /// Give up if nobody answers in this time (exit 12) [default: 60s]
+    /// Give up if nobody answers (exit 12) [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub ring_timeout: Option<Duration>,
 
@@ -139,8 +139,8 @@ pub struct CallTimes {
 /// What is added to requests.
 #[derive(Args, Clone, Debug)]
 pub struct Headers {
-    /// Add a header to the request; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'", help_heading = "Request")]
+    /// Add a header to the INVITE; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     pub headers: Vec<HeaderLine>,
 }
 
@@ -148,22 +148,33 @@ pub struct Headers {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Media")]
 pub struct Media {
-    /// device, device:NAME, none, tone:HZ, echo or file:IN.wav
+    /// device, none, tone:HZ, echo or file:IN.wav
     ///
-    /// The default is the sound card, or silence with a warning if there is none. Only a device asked for by name
+    /// device:NAME is a certain sound card. The default is the sound card, or silence with a warning if there is none. Only a device asked for by name
     /// must be there (exit 24).
     #[arg(long, value_name = "SOURCE")]
     pub audio: Option<Audio>,
 
-    /// Record the call: left what is sent, right what is received
+    /// Record both sides: left ours, right the peer's
     #[arg(long, value_name = "OUT.wav", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 
-    /// Codecs to offer or accept, best first
-    #[arg(long, value_name = "NAME,…", value_enum, ignore_case = true, value_delimiter = ',')]
+    /// Codecs to use, best first, such as opus,pcmu
+    ///
+    /// Known are opus (if it was built in), pcmu and pcma.
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_enum,
+        hide_possible_values = true,
+        ignore_case = true,
+        value_delimiter = ','
+    )]
     pub codec: Vec<Codec>,
 
-    /// Send digits after the answer; w2 waits 2 s: 'w2 123#'
+    /// Send digits after the answer: 'w2 123#' waits 2 s
+    ///
+    /// 0-9 * # A-D are sent, w waits a second, w2, w0.5 or w500ms that long; a space ends the wait.
     #[arg(long, value_name = "DIGITS")]
     pub dtmf: Option<DtmfScript>,
 

@@ -3,7 +3,10 @@
 use clap::Parser;
 
 use super::{
-    Program, args,
+    Failure, Program,
+    account::{Account, CallTimes, Media},
+    args,
+    config::Config,
     generate::{Example, Manual, Section},
 };
 
@@ -14,6 +17,7 @@ use super::{
 /// digits send DTMF, space holds, m mutes, q hangs up, ? lists them.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-call", version, max_term_width = 100)]
+#[command(override_usage = "sip-call [OPTIONS] TARGET\n       sip-call [OPTIONS] --answer")]
 pub struct Args {
     /// Whom to call: sip:bob@example.com, or bob@192.0.2.1:5060
     #[arg(value_name = "TARGET", required_unless_present_any = ["answer", "generate"], conflicts_with = "answer")]
@@ -39,6 +43,27 @@ pub struct Args {
     pub common: args::Common,
 }
 
+/// What the flags and the configuration say together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub account: Account,
+    pub media: Media,
+    pub times: CallTimes,
+}
+
+impl Args {
+    /// Asks for a password at the terminal if a user is named and no password is found.
+    pub fn settings(&self, config: &Config) -> Result<Settings, Failure> {
+        Ok(Settings {
+            account: Account::resolve(&self.identity, &self.route, config)?,
+            media: Media::resolve(&self.media, config),
+            times: CallTimes::resolve(&self.times, config),
+        })
+    }
+}
+
+pub use super::place::run;
+
 impl Program for Args {
     const MANUAL: Manual = Manual {
         synopsis: &["[OPTIONS] TARGET", "[OPTIONS] --answer"],
@@ -61,20 +86,20 @@ impl Program for Args {
         examples: &[
             Example { about: "Call a phone", command: "sip-call sip:bob@192.0.2.1" },
             Example {
-                about: "Call without a sound card: send a tone, record both sides, hang up after 5 seconds",
-                command: "sip-call --audio tone:440 --record call.wav --duration 5s sip:echo@127.0.0.1:5070",
+                about: "Without a sound card: send a tone, record both sides, hang up after 5 seconds",
+                command: "sip-call --audio tone:440 --record a.wav --duration 5s echo@127.0.0.1:5070",
             },
             Example {
                 about: "Check that a server answers, and print the SIP code",
-                command: "sip-call --audio none --duration 1s --write-out '%{code} %{reason}\\n' sip:echo@127.0.0.1:5070",
+                command: "sip-call --audio none --write-out '%{code}\\n' hangup@127.0.0.1:5070",
             },
             Example {
-                about: "Enter a conference code, with a capture for Wireshark",
-                command: "sip-call --audio none --dtmf 'w1 1234#' --duration 4s --pcap call.pcapng sip:echo@127.0.0.1:5070",
+                about: "Enter a code, with a capture for Wireshark",
+                command: "sip-call --dtmf 'w1 1234#' --pcap a.pcapng hangup@127.0.0.1:5070",
             },
             Example {
-                about: "Call through a proxy that asks for a password",
-                command: "sip-call --from sip:alice@example.com --password-file secret --proxy sip:192.0.2.1 sip:bob@example.com",
+                about: "Call from an account of the configuration file",
+                command: "sip-call --account work bob@example.com",
             },
             Example {
                 about: "Answer the next call and echo it, with results a script can read",

@@ -42,6 +42,8 @@ pub(super) struct Conversation<'a> {
     statistics: Option<Stats>,
     told_holding: bool,
     told_held: bool,
+    /// They call us.
+    incoming: bool,
 }
 
 /// How far the unanswered call is.
@@ -95,7 +97,14 @@ impl<'a> Conversation<'a> {
             statistics: None,
             told_holding: false,
             told_held: false,
+            incoming: false,
         }
+    }
+
+    /// A call of theirs that was just answered.
+    pub fn answering(mut self) -> Self {
+        self.incoming = true;
+        self
     }
 
     /// Runs the call to its end.
@@ -204,7 +213,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn answerer(&self) -> Party {
-        if self.times.ring_timeout == Duration::MAX { Party::Local } else { Party::Remote }
+        if self.incoming { Party::Local } else { Party::Remote }
     }
 
     fn progressed(&mut self, status: u16, reason: String, early: Option<Agreed>) {
@@ -367,14 +376,15 @@ impl<'a> Conversation<'a> {
             Cause::Bye { .. } | Cause::Failed(_) | Cause::NoAck => (None, None),
         };
         let q850 = match &cause {
-            Cause::Bye { reason: Some(reason) } => event::Cause::parse(reason),
-            Cause::Refused(refused) => refused
-                .details
-                .iter()
-                .find(|(name, _)| name == "Reason")
-                .and_then(|(_, value)| event::Cause::parse(value)),
+            Cause::Bye { reason } => reason.as_ref(),
+            Cause::Refused(refused) => refused.cause.as_ref(),
             _ => None,
         };
+        let q850 = q850.map(|reason| event::Cause {
+            protocol: reason.protocol.clone(),
+            cause: reason.cause,
+            text: reason.text.clone(),
+        });
         self.cx.out.summary(|summary| {
             summary.ended_by = Some(party);
             summary.cause = q850.clone();
@@ -432,8 +442,8 @@ impl<'a> Conversation<'a> {
                 );
                 let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
                 Err(match why {
-                    GiveUp::NoCredentials => failure.hint("give --user and --password-file"),
-                    GiveUp::Rejected => failure.hint("check --user and the password"),
+                    GiveUp::NoCredentials(_) => failure.hint("give --user and --password-file"),
+                    GiveUp::Rejected(_) => failure.hint("check --user and the password"),
                     _ => failure.hint(format_args!("offered was: {}", offered.join("; "))),
                 })
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::Shell;
 use clap_mangen::{
     Man,
@@ -71,25 +71,37 @@ pub(super) fn generate<P: Program>(kind: Generate, out: &mut dyn Write) -> io::R
     out.flush()
 }
 
-/// The examples as `--help` shows them.
-pub(super) fn examples_help(manual: &Manual) -> String {
-    let mut text = String::from("Examples:");
-    for Example { about, command } in manual.examples {
-        text += &format!("\n  {about}:\n      {command}");
+/// A program's flags as clap knows them, with environment and examples below `--help`.
+pub(super) fn command<P: Program>() -> clap::Command {
+    let command = P::command();
+    let mut after = match command.get_after_long_help() {
+        Some(own) => format!("{own}\n\n"),
+        None => String::new(),
+    };
+    after += "Environment:";
+    for (variable, flag) in environment(&command) {
+        after += &format!("\n  {variable:<15} {flag}");
     }
-    text
+    after += &format!("\n  {PASSWORD_VARIABLE:<15} the password\n\nExamples:");
+    for Example { about, command } in P::MANUAL.examples {
+        after += &format!("\n  {about}:\n    {command}");
+    }
+    command.after_long_help(after)
+}
+
+/// Each variable with the flag it stands for.
+fn environment(command: &clap::Command) -> Vec<(String, String)> {
+    let variables = command.get_arguments().filter_map(|argument| {
+        let variable = argument.get_env()?.to_str()?.to_owned();
+        Some((variable, format!("--{}", argument.get_long()?)))
+    });
+    variables.collect()
 }
 
 fn manual_page<P: Program>(out: &mut Vec<u8>) -> io::Result<()> {
     let command = P::command();
     let name = command.get_name().to_owned();
-    let environment: Vec<(String, String)> = command
-        .get_arguments()
-        .filter_map(|argument| {
-            let variable = argument.get_env()?.to_str()?.to_owned();
-            Some((variable, format!("As --{}, which goes before it.", argument.get_long()?)))
-        })
-        .collect();
+    let environment = environment(&command);
     let man = Man::new(command)
         .title(name.to_uppercase())
         .source(concat!("sipkit ", env!("CARGO_PKG_VERSION")))
@@ -181,8 +193,8 @@ fn push_exit_status(page: &mut Roff) {
 
 fn push_environment(page: &mut Roff, of_flags: &[(String, String)]) {
     page.control("SH", ["ENVIRONMENT"]);
-    for (variable, meaning) in of_flags {
-        push_term(page, [bold(&**variable)], meaning);
+    for (variable, flag) in of_flags {
+        push_term(page, [bold(&**variable)], &format!("As {flag}, which goes before it."));
     }
     push_term(page, [bold(PASSWORD_VARIABLE)], "The password; --password-file goes before it.");
     push_term(page, [bold("NO_COLOR")], "If set and not empty, nothing is coloured.");
@@ -221,10 +233,3 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 
 /// All there are, for SEE ALSO.
 const PROGRAMS: [&str; 2] = ["sip-call", "sip-test-server"];
-
-/// A program's flags as clap knows them, with the examples below `--help`.
-pub(super) fn command<P: Program>() -> clap::Command {
-    let command = <P as CommandFactory>::command();
-    let own = command.get_after_long_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
-    command.after_long_help(own + &examples_help(&P::MANUAL))
-}

@@ -77,7 +77,7 @@ async fn place(
         dialled = PhoneCall::dial(&agent, media, dial, sound, &mut ids) => dialled,
         why = cx.stop.requested() => return Err(why.into()),
     };
-    let (call, flow) = dialled.map_err(|error| match error {
+    let (call, from, flow) = dialled.map_err(|error| match error {
         DialError::Route(why) => conversation::failure(&why),
         DialError::Port(error) => ports_failure(&error, settings.media.rtp_ports),
         DialError::Identity => Failure::usage("our own address cannot be written as a SIP URI").hint("give --from"),
@@ -86,7 +86,7 @@ async fn place(
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
-        from: call.from().to_string(),
+        from: from.to_string(),
         target: target.to_string(),
         local: Some(flow.local.to_string()),
         remote: Some(flow.remote.to_string()),
@@ -133,12 +133,11 @@ async fn answer(
         });
         if let Err(error) = call.answer(&mut ids) {
             tracing::warn!("the call from {} cannot be answered: {error}", flow.remote);
-            sound = call.sound_back();
+            sound = call.into_sound();
             continue;
         }
-        break Conversation::answering(cx, call, from, flow.remote, settings.times, args.media.dtmf.clone())
-            .run()
-            .await;
+        let dtmf = args.media.dtmf.clone();
+        break Conversation::new(cx, call, from, flow.remote, settings.times, dtmf).answering().run().await;
     };
     agent.stop().await;
     outcome
@@ -266,7 +265,7 @@ pub(super) fn codecs(named: &[Codec]) -> Vec<sdp::Codec> {
     if named.is_empty() {
         return codec::Codec::ALL.into_iter().filter(|codec| codec.is_available()).map(one).collect();
     }
-    named.iter().map(|&codec| one(codec.into())).collect()
+    named.iter().map(|&codec| one(codec.media())).collect()
 }
 
 /// Where to bind: what was asked for, or both families at any port.

@@ -19,7 +19,7 @@ use super::{
     Context, Event, ExitStatus, Failure, Why,
     event::Party,
     place,
-    test_server::{Args, Challenge, Settings},
+    test_server::{Args, Challenge},
     value::DigestAlgorithm,
 };
 

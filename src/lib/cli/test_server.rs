@@ -22,13 +22,13 @@ use super::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-test-server", version, max_term_width = 100)]
 #[command(
-    after_help = "User parts: echo, tone, silence, busy, decline, ring, early, hangup, status-NNN, redirect"
+    after_help = "Call these users: echo, tone, silence, busy, decline, ring, early, hangup,\nstatus-NNN (such as status-503), redirect"
 )]
 #[command(after_long_help = user_parts_help())]
 pub struct Args {
-    /// Address to listen on; may be repeated [default: 127.0.0.1:5070]
+    /// Where to listen [default: 127.0.0.1:5070]
     ///
-    /// Without a port: 5070. 0.0.0.0 and :: are all addresses of this machine.
+    /// May be repeated. Without a port: 5070. 0.0.0.0 and :: are all addresses of this machine.
     #[arg(long, value_name = "IP[:PORT]")]
     pub listen: Vec<LocalAddress>,
 
@@ -49,17 +49,17 @@ pub struct Args {
 #[command(next_help_heading = "Authentication")]
 pub struct Auth {
     /// Challenge every INVITE and MESSAGE for this user
-    #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env_values = true)]
+    #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
-    /// File whose first line is the password (- is standard input)
+    /// File with the password in its first line
     ///
-    /// Without it: SIPKIT_PASSWORD, the configuration file, or a prompt.
+    /// - is standard input. Without it: SIPKIT_PASSWORD, the configuration file, or a prompt.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 
-    /// Algorithm of the challenge [default: SHA-256]
-    #[arg(long, value_name = "ALGORITHM", value_enum, ignore_case = true)]
+    /// MD5, SHA-256 or SHA-512-256 [default: SHA-256]
+    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true, ignore_case = true)]
     pub auth_alg: Option<DigestAlgorithm>,
 
     /// Realm of the challenge [default: sipkit]
@@ -130,6 +130,8 @@ impl Auth {
         .map_err(Failure::usage)
     }
 }
+
+pub use super::serve::run;
 
 impl Program for Args {
     const MANUAL: Manual = Manual {

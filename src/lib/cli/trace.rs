@@ -63,7 +63,7 @@ mod tests {
         };
         assert_eq!(
             format(&packet),
-            "2023-11-14T22:13:20.250Z received UDP 192.0.2.1:5070 -> 127.0.0.1:5060, 24 bytes\n    \
+            "2023-11-14T22:13:20.250Z received UDP 192.0.2.1:5070 -> 127.0.0.1:5060, 23 bytes\n    \
              SIP/2.0 200 \\x1b[31mOK\n    \n\n"
         );
     }

@@ -3,10 +3,12 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
+
+use crate::media::codec;
+pub use crate::media::device::AudioSpec as Audio;
 
 /// `20s`, `500ms`, `2m`, `1h30m`. A bare number is refused: in one program it would be seconds, in the next not.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
@@ -135,51 +137,6 @@ const OURS: [&str; 21] = [
     "v",
 ];
 
-/// `--audio`: where sent audio comes from, and where received audio goes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Audio {
-    /// A sound card: the default one, or the one with this name.
-    Device(Option<String>),
-    /// Sends what is received.
-    Echo,
-    /// Sends a WAV file; received audio is only measured.
-    File(PathBuf),
-    /// Sends silence.
-    None,
-    /// Sends a sine tone of this frequency in Hz.
-    Tone(f32),
-}
-
-impl FromStr for Audio {
-    type Err = AudioError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (kind, rest) = match text.split_once(':') {
-            Some((kind, rest)) => (kind, Some(rest)),
-            None => (text, None),
-        };
-        match (kind, rest) {
-            ("device", name) if name != Some("") => Ok(Self::Device(name.map(Into::into))),
-            ("echo", None) => Ok(Self::Echo),
-            ("file", Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            ("none", None) => Ok(Self::None),
-            ("tone", Some(hertz)) => match hertz.parse::<f32>() {
-                Ok(hertz) if (20.0..=20_000.0).contains(&hertz) => Ok(Self::Tone(hertz)),
-                _ => Err(AudioError::Tone(hertz.into())),
-            },
-            _ => Err(AudioError::Unknown(text.into())),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AudioError {
-    #[error("`{0}` is no frequency from 20 to 20000 Hz")]
-    Tone(String),
-    #[error("`{0}` is none of device, device:NAME, none, tone:HZ, echo, file:IN.wav")]
-    Unknown(String),
-}
-
 /// `--codec`: an audio codec by its name in SDP (RFC 4855).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Codec {
@@ -187,6 +144,18 @@ pub enum Codec {
     Opus,
     Pcmu,
     Pcma,
+}
+
+impl Codec {
+    /// The codec behind the name.
+    pub const fn media(self) -> codec::Codec {
+        match self {
+            #[cfg(feature = "opus")]
+            Self::Opus => codec::Codec::Opus,
+            Self::Pcmu => codec::Codec::Pcmu,
+            Self::Pcma => codec::Codec::Pcma,
+        }
+    }
 }
 
 impl FromStr for Codec {
@@ -352,23 +321,6 @@ mod tests {
         assert_eq!("X: a\r\nVia: b".parse::<HeaderLine>(), Err(HeaderLineError::Control));
         for ours in ["via: x", "V: x", "call-id: x", "Content-Length: 0"] {
             assert!(matches!(ours.parse::<HeaderLine>(), Err(HeaderLineError::Ours(_))), "{ours}");
-        }
-    }
-
-    #[test]
-    fn audio_sources() {
-        for (text, audio) in [
-            ("device", Audio::Device(None)),
-            ("device:alsa:pulse", Audio::Device(Some("alsa:pulse".into()))),
-            ("none", Audio::None),
-            ("echo", Audio::Echo),
-            ("tone:440", Audio::Tone(440.0)),
-            ("file:a:b.wav", Audio::File("a:b.wav".into())),
-        ] {
-            assert_eq!(text.parse(), Ok(audio), "{text}");
-        }
-        for text in ["", "tone", "tone:", "tone:NaN", "tone:1e9", "file:", "device:", "echo:1", "mic"] {
-            assert!(text.parse::<Audio>().is_err(), "{text}");
         }
     }
 

@@ -122,6 +122,7 @@ pub struct PhoneCall {
 }
 
 /// Capabilities but for the addresses, which the route decides.
+#[derive(Default)]
 struct Sketch {
     codecs: Vec<Codec>,
     own_order: bool,
@@ -129,14 +130,15 @@ struct Sketch {
 }
 
 impl PhoneCall {
-    /// Finds the way to the target, opens media ports on it, and sends the INVITE.
+    /// Finds the way to the target, opens media ports on it, and sends the INVITE. Gives the call, who we
+    /// said we are, and the way.
     pub async fn dial(
         agent: &Agent,
         media: &MediaHandle,
         dial: Dial,
         sound: Sound,
         ids: &mut Ids,
-    ) -> Result<(Self, Flow), DialError> {
+    ) -> Result<(Self, AddressBuf, Flow), DialError> {
         let Dial { target, from, proxy, auth, headers } = dial;
         let hop = proxy.clone().unwrap_or_else(|| target.clone());
         let flow = agent.route(hop).await?.map_err(DialError::Route)?;
@@ -147,6 +149,7 @@ impl PhoneCall {
                 AddressBuf::new(display.as_deref(), uri)
             }
         };
+        let us = from.clone();
         let (sketch, attach) = sound.split();
         let port = media.open(flow.local.ip(), sketch.rtp_ports.clone())?;
         let caps = sketch.capabilities(flow.local.ip(), port.rtp.port(), port.rtcp.port());
@@ -176,7 +179,7 @@ impl PhoneCall {
             held: false,
             path: None,
         };
-        Ok((phone, flow))
+        Ok((phone, us, flow))
     }
 
     /// Takes over a call that came in; `None` if it was over before its INVITE could be read.
@@ -205,6 +208,13 @@ impl PhoneCall {
             path: Some(path),
         };
         Some((phone, request, path.flow))
+    }
+
+    /// Takes the sound back from a call that could not be answered.
+    pub fn into_sound(mut self) -> Option<Sound> {
+        let (audio, record) = self.attach.take()?;
+        let Sketch { codecs, own_order, rtp_ports } = std::mem::take(&mut self.capabilities);
+        Some(Sound { codecs, own_order, rtp_ports, audio, record })
     }
 
     /// The Call-ID of its messages.

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use crate::{
     auth,
     dialog::{Dialog, Forks},
-    message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf},
+    message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf, header},
     stack::{Failure, NextHop, Outgoing, RequestId},
     time::Instant,
     transaction::ServerId,
@@ -150,8 +150,7 @@ pub enum By {
 pub enum Cause {
     /// A BYE after an answer.
     Bye {
-        /// The Reason header of RFC 3326, as it came.
-        reason: Option<String>,
+        reason: Option<Reason>,
     },
     /// Given up before an answer (487).
     Cancelled,
@@ -174,8 +173,29 @@ pub struct Refused {
     pub reason: String,
     /// Where a 3xx points (§21.3).
     pub contacts: Vec<String>,
-    /// Warning, Retry-After and Reason as they came, for people to read.
+    pub cause: Option<Reason>,
+    /// Warning, Retry-After and the like as they came, for people to read.
     pub details: Vec<(String, String)>,
+}
+
+/// The first value of a Reason header (RFC 3326).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// `Q.850` or `SIP`.
+    pub protocol: String,
+    pub cause: Option<u16>,
+    pub text: Option<String>,
+}
+
+impl Reason {
+    fn of(message: &Message) -> Option<Self> {
+        let reason = message.find::<header::Reason>().ok()??;
+        Some(Self {
+            protocol: reason.protocol.to_owned(),
+            cause: reason.cause(),
+            text: reason.text().map(|text| text.to_string()),
+        })
+    }
 }
 
 /// One call; see the module's description.
@@ -409,16 +429,17 @@ impl UaCx<'_, '_> {
 /// The Contact URIs and the readable details of a refusal.
 fn refused(response: &Response) -> Box<Refused> {
     let rows = |id: HeaderId| response.raw(id).map(|row| row.text().to_string());
-    let details = [HeaderId::Warning, HeaderId::RetryAfter, HeaderId::Reason, HeaderId::Unsupported];
+    let details = [HeaderId::Warning, HeaderId::RetryAfter, HeaderId::Unsupported];
     Box::new(Refused {
         status: response.status(),
         reason: response.reason().to_string(),
         contacts: response
-            .each::<crate::message::header::Contact>()
+            .each::<header::Contact>()
             .flatten()
             .filter_map(|contact| contact.address().map(|address| address.uri.as_str().to_owned()))
             .take(16)
             .collect(),
+        cause: Reason::of(response),
         details: details
             .iter()
             .flat_map(|&id| rows(id).take(4).map(move |value| (id.name().to_owned(), value)))

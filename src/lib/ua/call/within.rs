@@ -7,7 +7,7 @@ use crate::{
 };
 
 use super::{
-    By, Call, Cause, Phase, UaCx,
+    By, Call, Cause, Phase, Reason, UaCx,
     uac::{Pending, with_headers},
 };
 
@@ -85,7 +85,7 @@ impl Call {
         if let Some(pending) = &self.invite {
             cx.stack.cancel(pending.id);
         }
-        let reason = request.raw(HeaderId::Reason).next().map(|row| row.text().to_string());
+        let reason = Reason::of(request);
         let by = if self.leaving { By::Local } else { By::Remote };
         self.end(by, Cause::Bye { reason }, cx);
     }
