@@ -1,2 +1,6 @@
-//! One integration binary.
+//! One integration binary; its modules are the suites.
+
 mod architecture;
+mod device;
+mod torture;
+mod transport;

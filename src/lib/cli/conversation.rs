@@ -243,15 +243,13 @@ impl<'a> Conversation<'a> {
     fn changed(&mut self, agreed: Option<Agreed>, holding: bool, held: bool) {
         let call_id = self.call_id.clone();
         self.agreed(agreed.as_ref());
-        for (now, told, by) in [
-            (holding, &mut self.told_holding, Party::Local),
-            (held, &mut self.told_held, Party::Remote),
-        ] {
+        for (now, told, by) in
+            [(holding, &mut self.told_holding, Party::Local), (held, &mut self.told_held, Party::Remote)]
+        {
             if now != *told {
                 *told = now;
                 let call_id = call_id.clone();
-                let event =
-                    if now { Event::Held { call_id, by } } else { Event::Resumed { call_id, by } };
+                let event = if now { Event::Held { call_id, by } } else { Event::Resumed { call_id, by } };
                 self.cx.out.event(event);
             }
         }
@@ -488,11 +486,10 @@ pub(super) fn failure(why: &stack::Failure) -> Failure {
     match why {
         stack::Failure::Lookup(error) => Failure::new(ExitStatus::NameResolution, error)
             .hint("check the host name and the DNS of this machine"),
-        stack::Failure::Timeout(remote) => Failure::new(
-            ExitStatus::NoResponse,
-            format_args!("{remote}/udp did not respond"),
-        )
-        .hint("check the address, and a firewall in between"),
+        stack::Failure::Timeout(remote) => {
+            Failure::new(ExitStatus::NoResponse, format_args!("{remote}/udp did not respond"))
+                .hint("check the address, and a firewall in between")
+        }
         stack::Failure::Unreachable(remote) => Failure::new(
             ExitStatus::Unreachable,
             format_args!("connection refused by {remote}/udp, or no route to it"),

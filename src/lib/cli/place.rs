@@ -80,7 +80,9 @@ async fn place(
     let (call, from, flow) = dialled.map_err(|error| match error {
         DialError::Route(why) => conversation::failure(&why),
         DialError::Port(error) => ports_failure(&error, settings.media.rtp_ports),
-        DialError::Identity => Failure::usage("our own address cannot be written as a SIP URI").hint("give --from"),
+        DialError::Identity => {
+            Failure::usage("our own address cannot be written as a SIP URI").hint("give --from")
+        }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
@@ -183,7 +185,8 @@ fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
 }
 
 fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
-    let full = if text.contains(':') && text.split(':').next().is_some_and(|s| s.eq_ignore_ascii_case("sip")) {
+    let full = if text.contains(':') && text.split(':').next().is_some_and(|s| s.eq_ignore_ascii_case("sip"))
+    {
         text.to_owned()
     } else {
         format!("sip:{text}")
@@ -236,7 +239,9 @@ fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
     let mut audio: Audio = audio.map_err(|error| Failure::new(ExitStatus::Audio, error))?;
     match (audio.warning.take(), asked) {
         // Asked for by name, so it must be there.
-        (Some(warning @ Warning::Silent(_)), Some(_)) => return Err(Failure::new(ExitStatus::Audio, warning)),
+        (Some(warning @ Warning::Silent(_)), Some(_)) => {
+            return Err(Failure::new(ExitStatus::Audio, warning));
+        }
         (Some(warning), _) => {
             cx.out.event(Event::Warning { call_id: None, message: warning.to_string() });
         }

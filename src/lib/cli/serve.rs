@@ -172,7 +172,13 @@ impl Teller {
                 if let Some(text) = text {
                     tracing::info!("message from {remote}: {}", super::printable::Printable(&text));
                 }
-                Event::Request { call_id: String::new(), method, from, remote: remote.to_string(), code: status }
+                Event::Request {
+                    call_id: String::new(),
+                    method,
+                    from,
+                    remote: remote.to_string(),
+                    code: status,
+                }
             }
         };
         cx.out.event(event);

@@ -5,7 +5,10 @@ mod forks;
 mod route;
 
 use crate::{
-    message::{AddressBuf, Builder, HeaderError, HeaderId, Method, NameAddr, Request, Response, UriBuf, UriError, header},
+    message::{
+        AddressBuf, Builder, HeaderError, HeaderId, Method, NameAddr, Request, Response, UriBuf, UriError,
+        header,
+    },
     stack::NextHop,
     transport::Flow,
 };

@@ -37,7 +37,8 @@ fn rows(message: &Message, id: HeaderId) -> Vec<String> {
     message.raw(id).map(|row| row.text().to_string()).collect()
 }
 
-const PATH: &str = "Contact: <sip:bob@192.0.2.4>\r\nRecord-Route: <sip:p2.example;lr>, <sip:p1.example;lr>\r\n";
+const PATH: &str =
+    "Contact: <sip:bob@192.0.2.4>\r\nRecord-Route: <sip:p2.example;lr>, <sip:p1.example;lr>\r\n";
 
 #[test]
 fn the_caller_takes_the_route_in_reverse() {

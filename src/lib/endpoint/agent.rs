@@ -2,10 +2,7 @@
 //!
 //! Handles hold ids and channels only. Dropping a [`Call`] hangs it up; nothing waits in `Drop`.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-};
+use std::{collections::HashMap, net::SocketAddr};
 
 use tokio::sync::{mpsc, oneshot};
 

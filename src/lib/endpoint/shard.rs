@@ -182,14 +182,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 
     fn flow(&self, index: usize, local: SocketAddr, remote: SocketAddr) -> Flow {
-        Flow {
-            shard: self.number,
-            slot: index as u32,
-            generation: 0,
-            protocol: Protocol::Udp,
-            local,
-            remote,
-        }
+        Flow { shard: self.number, slot: index as u32, generation: 0, protocol: Protocol::Udp, local, remote }
     }
 
     fn show(&self, direction: Direction, flow: &Flow, bytes: &[u8]) {

@@ -57,7 +57,10 @@ pub struct Dial {
 pub enum Identity {
     Address(AddressBuf),
     /// A user at whatever address we have on the route.
-    Local { user: String, display: Option<String> },
+    Local {
+        user: String,
+        display: Option<String>,
+    },
 }
 
 /// Why a call could not even be placed.
@@ -77,19 +80,37 @@ pub enum DialError {
 #[derive(Debug)]
 pub enum PhoneEvent {
     /// 100–199.
-    Progress { status: u16, reason: String, early: Option<Agreed> },
+    Progress {
+        status: u16,
+        reason: String,
+        early: Option<Agreed>,
+    },
     /// The call is answered, by them or by us.
-    Answered { agreed: Option<Agreed> },
+    Answered {
+        agreed: Option<Agreed>,
+    },
     /// A challenge is being answered.
-    Challenged { offered: Vec<auth::Offered>, downgrade: Option<auth::Downgrade> },
+    Challenged {
+        offered: Vec<auth::Offered>,
+        downgrade: Option<auth::Downgrade>,
+    },
     /// The session was agreed anew.
-    Changed { agreed: Option<Agreed>, holding: bool, held: bool },
+    Changed {
+        agreed: Option<Agreed>,
+        holding: bool,
+        held: bool,
+    },
     /// A change of ours was refused.
-    Refused { status: Option<u16> },
+    Refused {
+        status: Option<u16>,
+    },
     Media(MediaEvent),
     /// The peer's session description does not do; the call is being ended.
     Unfit(Unfit),
-    Ended { by: By, cause: Cause },
+    Ended {
+        by: By,
+        cause: Cause,
+    },
 }
 
 /// The audio agreed on.
@@ -145,7 +166,8 @@ impl PhoneCall {
         let from = match from {
             Identity::Address(address) => address,
             Identity::Local { user, display } => {
-                let uri = UriBuf::parse(&format!("sip:{user}@{}", flow.local)).map_err(|_| DialError::Identity)?;
+                let uri =
+                    UriBuf::parse(&format!("sip:{user}@{}", flow.local)).map_err(|_| DialError::Identity)?;
                 AddressBuf::new(display.as_deref(), uri)
             }
         };
@@ -372,7 +394,9 @@ impl PhoneCall {
                 }
                 Some(PhoneEvent::Refused { status })
             }
-            CallEvent::Challenged { offered, downgrade } => Some(PhoneEvent::Challenged { offered, downgrade }),
+            CallEvent::Challenged { offered, downgrade } => {
+                Some(PhoneEvent::Challenged { offered, downgrade })
+            }
             CallEvent::Ended { by, cause } => Some(PhoneEvent::Ended { by, cause }),
             CallEvent::Incoming { .. } | CallEvent::OfferWithdrawn | CallEvent::Alarm => None,
         }

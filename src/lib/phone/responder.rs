@@ -44,11 +44,31 @@ pub struct Config {
 /// What a program may want to tell.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    Incoming { call: CallId, call_id: String, from: String, target: String, remote: SocketAddr, behaviour: Behaviour },
-    Answered { call: CallId, codec: Option<String> },
-    Ended { call: CallId, by: By, cause: Cause },
+    Incoming {
+        call: CallId,
+        call_id: String,
+        from: String,
+        target: String,
+        remote: SocketAddr,
+        behaviour: Behaviour,
+    },
+    Answered {
+        call: CallId,
+        codec: Option<String>,
+    },
+    Ended {
+        call: CallId,
+        by: By,
+        cause: Cause,
+    },
     /// A request outside calls was answered.
-    Request { method: String, from: String, remote: SocketAddr, status: u16, text: Option<String> },
+    Request {
+        method: String,
+        from: String,
+        remote: SocketAddr,
+        status: u16,
+        text: Option<String>,
+    },
 }
 
 /// Counted since the start.
@@ -174,14 +194,7 @@ impl Responder {
         }
     }
 
-    fn incoming(
-        &mut self,
-        id: CallId,
-        request: &Request,
-        offer: Option<Body>,
-        path: Path,
-        cx: &mut Cx<'_>,
-    ) {
+    fn incoming(&mut self, id: CallId, request: &Request, offer: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         self.counts.calls += 1;
         let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
         let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
@@ -224,7 +237,13 @@ impl Responder {
     }
 
     /// Our answer to the offer, or our offer; opens the media ports.
-    fn describe(&mut self, id: CallId, offer: Option<Body>, path: Path, cx: &mut Cx<'_>) -> Result<Body, u16> {
+    fn describe(
+        &mut self,
+        id: CallId,
+        offer: Option<Body>,
+        path: Path,
+        cx: &mut Cx<'_>,
+    ) -> Result<Body, u16> {
         let ip = path.flow.local.ip();
         let (port, rtp, rtcp) = self.open(ip).map_err(|error| {
             tracing::warn!(%error, "no media port for a call");
@@ -389,9 +408,8 @@ impl Responder {
         }
         let now = cx.now();
         let ids = cx.ids();
-        let server = guard
-            .server
-            .get_or_insert_with(|| auth::Server::new(guard.policy.clone(), &mut || ids.u64()));
+        let server =
+            guard.server.get_or_insert_with(|| auth::Server::new(guard.policy.clone(), &mut || ids.u64()));
         let (status, headers) = match server.check(now, request, &guard.logins) {
             Check::Accepted { .. } => return true,
             Check::Challenge { stale } => {

@@ -31,12 +31,7 @@ impl StreamIdentity {
     ///
     /// The peer's media address may be a name (RFC 8866 §5.7); those are not looked up, and nothing is sent
     /// until media arrives.
-    pub fn config(
-        &self,
-        audio: &AudioStream,
-        exchange: u64,
-        path: Option<&Path>,
-    ) -> session::Config {
+    pub fn config(&self, audio: &AudioStream, exchange: u64, path: Option<&Path>) -> session::Config {
         let known = |codec: &Codec| codec::Codec::from_name(&codec.name);
         let remote_rtp = audio.remote_rtp.as_ref().and_then(|address| address.socket_addr());
         session::Config {

@@ -46,7 +46,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { shard: 0, seed: [0; 32], timing: Timing::default(), limits: Limits::default(), transactions: 1 << 20 }
+        Self {
+            shard: 0,
+            seed: [0; 32],
+            timing: Timing::default(),
+            limits: Limits::default(),
+            transactions: 1 << 20,
+        }
     }
 }
 

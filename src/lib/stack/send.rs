@@ -37,7 +37,12 @@ enum State {
     Waiting,
     Resolving(Box<Lookup>),
     Connecting(Target),
-    Active { client: ClientId, flow: Flow, sent: Box<Request>, provisional: bool },
+    Active {
+        client: ClientId,
+        flow: Flow,
+        sent: Box<Request>,
+        provisional: bool,
+    },
 }
 
 impl Core {
@@ -197,7 +202,8 @@ impl Core {
 
     /// §9.1: same Request-URI, Call-ID, To, From, Route and CSeq number, and the INVITE's own top Via.
     fn send_cancel(&mut self, id: RequestId, now: Instant) {
-        let Some(Sending { state: State::Active { client, flow, sent, .. }, .. }) = self.sends.get(id.0) else {
+        let Some(Sending { state: State::Active { client, flow, sent, .. }, .. }) = self.sends.get(id.0)
+        else {
             return;
         };
         let (client, flow) = (*client, *flow);

@@ -18,9 +18,8 @@ impl UserAgent {
         from: Flow,
         cx: &mut Cx<'_>,
     ) {
-        let call = self.by_tag(tag).filter(|&call| {
-            self.calls.get(call.0).is_some_and(|call| call.owns(&request))
-        });
+        let call =
+            self.by_tag(tag).filter(|&call| self.calls.get(call.0).is_some_and(|call| call.owns(&request)));
         if let Err(refusal) = self.understood(&request) {
             let response = refusal.build(&self.config, &request);
             return self.reply(id, response, cx);
@@ -130,7 +129,10 @@ impl UserAgent {
             }
         }
         if !unsupported.is_empty() {
-            return Err(Refusal { status: 420, extra: Some((HeaderId::Unsupported, unsupported.join(", "))) });
+            return Err(Refusal {
+                status: 420,
+                extra: Some((HeaderId::Unsupported, unsupported.join(", "))),
+            });
         }
         self.body_understood(request)
     }
@@ -146,9 +148,9 @@ impl UserAgent {
         if optional {
             return self.answer_wanted(request);
         }
-        let encoded = request.each::<header::ContentEncoding>().any(|coding| {
-            coding.map_or(true, |coding| !coding.eq_ignore_ascii_case("identity"))
-        });
+        let encoded = request
+            .each::<header::ContentEncoding>()
+            .any(|coding| coding.map_or(true, |coding| !coding.eq_ignore_ascii_case("identity")));
         if encoded {
             return Err(Refusal {
                 status: 415,
@@ -229,5 +231,9 @@ pub(super) fn response(config: &Config, request: &Request, status: u16) -> Build
 
 /// The Allow value of this user agent.
 pub(super) fn allow(config: &Config) -> &'static str {
-    if config.pages { "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE" } else { "INVITE, ACK, CANCEL, BYE, OPTIONS" }
+    if config.pages {
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
+    } else {
+        "INVITE, ACK, CANCEL, BYE, OPTIONS"
+    }
 }

@@ -69,11 +69,20 @@ impl std::fmt::Debug for CallId {
 pub enum Event {
     Call(CallId, CallEvent),
     /// A MESSAGE came and was answered 200.
-    Page { request: Request, from: Flow },
+    Page {
+        request: Request,
+        from: Flow,
+    },
     /// A [`UserAgent::route`] question was answered.
-    Routed { id: RequestId, flow: Flow },
+    Routed {
+        id: RequestId,
+        flow: Flow,
+    },
     /// The same, without success.
-    NoRoute { id: RequestId, why: Failure },
+    NoRoute {
+        id: RequestId,
+        why: Failure,
+    },
 }
 
 /// Counted, not reported one by one.

@@ -149,9 +149,7 @@ pub enum By {
 #[derive(Clone, Debug)]
 pub enum Cause {
     /// A BYE after an answer.
-    Bye {
-        reason: Option<Reason>,
-    },
+    Bye { reason: Option<Reason> },
     /// Given up before an answer (487).
     Cancelled,
     /// A final response other than 2xx, received or sent by us.

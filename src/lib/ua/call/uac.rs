@@ -154,9 +154,9 @@ impl Call {
                 tracing::debug!(%error, "target not refreshed");
             }
         } else {
-            let dialog = self.sent(&pending).and_then(|request| {
-                self.forks.confirm(&request, response, flow).map_err(|_| NotOurs)
-            });
+            let dialog = self
+                .sent(&pending)
+                .and_then(|request| self.forks.confirm(&request, response, flow).map_err(|_| NotOurs));
             match dialog {
                 Ok(dialog) => self.dialog = Some(dialog),
                 Err(NotOurs) => {
@@ -262,9 +262,7 @@ impl Call {
     /// Credentials for a request in a call that was challenged before, to save the round trip.
     pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Vec<(HeaderId, String)> {
         match outgoing.request.clone().into_request() {
-            Ok(request) => {
-                self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body())
-            }
+            Ok(request) => self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body()),
             Err(_) => Vec::new(),
         }
     }
@@ -326,7 +324,6 @@ impl Call {
     fn sent(&self, pending: &Pending) -> Result<Request, NotOurs> {
         pending.outgoing.request.clone().into_request().map_err(|_| NotOurs)
     }
-
 }
 
 /// The message is none of ours, which cannot happen with one we built.
@@ -346,7 +343,6 @@ impl UaCx<'_, '_> {
         let contact = Some(Contact { user: self.config.contact_user.clone() });
         Outgoing { request: builder.finish(), next, contact }
     }
-
 }
 
 fn ack(builder: Builder, next: NextHop, credentials: &[(HeaderId, String)]) -> Outgoing {

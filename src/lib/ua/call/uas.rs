@@ -137,7 +137,8 @@ impl Call {
         let response = builder.finish();
         let reason = crate::message::reason_phrase(status).to_owned();
         cx.reply(incoming.id, response);
-        let refused = super::Refused { status, reason, contacts: Vec::new(), cause: None, details: Vec::new() };
+        let refused =
+            super::Refused { status, reason, contacts: Vec::new(), cause: None, details: Vec::new() };
         self.end(By::Local, Cause::Refused(Box::new(refused)), cx);
     }
 

@@ -53,12 +53,7 @@ impl Call {
         self.send_bye(outgoing, credentials, cx);
     }
 
-    fn send_bye(
-        &mut self,
-        outgoing: Outgoing,
-        credentials: Vec<(HeaderId, String)>,
-        cx: &mut UaCx<'_, '_>,
-    ) {
+    fn send_bye(&mut self, outgoing: Outgoing, credentials: Vec<(HeaderId, String)>, cx: &mut UaCx<'_, '_>) {
         let id = cx.send(with_headers(&outgoing, &credentials));
         self.bye = Some(Pending::new(id, outgoing, credentials));
     }
