@@ -250,10 +250,11 @@ impl Thread {
         }
     }
 
-    /// Every frame that is due.
+    /// Every frame that is due now. What becomes due meanwhile waits for the next round: with more sessions than the
+    /// machine can carry, packets and commands must get their turn too.
     fn beats(&mut self) {
+        let now = wait::now();
         while let Some(Reverse((at, id))) = self.due.peek().copied() {
-            let now = wait::now();
             if at > now {
                 return;
             }
