@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Shows the exit statuses that a script can rely on, against a sip-test-server that plays the other side:
-#   sip-test-server --local 127.0.0.1:5070 &
+#   sip-test-server --listen 127.0.0.1:5070 &
 #   check-statuses.sh 127.0.0.1:5070
 # Exit status 0 if each call ended as the table says.
 set -u

@@ -140,7 +140,7 @@ in_background() {
 bound() { ss -Hlnu | grep -q ":$1 "; }
 # server ARGUMENT...: sip-test-server with a capture
 server() {
-  in_background server "$BIN/sip-test-server" --local "$IP:$SERVER_PORT" --json --pcap server.pcap "$@"
+  in_background server "$BIN/sip-test-server" --listen "$IP:$SERVER_PORT" --json --pcap server.pcap "$@"
   wait_for 10 bound "$SERVER_PORT" || fail "sip-test-server does not listen on $SERVER_PORT"
 }
 # server_done: it must still be there; ended by TERM it leaves with 0

@@ -77,7 +77,7 @@ info() { # INFO is not ours yet: any final answer, and the call goes on
 row long uac-reinvite-late   uac uac-reinvite-late tone
 row long uac-basic-ipv6      ipv6
 ipv6() {
-  in_background server "$BIN/sip-test-server" --local "[::1]:$SERVER_PORT" --json --pcap server.pcap
+  in_background server "$BIN/sip-test-server" --listen "[::1]:$SERVER_PORT" --json --pcap server.pcap
   wait_for 10 bound "$SERVER_PORT" || fail "sip-test-server does not listen on [::1]:$SERVER_PORT"
   step "sipp uac-basic over IPv6"
   FAMILY=6 SERVICE=tone "$LAB/sipp/run" uac-basic "[::1]:$SERVER_PORT" || fail "SIPp's scenario uac-basic was not satisfied"
