@@ -112,6 +112,7 @@ impl<'a> Conversation<'a> {
         let mut keys = self.cx.keys();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut report = tokio::time::interval(REPORT);
         let mut digits_at: Option<tokio::time::Instant> = None;
         let mut leave_at: Option<tokio::time::Instant> = None;
         let outcome = loop {
@@ -137,6 +138,7 @@ impl<'a> Conversation<'a> {
                 () = at(digits_at) => digits_at = self.dial_on(),
                 key = pressed(&mut keys) => self.key(key),
                 _ = tick.tick(), if self.cx.live.is_enabled() => self.show().await,
+                _ = report.tick(), if !self.cx.live.is_enabled() => self.report().await,
             }
             if self.ending.is_some() && leave_at.is_none() {
                 leave_at = Some(tokio::time::Instant::now() + PATIENCE);
@@ -323,6 +325,16 @@ impl<'a> Conversation<'a> {
                 DtmfStep::Wait(wait) => return Some(tokio::time::Instant::now() + wait),
             }
         }
+    }
+
+    /// Off a terminal: how the media is doing, now and then.
+    async fn report(&mut self) {
+        if self.answered.is_none() {
+            return;
+        }
+        let Some(stats) = self.call.stats().await else { return };
+        let media = summary(&stats, self.codec.clone());
+        self.cx.out.event(Event::Statistics { call_id: self.call_id.clone(), media });
     }
 
     async fn show(&mut self) {
@@ -551,6 +563,8 @@ async fn pressed(keys: &mut Option<Keys>) -> Key {
     }
 }
 
+/// How often statistics are told where there is no live view.
+const REPORT: Duration = Duration::from_secs(2);
 /// How often the live view changes.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the peer may take over our CANCEL or BYE before we leave all the same.

@@ -232,7 +232,11 @@ impl Responder {
                 self.ua.progress(id, 183, Some(body), cx);
                 self.ua.alarm(id, Behaviour::EARLY, cx);
             }
-            _ => self.answer(id, body, cx),
+            _ => {
+                // As a phone does, so that a caller sees both.
+                self.ua.progress(id, 180, None, cx);
+                self.answer(id, body, cx);
+            }
         }
     }
 
