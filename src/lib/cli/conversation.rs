@@ -19,6 +19,7 @@ use super::{
     Context, Event, ExitStatus, Failure, Key, Keys, View, Why,
     account::CallTimes,
     event::{self, MediaSummary, Party, Way, milliseconds},
+    live,
     value::{DtmfScript, DtmfStep},
 };
 
@@ -245,6 +246,8 @@ impl<'a> Conversation<'a> {
     fn changed(&mut self, agreed: Option<Agreed>, holding: bool, held: bool) {
         let call_id = self.call_id.clone();
         self.agreed(agreed.as_ref());
+        // Who is on hold is not to overhear the room.
+        self.call.mute(self.muted || holding);
         for (now, told, by) in
             [(holding, &mut self.told_holding, Party::Local), (held, &mut self.told_held, Party::Remote)]
         {
@@ -299,11 +302,11 @@ impl<'a> Conversation<'a> {
             }
             Key::Mute => {
                 self.muted = !self.muted;
-                self.call.mute(self.muted);
+                self.call.mute(self.muted || self.call.holding());
             }
             Key::HangUp if self.answered.is_some() => self.end(Ending::Done),
             Key::HangUp => self.end(Ending::Stop(Why::Interrupt)),
-            Key::List => tracing::warn!("{}", Key::HELP),
+            Key::List => live::note(Key::HELP),
         }
     }
 
@@ -544,8 +547,8 @@ fn summary(stats: &Stats, codec: Option<String>) -> MediaSummary {
         packets_rejected: Some(stats.strangers),
         jitter_ms: stats.received.jitter_ms,
         rtt_ms: stats.round_trip.map(milliseconds),
-        level_in_dbfs: stats.received.level_dbfs,
-        level_out_dbfs: stats.sent.level_dbfs,
+        level_in_dbfs: stats.received.mean_level_dbfs,
+        level_out_dbfs: stats.sent.mean_level_dbfs,
     }
 }
 

@@ -153,6 +153,12 @@ pub fn above<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
+/// A line for the person at the terminal.
+pub(super) fn note(line: &str) {
+    // Nobody is left to be told if standard error is gone.
+    let _ = write_stderr(format!("{line}\n").as_bytes());
+}
+
 /// Writes to standard error above the live view.
 pub(super) fn write_stderr(bytes: &[u8]) -> io::Result<()> {
     above(|| io::stderr().lock().write_all(bytes))

@@ -9,12 +9,14 @@ pub struct Level {
     rate: f64,
     /// Mean square of samples in the range −1…1; `None` until something was measured.
     power: Option<f64>,
+    /// Sum of squares of all samples, and how many they were.
+    total: (f64, u64),
 }
 
 impl Level {
     /// A meter for mono sound at `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Self { rate: f64::from(rate.max(1)), power: None }
+        Self { rate: f64::from(rate.max(1)), power: None, total: (0.0, 0) }
     }
 
     /// Measures the next block.
@@ -23,8 +25,20 @@ impl Level {
             return;
         }
         let sum: f64 = pcm.iter().map(|&sample| f64::from(sample) * f64::from(sample)).sum();
-        let mean = sum / pcm.len() as f64 / (32768.0 * 32768.0);
-        let weight = 1.0 - (-(pcm.len() as f64) / (self.rate * TIME_CONSTANT)).exp();
+        let sum = sum / (32768.0 * 32768.0);
+        self.total = (self.total.0 + sum, self.total.1 + pcm.len() as u64);
+        self.smooth(sum / pcm.len() as f64, pcm.len());
+    }
+
+    /// So many samples during which nothing was to be heard: the meter falls, the mean does not.
+    pub fn rest(&mut self, samples: usize) {
+        if self.power.is_some() {
+            self.smooth(0.0, samples);
+        }
+    }
+
+    fn smooth(&mut self, mean: f64, samples: usize) {
+        let weight = 1.0 - (-(samples as f64) / (self.rate * TIME_CONSTANT)).exp();
         self.power = Some(match self.power {
             Some(power) => power + (mean - power) * weight,
             None => mean,
@@ -33,8 +47,17 @@ impl Level {
 
     /// The level now, dBFS in −127…0; `None` if nothing was ever measured.
     pub fn dbfs(&self) -> Option<f64> {
-        self.power.map(|power| (10.0 * power.max(1e-20).log10()).clamp(FLOOR, 0.0))
+        self.power.map(decibels)
     }
+
+    /// The mean level of everything measured.
+    pub fn mean_dbfs(&self) -> Option<f64> {
+        (self.total.1 > 0).then(|| decibels(self.total.0 / self.total.1 as f64))
+    }
+}
+
+fn decibels(power: f64) -> f64 {
+    (10.0 * power.max(1e-20).log10()).clamp(FLOOR, 0.0)
 }
 
 const FLOOR: f64 = -127.0;
@@ -52,8 +75,16 @@ mod tests {
         assert_eq!(level.dbfs(), None);
         level.measure(&[]);
         assert_eq!(level.dbfs(), None);
+        level.rest(160);
+        assert_eq!(level.dbfs(), None, "a rest is no measurement");
         level.measure(&[0; 160]);
         assert_eq!(level.dbfs(), Some(FLOOR));
+
+        let mut level = Level::new(8000);
+        level.measure(&[-32768; 1600]);
+        level.rest(16_000);
+        assert!(level.dbfs().unwrap() < -40.0);
+        assert!(level.mean_dbfs().unwrap().abs() < 0.001);
 
         let mut level = Level::new(8000);
         level.measure(&[-32768; 160]);

@@ -362,6 +362,7 @@ impl Session {
     pub fn playout(&mut self, now: Instant, out: &mut [i16]) {
         if !self.config.direction.receives() {
             out.fill(0);
+            self.receiving.level.rest(out.len());
             return;
         }
         self.receiving.playout.read(now, out);
@@ -438,6 +439,7 @@ impl Session {
                 lost: about_us.map(|report| report.lost.max(0) as u64),
                 jitter_ms: about_us.map(|report| f64::from(report.jitter) * 1000.0 / clock),
                 level_dbfs: self.sending.level.dbfs(),
+                mean_level_dbfs: self.sending.level.mean_dbfs(),
                 ..self.stats.sent.clone()
             },
             received: Received {
@@ -446,6 +448,7 @@ impl Session {
                 duplicates: source.map(|source| duplicates + source.duplicates()),
                 jitter_ms: source.and_then(Source::jitter_time).map(millis),
                 level_dbfs: level.dbfs(),
+                mean_level_dbfs: level.mean_dbfs(),
                 discarded: source.map(|_| counters.late + counters.discarded + playout.undecodable()),
                 concealed_ms: source.map(|_| millis(playout.concealed())),
                 delay_ms: source.map(|_| millis(playout.target())),

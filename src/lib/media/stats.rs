@@ -29,8 +29,10 @@ pub struct Sent {
     pub lost: Option<u64>,
     /// Jitter the peer reports, ms.
     pub jitter_ms: Option<f64>,
-    /// dBFS, see [`level`](crate::media::level).
+    /// Now, dBFS; see [`level`](crate::media::level).
     pub level_dbfs: Option<f64>,
+    /// Over the whole stream, dBFS.
+    pub mean_level_dbfs: Option<f64>,
 }
 
 /// What we received.
@@ -46,6 +48,7 @@ pub struct Received {
     /// Interarrival jitter (RFC 3550 A.8), ms.
     pub jitter_ms: Option<f64>,
     pub level_dbfs: Option<f64>,
+    pub mean_level_dbfs: Option<f64>,
     /// Packets that came after their time or had to be thrown away to catch up.
     pub discarded: Option<u64>,
     /// Sound made up for what did not come, ms.
