@@ -1,6 +1,9 @@
 //! One integration binary; its modules are the suites.
 
 mod architecture;
+mod bad_input;
 mod device;
+mod programs;
+mod support;
 mod torture;
 mod transport;
