@@ -48,7 +48,7 @@ fn a_configuration_with_a_typo() {
         ("[defalts]\n", &[":1:2:", "defalts", "did you mean `defaults`?"]),
         ("\n[media]\n  codecs = [\"pcmu\"]\n", &[":3:3:", "codecs", "`codec`"]),
         ("[account.work]\nform = \"sip:a@example.com\"\n", &[":2:1:", "form", "`from`"]),
-        ("[defaults]\nring-timeout = 3 s\n", &[":2:18:"]),
+        ("[defaults]\nring-timeout = 3 s\n", &[":2:16:", "quoted"]),
         ("[defaults]\nring-timeout = \"soon\"\n", &[":2:16:", "soon"]),
     ];
     for (text, words) in rows {

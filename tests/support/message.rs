@@ -45,10 +45,6 @@ impl Text {
         self.start().split(' ').next().unwrap_or_default()
     }
 
-    pub fn request_uri(&self) -> &str {
-        self.start().split(' ').nth(1).unwrap_or_default()
-    }
-
     pub fn number(&self) -> u32 {
         self.must("CSeq").split(' ').next().unwrap().parse().unwrap()
     }
