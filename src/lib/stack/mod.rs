@@ -165,7 +165,9 @@ impl Stack {
             Received::Repeated | Received::Ack => core.stats.repeated += 1,
             Received::Cancel { id, invite } => {
                 let status = if invite.is_some() { 200 } else { 481 };
-                let tag = core.ids.tag();
+                // §9.2: the same To tag as the INVITE's responses, where there was one.
+                let known = invite.and_then(|invite| core.table.request_of(invite)?.to_tag);
+                let tag = known.unwrap_or_else(|| core.ids.tag());
                 let response = Builder::response(&request, status, None).to_tag(&tag).finish();
                 // The transaction was created a moment ago: it cannot be gone.
                 let _ = core.respond(id, &response, now);

@@ -32,7 +32,6 @@ pub(super) struct Acked {
 pub(super) struct Glare {
     pub at: Instant,
     body: Body,
-    tries: u8,
 }
 
 impl Pending {
@@ -72,10 +71,11 @@ impl Call {
         if busy {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
         }
-        self.send_reoffer(body, 0, cx);
+        self.glare_since = None;
+        self.send_reoffer(body, cx);
     }
 
-    fn send_reoffer(&mut self, body: Body, tries: u8, cx: &mut UaCx<'_, '_>) {
+    fn send_reoffer(&mut self, body: Body, cx: &mut UaCx<'_, '_>) {
         let Some(dialog) = &mut self.dialog else { return };
         if self.offer.take(Signal::LocalOffer).is_err() {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
@@ -85,7 +85,6 @@ impl Call {
         let outgoing = cx.with_contact(cx.described(builder, &body), next);
         let credentials = self.credentials(&outgoing);
         self.send_invite(outgoing, credentials, true, cx);
-        self.glare_tries = tries;
     }
 
     pub(super) fn offer_again(&mut self, glare: Glare, cx: &mut UaCx<'_, '_>) {
@@ -95,7 +94,7 @@ impl Call {
         if self.incoming.is_some() || self.invite.is_some() {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
         }
-        self.send_reoffer(glare.body, glare.tries, cx);
+        self.send_reoffer(glare.body, cx);
     }
 
     fn send_invite(
@@ -281,12 +280,12 @@ impl Call {
         let _ = self.offer.take(Signal::Withdrawn);
         match response.status() {
             // §14.1: whoever owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
-            491 if self.glare_tries < GLARE_TRIES => {
+            491 if cx.now() - *self.glare_since.get_or_insert(cx.now()) < GLARE_PATIENCE => {
                 let Some(body) = Body::of(&pending.outgoing.request) else { return };
                 let steps = if self.caller { (210, 401) } else { (0, 201) };
                 let wait = steps.0 + cx.stack.ids().below(steps.1 - steps.0);
                 let at = cx.now() + Duration::from_millis(wait * 10);
-                self.glare = Some(Glare { at, body, tries: self.glare_tries + 1 });
+                self.glare = Some(Glare { at, body });
             }
             // §12.2.1.2: the peer has no such dialog any more.
             status @ (408 | 481) => {
@@ -361,5 +360,5 @@ pub(super) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) 
     Outgoing { request: edits.finish(), ..outgoing.clone() }
 }
 
-/// How often a re-INVITE that met another is tried again.
-const GLARE_TRIES: u8 = 5;
+/// How long a re-INVITE that meets another is tried again: the other one may take as long as a transaction.
+const GLARE_PATIENCE: Duration = Duration::from_secs(32);
