@@ -2,16 +2,17 @@
 //! it wants.
 
 use std::{
-    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    task::Poll,
     time::SystemTime,
 };
 
 use bytes::Bytes;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc::{self, error::TryRecvError},
+    task::JoinSet,
+};
 
 use crate::{
     resolve::{self, system},
@@ -72,7 +73,15 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
                 biased;
-                socket = readable(&self.sockets) => self.receive(socket, &mut buffer),
+                socket = readable(&self.sockets) => {
+                    self.receive(socket, &mut buffer);
+                    // Nor must a flood of datagrams keep the user from hanging up.
+                    match commands.try_recv() {
+                        Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.carry_out(),
+                        Err(TryRecvError::Empty) => {}
+                    }
+                }
                 Some(answer) = self.lookups.join_next() => {
                     if let Ok((id, query, answer)) = answer {
                         self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
@@ -200,17 +209,20 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 }
 
-/// The index of a socket that has something.
+/// The index of a socket that has something: a datagram, or an ICMP error alone.
 async fn readable(sockets: &[UdpSocket]) -> usize {
-    poll_fn(|cx| {
-        for (index, socket) in sockets.iter().enumerate() {
-            if socket.poll_readable(cx).is_ready() {
-                return Poll::Ready(index);
-            }
+    match sockets {
+        [] => std::future::pending().await,
+        [one] => {
+            // An error of the reactor's own will show again in the read.
+            let _ = one.readable().await;
+            0
         }
-        Poll::Pending
-    })
-    .await
+        [first, rest @ ..] => tokio::select! {
+            _ = first.readable() => 0,
+            index = Box::pin(readable(rest)) => index + 1,
+        },
+    }
 }
 
 fn with_ip(addr: SocketAddr, ip: IpAddr) -> SocketAddr {
