@@ -165,7 +165,8 @@ impl TransactionUser for Party {
     }
 }
 
-const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+const SDP: &str =
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
 fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -346,12 +347,7 @@ fn calls_under_loss_end_as_calls_without() {
 
 #[test]
 fn reordering_and_duplication_change_nothing() {
-    let link = LinkConfig {
-        jitter: Duration::from_millis(30),
-        reorder: 0.2,
-        duplicate: 0.2,
-        ..wire()
-    };
+    let link = LinkConfig { jitter: Duration::from_millis(30), reorder: 0.2, duplicate: 0.2, ..wire() };
     for scenario in &SCENARIOS {
         let expected = outcome(&run(scenario, 0, &wire()));
         for seed in 1..=50 {

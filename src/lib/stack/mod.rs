@@ -291,7 +291,7 @@ impl Stack {
         while let Some(event) = self.core.events.pop_front() {
             let cx = &mut Cx { core: &mut self.core, now };
             match event {
-                Event::Response(id, response) => user.response(Some(id), response, cx),
+                Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
@@ -302,7 +302,7 @@ impl Stack {
 
 /// What waits to be told to the user: nothing calls back while the user itself is running.
 enum Event {
-    Response(RequestId, Response),
+    Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
     Routed(RequestId, Flow),
     Deadline(u64),

@@ -94,7 +94,7 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub enum CallEvent {
     /// Somebody calls. Answer with `progress`, `answer` or `reject`.
-    Incoming { request: Request, offer: Option<Body>, path: Path },
+    Incoming { request: Box<Request>, offer: Option<Body>, path: Path },
     /// 100–199 from the callee, with a session description for early media if it has one.
     Progress { status: u16, reason: String, body: Option<Body>, path: Path },
     /// The callee answered. `body` answers our offer.

@@ -10,13 +10,16 @@ use crate::{
 
 use super::{Body, By, Call, CallEvent, Cause, Invite, Path, Phase, UaCx, offer::Signal, refused};
 
+/// Authorization and Proxy-Authorization rows.
+pub(super) type Credentials = Vec<(HeaderId, String)>;
+
 /// A request of ours that waits for its final response.
 pub(super) struct Pending {
     pub id: RequestId,
     /// As sent but for Via and credentials, so that it can go out again (RFC 3261 §22.2).
     pub outgoing: Outgoing,
     /// The credentials it carried; the ACK for its 2xx repeats them (§22.1).
-    credentials: Vec<(HeaderId, String)>,
+    credentials: Credentials,
     /// A re-INVITE rather than the first one.
     again: bool,
 }
@@ -36,7 +39,7 @@ pub(super) struct Glare {
 
 impl Pending {
     /// A request other than INVITE.
-    pub fn new(id: RequestId, outgoing: Outgoing, credentials: Vec<(HeaderId, String)>) -> Self {
+    pub fn new(id: RequestId, outgoing: Outgoing, credentials: Credentials) -> Self {
         Self { id, outgoing, credentials, again: false }
     }
 }
@@ -100,7 +103,7 @@ impl Call {
     fn send_invite(
         &mut self,
         outgoing: Outgoing,
-        credentials: Vec<(HeaderId, String)>,
+        credentials: Credentials,
         again: bool,
         cx: &mut UaCx<'_, '_>,
     ) {
@@ -239,7 +242,7 @@ impl Call {
         pending: &Pending,
         response: &Response,
         cx: &mut UaCx<'_, '_>,
-    ) -> Result<(Outgoing, Vec<(HeaderId, String)>), (auth::GiveUp, Vec<auth::Offered>)> {
+    ) -> Result<(Outgoing, Credentials), (auth::GiveUp, Vec<auth::Offered>)> {
         let sent = with_headers(&pending.outgoing, &pending.credentials).request.into_request();
         let Ok(sent) = sent else { return Err((auth::GiveUp::Malformed, Vec::new())) };
         let ids = cx.stack.ids();
@@ -259,7 +262,7 @@ impl Call {
     }
 
     /// Credentials for a request in a call that was challenged before, to save the round trip.
-    pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Vec<(HeaderId, String)> {
+    pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Credentials {
         match outgoing.request.clone().into_request() {
             Ok(request) => self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body()),
             Err(_) => Vec::new(),
