@@ -178,7 +178,7 @@ fn pair(seed: u64, link: &LinkConfig, bob: Habit) -> Pair {
     let mut world = World::new(seed);
     let alice = world.add("alice", at("192.0.2.1:5060"), Party::new(Habit::Answer));
     let bob = world.add("bob", at("192.0.2.2:5060"), Party::new(bob));
-    world.links(link.clone());
+    world.links(*link);
     (world, alice, bob)
 }
 
