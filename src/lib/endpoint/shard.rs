@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     task::Poll,
     time::SystemTime,
@@ -27,7 +28,7 @@ use super::{Clock, Command};
 
 pub(super) struct Shard<U> {
     stack: Stack,
-    sockets: Vec<UdpSocket>,
+    sockets: Arc<[UdpSocket]>,
     tap: Option<Arc<dyn Tap>>,
     /// How long a name lookup may take in all.
     lookup: Duration,
@@ -48,7 +49,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         Self {
             number: config.shard,
             stack: Stack::new(config),
-            sockets,
+            sockets: sockets.into(),
             tap,
             lookup,
             lookups: JoinSet::new(),
@@ -60,6 +61,9 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command<U>>) {
         let mut buffer = vec![0; MAX_DATAGRAM];
+        // Waiting for an ICMP error takes a future that lives from poll to poll; each is used again.
+        let sockets = Arc::clone(&self.sockets);
+        let mut waits: Vec<_> = sockets.iter().map(|socket| Box::pin(socket.readable())).collect();
         loop {
             self.carry_out();
             let deadline = self.stack.next_deadline().map(|at| self.clock.std(at));
@@ -72,7 +76,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
                 biased;
-                socket = readable(&self.sockets) => self.receive(socket, &mut buffer),
+                index = first(&mut waits) => {
+                    waits[index].set(sockets[index].readable());
+                    self.receive(index, &mut buffer);
+                }
                 Some(answer) = self.lookups.join_next() => {
                     if let Ok((id, query, answer)) = answer {
                         self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
@@ -200,15 +207,11 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 }
 
-/// The index of a socket that has something.
-async fn readable(sockets: &[UdpSocket]) -> usize {
-    poll_fn(|cx| {
-        for (index, socket) in sockets.iter().enumerate() {
-            if socket.poll_readable(cx).is_ready() {
-                return Poll::Ready(index);
-            }
-        }
-        Poll::Pending
+/// The index of the first future that is ready: a socket that has a datagram or an error.
+async fn first<F: Future>(waits: &mut [Pin<Box<F>>]) -> usize {
+    poll_fn(|cx| match waits.iter_mut().position(|wait| wait.as_mut().poll(cx).is_ready()) {
+        Some(index) => Poll::Ready(index),
+        None => Poll::Pending,
     })
     .await
 }

@@ -5,7 +5,6 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    task::{Context, Poll},
 };
 
 use nix::{
@@ -221,10 +220,6 @@ impl Reactor {
 
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.0.ready(Interest::READABLE | Interest::ERROR).await.map(drop)
-    }
-
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx).map_ok(drop)
     }
 
     pub(super) fn try_read<R>(&self, read: impl FnOnce(&Socket) -> io::Result<R>) -> io::Result<R> {

@@ -13,7 +13,6 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll},
 };
 
 use socket2::{Domain, SockRef, Type};
@@ -78,11 +77,6 @@ impl UdpSocket {
     /// Waits until a datagram or an error can be read.
     pub async fn readable(&self) -> io::Result<()> {
         self.reactor.readable().await
-    }
-
-    /// As [`readable`](Self::readable), for one task that waits for several sockets.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.reactor.poll_readable(cx)
     }
 
     /// See [`Socket::try_recv`].

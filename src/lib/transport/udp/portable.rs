@@ -7,7 +7,6 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
-    task::{Context, Poll},
 };
 
 use tokio::io::Interest;
@@ -105,10 +104,6 @@ impl Reactor {
 
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.registered.readable().await
-    }
-
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.registered.poll_recv_ready(cx)
     }
 
     pub(super) fn try_read<R>(&self, read: impl FnOnce(&Socket) -> io::Result<R>) -> io::Result<R> {
