@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod device;
+mod ladder;
 mod programs;
 mod support;
 mod torture;

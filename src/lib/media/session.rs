@@ -512,7 +512,13 @@ impl Session {
                 // RFC 3550 A.1's probation, two in sequence, so that two streams at once do not tear the sound
                 // apart packet by packet; not needed when the old one has gone quiet.
                 let quiet = last_heard.is_none_or(|heard| now.since(heard) > QUIET);
-                if !quiet && *candidate != Some((packet.ssrc, packet.sequence)) {
+                // §8.2: our own SSRC is our own sound in a loop. It is heard as long as nobody else speaks
+                // (that is what an echo test is for), but whoever does takes its place and keeps it.
+                let ours = self.config.local_ssrc;
+                if packet.ssrc == ours && !quiet {
+                    return None;
+                }
+                if old.ssrc != ours && !quiet && *candidate != Some((packet.ssrc, packet.sequence)) {
                     *candidate = Some((packet.ssrc, packet.sequence.wrapping_add(1)));
                     return None;
                 }

@@ -367,6 +367,28 @@ fn another_ssrc_is_another_stream() {
 }
 
 #[test]
+fn our_own_sound_in_a_loop_gives_way_to_anybody_else() {
+    let mut alice = session(1, BOB);
+    // Alone it is heard: an echo service may send back the very packets it got.
+    for sequence in 0..5 {
+        alice.receive(ms(u64::from(sequence) * 20), addr(BOB), &rtp(1, sequence, 0));
+    }
+    assert_eq!(alice.stats().received.packets, 5);
+    events(&mut alice);
+    // Between them the peer speaks: its first packet is heard at once, and ours no more.
+    for sequence in 5..50 {
+        alice.receive(ms(u64::from(sequence) * 20), addr(BOB), &rtp(2, sequence, 0));
+        alice.receive(ms(u64::from(sequence) * 20 + 5), addr(BOB), &rtp(1, sequence, 0));
+    }
+    assert_eq!(events(&mut alice), [Event::RemoteSsrcChanged { from: 1, to: 2 }]);
+    assert_eq!(alice.stats().received.packets, 50);
+    assert_eq!(alice.stats().received.lost, Some(0));
+    // Once the peer has gone quiet, the loop is all there is to hear.
+    alice.receive(ms(1500), addr(BOB), &rtp(1, 75, 0));
+    assert_eq!(events(&mut alice), [Event::RemoteSsrcChanged { from: 2, to: 1 }]);
+}
+
+#[test]
 fn keys_under_another_ssrc_are_heard_and_not_followed() {
     let mut alice = session(1, BOB);
     alice.receive(ms(0), addr(BOB), &rtp(2, 1, 0));
