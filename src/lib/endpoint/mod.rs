@@ -86,32 +86,19 @@ impl Builder {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-<<<<<<< HEAD
-        // Bound before there is a runtime: one must not be dropped where another one runs.
-        let sockets = self.listen.iter().map(|&addr| Socket::bind(addr)).collect::<Result<Vec<_>, _>>()?;
-        let local = sockets.iter().map(Socket::local_addr).collect();
-=======
         let bound = self.listen.iter().map(|&addr| Socket::bind(addr)).collect::<Result<Vec<_>, _>>()?;
         let local = bound.iter().map(Socket::local_addr).collect();
->>>>>>> main
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         // The sockets register with the shard's own reactor.
         let registered = {
             let _guard = runtime.enter();
-<<<<<<< HEAD
-            sockets.into_iter().map(UdpSocket::from_socket).collect::<Result<Vec<_>, _>>()
-=======
             bound.into_iter().map(UdpSocket::from_socket).collect::<Result<Vec<_>, _>>()
->>>>>>> main
         };
         let sockets = match registered {
             Ok(sockets) => sockets,
             Err(error) => {
-<<<<<<< HEAD
-=======
                 // A runtime must not be dropped where another one runs, which is where we may be.
->>>>>>> main
                 runtime.shutdown_background();
                 return Err(StartError::Thread(error));
             }
