@@ -2,5 +2,6 @@
 
 mod architecture;
 mod device;
+mod ladder;
 mod torture;
 mod transport;

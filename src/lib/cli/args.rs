@@ -99,8 +99,8 @@ pub struct Identity {
 
     /// File with the password in its first line
     ///
-    /// - is standard input. Without it: SIPKIT_PASSWORD, the account's password, or a prompt. There is no flag for the password itself:
-    /// other users could see it.
+    /// A single dash is standard input. Without it: SIPKIT_PASSWORD, the account's password, or a prompt. There is no
+    /// flag for the password itself: other users could see it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 

@@ -373,8 +373,11 @@ impl<'a> Conversation<'a> {
             // Waits for the disk, not for ever: the thread that writes is the recorder's own.
             let _ = tokio::task::spawn_blocking(move || recorder.finish()).await;
         }
-        let media = summary(&closed.stats, self.codec.clone());
-        self.cx.out.summary(|summary| summary.media = Some(media));
+        // Without an agreement there was no media to measure.
+        if self.codec.is_some() {
+            let media = summary(&closed.stats, self.codec.clone());
+            self.cx.out.summary(|summary| summary.media = Some(media));
+        }
     }
 
     /// What came of the call.

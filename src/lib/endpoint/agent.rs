@@ -196,7 +196,7 @@ impl Agency {
             match event {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Page { request, from } => {
-                    if self.page.try_send(Page { request, from }).is_err() {
+                    if self.page.try_send(Page { request: *request, from }).is_err() {
                         tracing::warn!("nobody reads the messages that come in");
                     }
                 }

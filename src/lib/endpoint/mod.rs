@@ -19,7 +19,7 @@ use crate::{
     time::Duration,
     transport::{
         Tap,
-        udp::{BindError, UdpSocket},
+        udp::{BindError, Socket, UdpSocket},
     },
 };
 
@@ -86,14 +86,23 @@ impl Builder {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
+        let bound = self.listen.iter().map(|&addr| Socket::bind(addr)).collect::<Result<Vec<_>, _>>()?;
+        let local = bound.iter().map(Socket::local_addr).collect();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         // The sockets register with the shard's own reactor.
-        let sockets = {
+        let registered = {
             let _guard = runtime.enter();
-            self.listen.iter().map(|&addr| UdpSocket::bind(addr)).collect::<Result<Vec<_>, _>>()?
+            bound.into_iter().map(UdpSocket::from_socket).collect::<Result<Vec<_>, _>>()
         };
-        let local = sockets.iter().map(UdpSocket::local_addr).collect();
+        let sockets = match registered {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                // A runtime must not be dropped where another one runs, which is where we may be.
+                runtime.shutdown_background();
+                return Err(StartError::Thread(error));
+            }
+        };
         let (inbox, commands) = mpsc::channel(INBOX);
         let shard = shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user);
         let thread = thread::Builder::new()

@@ -2,17 +2,17 @@
 //! it wants.
 
 use std::{
-    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::Poll,
     time::SystemTime,
 };
 
 use bytes::Bytes;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc::{self, error::TryRecvError},
+    task::JoinSet,
+};
 
 use crate::{
     resolve::{self, system},
@@ -28,7 +28,7 @@ use super::{Clock, Command};
 
 pub(super) struct Shard<U> {
     stack: Stack,
-    sockets: Arc<[UdpSocket]>,
+    sockets: Vec<UdpSocket>,
     tap: Option<Arc<dyn Tap>>,
     /// How long a name lookup may take in all.
     lookup: Duration,
@@ -49,7 +49,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         Self {
             number: config.shard,
             stack: Stack::new(config),
-            sockets: sockets.into(),
+            sockets,
             tap,
             lookup,
             lookups: JoinSet::new(),
@@ -61,9 +61,6 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command<U>>) {
         let mut buffer = vec![0; MAX_DATAGRAM];
-        // Waiting for an ICMP error takes a future that lives from poll to poll; each is used again.
-        let sockets = Arc::clone(&self.sockets);
-        let mut waits: Vec<_> = sockets.iter().map(|socket| Box::pin(socket.readable())).collect();
         loop {
             self.carry_out();
             let deadline = self.stack.next_deadline().map(|at| self.clock.std(at));
@@ -76,9 +73,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
                 biased;
-                index = first(&mut waits) => {
-                    waits[index].set(sockets[index].readable());
-                    self.receive(index, &mut buffer);
+                socket = readable(&self.sockets) => {
+                    self.receive(socket, &mut buffer);
+                    // Nor must a flood of datagrams keep the user from hanging up.
+                    match commands.try_recv() {
+                        Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.carry_out(),
+                        Err(TryRecvError::Empty) => {}
+                    }
                 }
                 Some(answer) = self.lookups.join_next() => {
                     if let Ok((id, query, answer)) = answer {
@@ -207,13 +209,20 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 }
 
-/// The index of the first future that is ready: a socket that has a datagram or an error.
-async fn first<F: Future>(waits: &mut [Pin<Box<F>>]) -> usize {
-    poll_fn(|cx| match waits.iter_mut().position(|wait| wait.as_mut().poll(cx).is_ready()) {
-        Some(index) => Poll::Ready(index),
-        None => Poll::Pending,
-    })
-    .await
+/// The index of a socket that has something: a datagram, or an ICMP error alone.
+async fn readable(sockets: &[UdpSocket]) -> usize {
+    match sockets {
+        [] => std::future::pending().await,
+        [one] => {
+            // An error of the reactor's own will show again in the read.
+            let _ = one.readable().await;
+            0
+        }
+        [first, rest @ ..] => tokio::select! {
+            _ = first.readable() => 0,
+            index = Box::pin(readable(rest)) => index + 1,
+        },
+    }
 }
 
 fn with_ip(addr: SocketAddr, ip: IpAddr) -> SocketAddr {

@@ -229,7 +229,7 @@ impl PhoneCall {
             held: false,
             path: Some(path),
         };
-        Some((phone, request, path.flow))
+        Some((phone, *request, path.flow))
     }
 
     /// Takes the sound back from a call that could not be answered.

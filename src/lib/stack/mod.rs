@@ -165,7 +165,9 @@ impl Stack {
             Received::Repeated | Received::Ack => core.stats.repeated += 1,
             Received::Cancel { id, invite } => {
                 let status = if invite.is_some() { 200 } else { 481 };
-                let tag = core.ids.tag();
+                // §9.2: the same To tag as the INVITE's responses, where there was one.
+                let known = invite.and_then(|invite| core.table.request_of(invite)?.to_tag);
+                let tag = known.unwrap_or_else(|| core.ids.tag());
                 let response = Builder::response(&request, status, None).to_tag(&tag).finish();
                 // The transaction was created a moment ago: it cannot be gone.
                 let _ = core.respond(id, &response, now);
@@ -289,7 +291,7 @@ impl Stack {
         while let Some(event) = self.core.events.pop_front() {
             let cx = &mut Cx { core: &mut self.core, now };
             match event {
-                Event::Response(id, response) => user.response(Some(id), response, cx),
+                Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
@@ -300,7 +302,7 @@ impl Stack {
 
 /// What waits to be told to the user: nothing calls back while the user itself is running.
 enum Event {
-    Response(RequestId, Response),
+    Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
     Routed(RequestId, Flow),
     Deadline(u64),

@@ -161,7 +161,7 @@ impl Core {
                 if first && sending.cancelled {
                     self.send_cancel(id, now);
                 }
-                self.events.push_back(Event::Response(id, response.clone()));
+                self.events.push_back(Event::Response(id, Box::new(response.clone())));
             }
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
@@ -172,7 +172,7 @@ impl Core {
                 if !(invite && response.status() < 300) {
                     self.forget(id, client);
                 }
-                self.events.push_back(Event::Response(id, response.clone()));
+                self.events.push_back(Event::Response(id, Box::new(response.clone())));
             }
             (Report::Ended, _) => self.forget(id, client),
             (Report::Timeout, _) => {

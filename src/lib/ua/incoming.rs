@@ -64,7 +64,7 @@ impl UserAgent {
                 let tag = cx.ids().tag();
                 let response = self.response(&request, 200).to_tag(&tag).finish();
                 self.reply(id, response, cx);
-                self.events.push_back(Event::Page { request, from });
+                self.events.push_back(Event::Page { request: Box::new(request), from });
             }
             // Requests that only make sense in a dialog.
             _ => {

@@ -70,7 +70,7 @@ pub enum Event {
     Call(CallId, CallEvent),
     /// A MESSAGE came and was answered 200.
     Page {
-        request: Request,
+        request: Box<Request>,
         from: Flow,
     },
     /// A [`UserAgent::route`] question was answered.

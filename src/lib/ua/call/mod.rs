@@ -94,7 +94,7 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub enum CallEvent {
     /// Somebody calls. Answer with `progress`, `answer` or `reject`.
-    Incoming { request: Request, offer: Option<Body>, path: Path },
+    Incoming { request: Box<Request>, offer: Option<Body>, path: Path },
     /// 100–199 from the callee, with a session description for early media if it has one.
     Progress { status: u16, reason: String, body: Option<Body>, path: Path },
     /// The callee answered. `body` answers our offer.
@@ -219,7 +219,8 @@ pub struct Call {
     /// We sent the first INVITE, so the Call-ID is ours (§14.1).
     caller: bool,
     glare: Option<uac::Glare>,
-    glare_tries: u8,
+    /// When the re-INVITE that keeps meeting another was sent first.
+    glare_since: Option<Instant>,
     alarm: Option<Instant>,
     /// The earliest deadline the stack already knows of.
     armed: Option<Instant>,
@@ -243,7 +244,7 @@ impl Call {
             auth: auth::Client::default(),
             caller: true,
             glare: None,
-            glare_tries: 0,
+            glare_since: None,
             alarm: None,
             armed: None,
         }

@@ -10,13 +10,16 @@ use crate::{
 
 use super::{Body, By, Call, CallEvent, Cause, Invite, Path, Phase, UaCx, offer::Signal, refused};
 
+/// Authorization and Proxy-Authorization rows.
+pub(super) type Credentials = Vec<(HeaderId, String)>;
+
 /// A request of ours that waits for its final response.
 pub(super) struct Pending {
     pub id: RequestId,
     /// As sent but for Via and credentials, so that it can go out again (RFC 3261 §22.2).
     pub outgoing: Outgoing,
     /// The credentials it carried; the ACK for its 2xx repeats them (§22.1).
-    credentials: Vec<(HeaderId, String)>,
+    credentials: Credentials,
     /// A re-INVITE rather than the first one.
     again: bool,
 }
@@ -32,12 +35,11 @@ pub(super) struct Acked {
 pub(super) struct Glare {
     pub at: Instant,
     body: Body,
-    tries: u8,
 }
 
 impl Pending {
     /// A request other than INVITE.
-    pub fn new(id: RequestId, outgoing: Outgoing, credentials: Vec<(HeaderId, String)>) -> Self {
+    pub fn new(id: RequestId, outgoing: Outgoing, credentials: Credentials) -> Self {
         Self { id, outgoing, credentials, again: false }
     }
 }
@@ -72,10 +74,11 @@ impl Call {
         if busy {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
         }
-        self.send_reoffer(body, 0, cx);
+        self.glare_since = None;
+        self.send_reoffer(body, cx);
     }
 
-    fn send_reoffer(&mut self, body: Body, tries: u8, cx: &mut UaCx<'_, '_>) {
+    fn send_reoffer(&mut self, body: Body, cx: &mut UaCx<'_, '_>) {
         let Some(dialog) = &mut self.dialog else { return };
         if self.offer.take(Signal::LocalOffer).is_err() {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
@@ -85,7 +88,6 @@ impl Call {
         let outgoing = cx.with_contact(cx.described(builder, &body), next);
         let credentials = self.credentials(&outgoing);
         self.send_invite(outgoing, credentials, true, cx);
-        self.glare_tries = tries;
     }
 
     pub(super) fn offer_again(&mut self, glare: Glare, cx: &mut UaCx<'_, '_>) {
@@ -95,13 +97,13 @@ impl Call {
         if self.incoming.is_some() || self.invite.is_some() {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
         }
-        self.send_reoffer(glare.body, glare.tries, cx);
+        self.send_reoffer(glare.body, cx);
     }
 
     fn send_invite(
         &mut self,
         outgoing: Outgoing,
-        credentials: Vec<(HeaderId, String)>,
+        credentials: Credentials,
         again: bool,
         cx: &mut UaCx<'_, '_>,
     ) {
@@ -240,7 +242,7 @@ impl Call {
         pending: &Pending,
         response: &Response,
         cx: &mut UaCx<'_, '_>,
-    ) -> Result<(Outgoing, Vec<(HeaderId, String)>), (auth::GiveUp, Vec<auth::Offered>)> {
+    ) -> Result<(Outgoing, Credentials), (auth::GiveUp, Vec<auth::Offered>)> {
         let sent = with_headers(&pending.outgoing, &pending.credentials).request.into_request();
         let Ok(sent) = sent else { return Err((auth::GiveUp::Malformed, Vec::new())) };
         let ids = cx.stack.ids();
@@ -260,7 +262,7 @@ impl Call {
     }
 
     /// Credentials for a request in a call that was challenged before, to save the round trip.
-    pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Vec<(HeaderId, String)> {
+    pub(super) fn credentials(&mut self, outgoing: &Outgoing) -> Credentials {
         match outgoing.request.clone().into_request() {
             Ok(request) => self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body()),
             Err(_) => Vec::new(),
@@ -281,12 +283,12 @@ impl Call {
         let _ = self.offer.take(Signal::Withdrawn);
         match response.status() {
             // §14.1: whoever owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
-            491 if self.glare_tries < GLARE_TRIES => {
+            491 if cx.now() - *self.glare_since.get_or_insert(cx.now()) < GLARE_PATIENCE => {
                 let Some(body) = Body::of(&pending.outgoing.request) else { return };
                 let steps = if self.caller { (210, 401) } else { (0, 201) };
                 let wait = steps.0 + cx.stack.ids().below(steps.1 - steps.0);
                 let at = cx.now() + Duration::from_millis(wait * 10);
-                self.glare = Some(Glare { at, body, tries: self.glare_tries + 1 });
+                self.glare = Some(Glare { at, body });
             }
             // §12.2.1.2: the peer has no such dialog any more.
             status @ (408 | 481) => {
@@ -361,5 +363,5 @@ pub(super) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) 
     Outgoing { request: edits.finish(), ..outgoing.clone() }
 }
 
-/// How often a re-INVITE that met another is tried again.
-const GLARE_TRIES: u8 = 5;
+/// How long a re-INVITE that meets another is tried again: the other one may take as long as a transaction.
+const GLARE_PATIENCE: Duration = Duration::from_secs(32);

@@ -91,7 +91,7 @@ impl Call {
         let Some(incoming) = &mut self.incoming else { return };
         incoming.expires = seconds.map(|seconds| cx.now() + Duration::from_secs(seconds.into()));
         let path = Path::of(&request, incoming.flow);
-        cx.event(CallEvent::Incoming { request, offer, path });
+        cx.event(CallEvent::Incoming { request: Box::new(request), offer, path });
     }
 
     pub(in crate::ua) fn progress(&mut self, status: u16, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
