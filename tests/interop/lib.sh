@@ -179,6 +179,11 @@ count() {
   local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" 2>/dev/null | wc -l)
   [ "$n" = "$1" ] || fail "$n packets match $3 in $2, not $1"
 }
+# different WANTED FILE FILTER FIELD: values that this field has in them, copies of a packet apart
+different() {
+  local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" -T fields -e "$4" 2>/dev/null | sort -u | wc -l)
+  [ "$n" = "$1" ] || fail "$4 has $n values where $3 in $2, not $1"
+}
 
 # --- telling what went wrong ------------------------------------------------------------------------------------
 show() { [ -s "$1" ] && { echo "  ==== ${1#"$INTEROP_WORK"/}"; tail -n "${2:-60}" "$1" | cut -c1-400 | sed 's/^/  /'; }; }

@@ -73,8 +73,8 @@ impl Reject {
 
 impl Dialog {
     /// The dialog a response to our own request makes or belongs to (§12.1.2). `flow` is the one the
-    /// response came by. Without a Contact, which some peers leave out of a 180, or with one that cannot be
-    /// read, the Request-URI stands in: a 2xx has to be acknowledged whatever it looks like.
+    /// response came by. Without a Contact that can be read, which some peers leave out of a 180, the
+    /// Request-URI stands in: a 2xx must be acknowledged.
     pub fn uac(request: &Request, response: &Response, flow: Flow) -> Result<Self, DialogError> {
         let from = request.from()?;
         let to = response.to()?;
@@ -159,6 +159,7 @@ impl Dialog {
     }
 
     /// A 2xx confirms an early dialog and replaces its route set and target (§13.2.2.4).
+    /// A Contact that cannot be read leaves the target as it is: the 2xx must be acknowledged all the same.
     pub fn confirm(&mut self, response: &Response) {
         if self.state == State::Early {
             self.route = RouteSet::recorded(response, true);
