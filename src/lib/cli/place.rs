@@ -85,6 +85,8 @@ async fn place(
         }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
+    let reason = if account.local.is_some() { "--local" } else { "the route to it" };
+    tracing::info!("requests go to {} over UDP, from {} because of {reason}", flow.remote, flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
@@ -133,6 +135,10 @@ async fn answer(
             target: request.raw_uri().to_owned(),
             remote: flow.remote.to_string(),
         });
+        // As a phone does, so that the caller sees both.
+        if call.ring().is_err() {
+            tracing::debug!("the endpoint is gone already");
+        }
         if let Err(error) = call.answer(&mut ids) {
             tracing::warn!("the call from {} cannot be answered: {error}", flow.remote);
             sound = call.into_sound();
