@@ -318,6 +318,38 @@ fn a_second_call_finds_the_line_busy() {
     assert_eq!(pair.0.user(bob).phase(), Some(Phase::Confirmed));
 }
 
+/// An INVITE without an offer to somebody who plays early media: the offer waits for the 2xx, which comes. An ACK
+/// without the answer ends the call.
+#[test]
+fn early_media_without_an_offer() {
+    for answer in [SDP, ""] {
+        let mut world = World::new(1);
+        let responder = world.add("server", at("192.0.2.1:5060"), responder(None));
+        let puppet = world.add("puppet", at("192.0.2.2:5060"), Puppet::default());
+        let request = |method: &str, body: &str, tag: &str| {
+            let builder = Builder::request(sipkit::message::Method::parse(method), "sip:early@192.0.2.1")
+                .header(HeaderId::From, "<sip:puppet@192.0.2.2>;tag=p")
+                .header(HeaderId::To, format_args!("<sip:early@192.0.2.1>{tag}"))
+                .header(HeaderId::CallId, "late")
+                .header(HeaderId::CSeq, format_args!("1 {method}"))
+                .named(CONTACT.0, CONTACT.1);
+            let builder =
+                if body.is_empty() { builder } else { builder.body("application/sdp", body.as_bytes()) };
+            Outgoing { request: builder.finish(), next: NextHop::RequestUri, contact: None }
+        };
+        world.with(puppet, |_, cx| cx.send(request("INVITE", "", "")));
+        world.run_for(Duration::from_secs(4));
+        let seen: Vec<_> =
+            world.user(puppet).responses.iter().map(|r| (r.status(), !r.body().is_empty())).collect();
+        assert_eq!(seen[..2], [(183, false), (200, true)], "{}", world.ladder());
+        let to = world.user(puppet).responses[1].to().unwrap().tag().unwrap().to_owned();
+        world.with(puppet, |_, cx| cx.send(request("ACK", answer, &format!(";tag={to}"))));
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.user(puppet).count("BYE"), usize::from(answer.is_empty()), "{}", world.ladder());
+        assert_eq!(world.user(responder).active(), 1);
+    }
+}
+
 /// A MESSAGE within the dialog is one all the same.
 #[test]
 fn a_message_within_a_call_is_told() {
