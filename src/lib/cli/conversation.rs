@@ -495,7 +495,8 @@ impl<'a> Conversation<'a> {
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
         tracing::warn!("{} does not answer; leaving", self.remote);
-        self.ended(By::Local, Cause::Cancelled)
+        let cause = if self.answered.is_some() { Cause::Bye { reason: None } } else { Cause::Cancelled };
+        self.ended(By::Local, cause)
     }
 }
 
