@@ -257,6 +257,11 @@ impl TransactionUser for Agency {
         self.distribute(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.distribute(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.distribute(cx);

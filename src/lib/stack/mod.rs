@@ -298,6 +298,7 @@ impl Stack {
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
+                Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
             }
@@ -309,6 +310,7 @@ impl Stack {
 enum Event {
     Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
+    Ended(RequestId),
     Routed(RequestId, Flow),
     Deadline(u64),
 }
