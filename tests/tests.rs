@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bad_input;
+mod cli;
 mod device;
 mod ladder;
 mod programs;
