@@ -495,8 +495,7 @@ impl<'a> Conversation<'a> {
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
         tracing::warn!("{} does not answer; leaving", self.remote);
-        let cause = if self.answered.is_some() { Cause::Bye { reason: None } } else { Cause::Cancelled };
-        self.ended(By::Local, cause)
+        self.ended(By::Local, Cause::Failed(stack::Failure::Timeout(self.remote)))
     }
 }
 

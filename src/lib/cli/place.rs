@@ -90,6 +90,8 @@ async fn place(
         }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
+    let reason = if account.local.is_some() { "--local" } else { "the route to it" };
+    tracing::info!("requests go to {} over UDP, from {} because of {reason}", flow.remote, flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
@@ -138,6 +140,10 @@ async fn answer(
             target: request.raw_uri().to_owned(),
             remote: flow.remote.to_string(),
         });
+        // As a phone does, so that the caller sees both.
+        if call.ring().is_err() {
+            tracing::debug!("the endpoint is gone already");
+        }
         if let Err(error) = call.answer(&mut ids) {
             tracing::warn!("the call from {} cannot be answered: {error}", flow.remote);
             sound = call.into_sound();
@@ -159,6 +165,10 @@ fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let has_scheme = ["sip:", "sips:", "tel:"]
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    // What stands before the first colon of user@host[:port] is no user.
+    if !has_scheme && text.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return Err(bad(&"the scheme is not known"));
+    }
     let full = if has_scheme { text.to_owned() } else { format!("sip:{text}") };
     let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
     let view = uri.as_uri();

@@ -168,17 +168,8 @@ impl Teller {
                     duration_ms: None,
                 }
             }
-            Notice::Request { method, from, remote, status, text } => {
-                if let Some(text) = text {
-                    tracing::info!("message from {remote}: {}", super::printable::Printable(&text));
-                }
-                Event::Request {
-                    call_id: String::new(),
-                    method,
-                    from,
-                    remote: remote.to_string(),
-                    code: status,
-                }
+            Notice::Request { call_id, method, from, remote, status, text } => {
+                Event::Request { call_id, method, from, remote: remote.to_string(), code: status, text }
             }
         };
         cx.out.event(event);

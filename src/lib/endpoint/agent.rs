@@ -274,6 +274,8 @@ const QUEUE: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         auth,
@@ -328,10 +330,41 @@ mod tests {
         let agent = Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap();
         let local = agent.local()[0];
         drop(agent);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while let Err(error) = std::net::UdpSocket::bind(local) {
             assert!(std::time::Instant::now() < deadline, "{error}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// An ICMP error wakes the shard by itself: no datagram comes with it, and none of ours follows soon.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_port_without_a_listener_is_reported_at_once() {
+        let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let builder = Builder { listen, ..Builder::default() };
+        let agent = Agent::start(builder, ua::Config::default()).unwrap();
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            // A connected socket keeps the port from others and refuses what is not its peer's.
+            let held = std::net::UdpSocket::bind(any).unwrap();
+            held.connect(held.local_addr().unwrap()).unwrap();
+            let dead = held.local_addr().unwrap();
+            let target = UriBuf::parse(&format!("sip:{dead}")).unwrap();
+            let invite = Invite {
+                from: AddressBuf::new(None, target.clone()),
+                target,
+                next: NextHop::RequestUri,
+                offer: Body::sdp("v=0\r\n"),
+                auth: auth::Client::default(),
+                headers: Vec::new(),
+            };
+            let mut call = agent.call(invite).await.unwrap();
+            let event = tokio::time::timeout(Duration::from_millis(400), call.next()).await.unwrap();
+            let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
+                panic!("{event:?}");
+            };
+            assert!(matches!(why, Failure::Unreachable(remote) if remote == dead), "{why}");
+        }
+        agent.stop().await;
     }
 }

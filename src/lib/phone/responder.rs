@@ -16,7 +16,7 @@ use crate::{
     auth::{self, Check, Login},
     endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
     media::device::Audio,
-    message::{Builder, HeaderId, Method, Request, Response},
+    message::{Builder, HeaderId, Method, Request, Response, header},
     sdp::{Capabilities, Codec, Direction},
     stack::{Cx, Failure, RequestId, TransactionUser},
     transaction::ServerId,
@@ -63,10 +63,12 @@ pub enum Notice {
     },
     /// A request outside calls was answered.
     Request {
+        call_id: String,
         method: String,
         from: String,
         remote: SocketAddr,
         status: u16,
+        /// The body of a MESSAGE that is text, at most [`TEXT`] bytes of it.
         text: Option<String>,
     },
 }
@@ -175,8 +177,8 @@ impl Responder {
             match event {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Page { request, from } => {
-                    let text = String::from_utf8_lossy(request.body()).into_owned();
-                    self.told(&request, from, 200, Some(text));
+                    let text = page_text(&request);
+                    self.told(&request, from, 200, text);
                 }
                 Event::Routed { .. } | Event::NoRoute { .. } => {}
             }
@@ -199,6 +201,7 @@ impl Responder {
         self.counts.calls += 1;
         let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
         let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
+        // A `status-` that is none: nobody of that name.
         let behaviour = Behaviour::of(&user).unwrap_or(Behaviour::Status(404));
         let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
         self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
@@ -399,6 +402,7 @@ impl Responder {
 
     fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {
         self.notice(Notice::Request {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
             method: request.method().to_string(),
             from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
             remote: from.remote,
@@ -487,5 +491,19 @@ fn overloaded(done: Result<(), Overloaded>) {
     }
 }
 
+/// The words of a MESSAGE (RFC 3428 §4: every recipient knows text/plain); what is not text is nobody's reading.
+fn page_text(request: &Request) -> Option<String> {
+    let is_text = match request.find::<header::ContentType>() {
+        Ok(Some(kind)) => kind.type_.eq_ignore_ascii_case("text"),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let body = request.body();
+    let body = body.get(..TEXT).unwrap_or(body);
+    is_text.then(|| String::from_utf8_lossy(body).into_owned())
+}
+
+/// What fits into the one packet a MESSAGE is to fit into (RFC 3428 §8: 1300 bytes), and some more.
+const TEXT: usize = 2048;
 /// Nothing listens to what is sent there (RFC 863), and nothing has to.
 const DISCARD: u16 = 9;

@@ -8,7 +8,7 @@
 
 use crate::{
     message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
-    resolve::{Answer, Destination, Lookup, Progress, Query},
+    resolve::{Answer, Destination, Host, Lookup, Progress, Query},
     time::Instant,
     transaction::{Branch, ClientId, Report},
     transport::{Flow, Target},
@@ -89,8 +89,11 @@ impl Core {
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
             Progress::Found(mut targets) => {
-                targets.reverse();
                 if let Some(sending) = self.sends.get_mut(id.0) {
+                    if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
+                        explain(lookup, &targets);
+                    }
+                    targets.reverse();
                     sending.targets = targets;
                 }
                 self.next_target(id, Failure::NoNextHop);
@@ -249,6 +252,19 @@ impl Core {
     fn forget(&mut self, id: RequestId, client: ClientId) {
         self.by_client.remove(&client);
         self.sends.remove(id.0);
+    }
+}
+
+/// For a user who asks why a request goes where it goes.
+fn explain(lookup: &Lookup, targets: &[Target]) {
+    let Destination { host, port, .. } = lookup.destination();
+    if let Host::Name(name) = host {
+        let addresses: Vec<_> = targets.iter().map(|target| target.addr.ip().to_string()).collect();
+        tracing::info!("{name} has the addresses {}; they are tried in this order", addresses.join(", "));
+    }
+    if let (None, Some(target)) = (port, targets.first()) {
+        let (protocol, port) = (target.protocol.as_str(), target.addr.port());
+        tracing::info!("no port given for {host}: {port}, the default of SIP over {protocol}");
     }
 }
 

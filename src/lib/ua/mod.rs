@@ -288,6 +288,8 @@ impl TransactionUser for UserAgent {
             (Some(id), None) => self.out_of_dialog(request, id, from, cx),
             (None, tag) => {
                 let call = tag.and_then(|tag| self.by_tag(&tag));
+                // The tag alone is no proof: a stranger may have seen it.
+                let call = call.filter(|&id| self.call(id).is_some_and(|call| call.owns(&request)));
                 match call {
                     Some(call) => self.act(call, cx, |call, cx| call.acknowledged(&request, from, cx)),
                     None => self.stats.stray_acks += 1,

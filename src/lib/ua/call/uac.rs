@@ -322,10 +322,8 @@ impl Call {
         let Some(pending) = self.invite.take() else { return };
         if !pending.again {
             let local = self.phase == Phase::Ending;
-            return match (local, why) {
-                (true, _) => self.end(By::Local, Cause::Cancelled, cx),
-                (false, why) => self.end(By::Network, Cause::Failed(why), cx),
-            };
+            // No 487 came, so none is told, although it was we who gave up.
+            return self.end(if local { By::Local } else { By::Network }, Cause::Failed(why), cx);
         }
         let _ = self.offer.take(Signal::Withdrawn);
         if self.bye.is_some() {
