@@ -1,6 +1,9 @@
 //! What `sip-test-server` does: starts a responder on each address and tells what happens until it must end.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 
@@ -17,7 +20,7 @@ use crate::{
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
-    event::Party,
+    event::{Party, milliseconds},
     place,
     test_server::{Args, Challenge},
     value::DigestAlgorithm,
@@ -128,27 +131,39 @@ async fn end_calls(
 /// Notices as events, with the Call-ID the responder names once.
 #[derive(Default)]
 struct Teller {
-    names: std::collections::HashMap<ua::CallId, String>,
+    calls: HashMap<ua::CallId, Told>,
     ended: u64,
+}
+
+/// What later events of a call need to know.
+#[derive(Default)]
+struct Told {
+    call_id: String,
+    answered: Option<Instant>,
 }
 
 impl Teller {
     fn tell(&mut self, notice: Notice, cx: &Context) {
         let event = match notice {
             Notice::Incoming { call, call_id, from, target, remote, behaviour: _ } => {
-                self.names.insert(call, call_id.clone());
+                self.calls.insert(call, Told { call_id: call_id.clone(), answered: None });
                 Event::Incoming { call_id, from, target, remote: remote.to_string() }
             }
-            Notice::Answered { call, codec } => Event::Answered {
-                call_id: self.names.get(&call).cloned().unwrap_or_default(),
-                by: Party::Local,
-                code: 200,
-                reason: "OK".into(),
-                codec,
-                media_remote: None,
-            },
+            Notice::Answered { call, codec } => {
+                let told = self.calls.entry(call).or_default();
+                told.answered = Some(Instant::now());
+                Event::Answered {
+                    call_id: told.call_id.clone(),
+                    by: Party::Local,
+                    code: 200,
+                    reason: "OK".into(),
+                    codec,
+                    media_remote: None,
+                }
+            }
             Notice::Ended { call, by, cause } => {
                 self.ended += 1;
+                let told = self.calls.remove(&call).unwrap_or_default();
                 let (code, reason) = match &cause {
                     Cause::Refused(refused) => (Some(refused.status), Some(refused.reason.clone())),
                     Cause::Cancelled => (Some(487), Some("Request Terminated".to_owned())),
@@ -156,7 +171,7 @@ impl Teller {
                     _ => (None, None),
                 };
                 Event::Ended {
-                    call_id: self.names.remove(&call).unwrap_or_default(),
+                    call_id: told.call_id,
                     by: match by {
                         By::Local => Party::Local,
                         By::Remote => Party::Remote,
@@ -165,7 +180,7 @@ impl Teller {
                     code,
                     reason,
                     cause: None,
-                    duration_ms: None,
+                    duration_ms: told.answered.map(|answered| milliseconds(answered.elapsed())),
                 }
             }
             Notice::Request { call_id, method, from, remote, status, text } => {
