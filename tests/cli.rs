@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -53,7 +53,7 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 #[test]
 #[cfg(feature = "opus")]
 fn generated_files_are_what_the_programs_generate() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, path, _) in PROGRAMS {
         for (kind, file) in [
             ("man", format!("man/{name}.1")),
@@ -88,7 +88,7 @@ fn a_mistake_in_the_flags_is_named_with_the_nearest() {
         (&["--rign-timeout", "20s", "x"], "a similar argument exists: '--ring-timeout'"),
         (&["--ring-timeout", "20", "x"], "20 has no unit: write 20s"),
         (&["--write-out", "%{coed}", "x"], "did you mean %{code}?"),
-        (&["--codec", "pcmv", "x"], "a similar value exists: 'pcmu'"),
+        (&["--codec", "pcmuu", "x"], "a similar value exists: 'pcmu'"),
         (&["--pcap", "call.cap", "x"], ".pcapng"),
         (&["-H", "Via: x", "x"], "Via is written by the program itself"),
         (&["--local", "localhost", "x"], "127.0.0.1:5070"),

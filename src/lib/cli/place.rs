@@ -90,12 +90,12 @@ async fn place(
         }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
-    let reason = if account.local.is_some() { "--local" } else { "the route to it" };
-    tracing::info!("requests go to {} over UDP, from {} because of {reason}", flow.remote, flow.local);
+    let reason = if account.local.is_some() { "--local" } else { "the route" };
+    tracing::info!("requests go to {} over UDP, from {} ({reason} says so)", flow.remote, flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
-        from: from.to_string(),
+        from: from.uri().to_string(),
         target: target.to_string(),
         local: Some(flow.local.to_string()),
         remote: Some(flow.remote.to_string()),

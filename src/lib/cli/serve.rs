@@ -1,6 +1,10 @@
 //! What `sip-test-server` does: starts a responder on each address and tells what happens until it must end.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 
@@ -17,7 +21,7 @@ use crate::{
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
-    event::Party,
+    event::{Party, milliseconds},
     place,
     test_server::{Args, Challenge},
     value::DigestAlgorithm,
@@ -130,8 +134,11 @@ async fn end_calls(
 /// Notices as events.
 #[derive(Default)]
 struct Teller {
+    /// When each call was answered.
+    answered: HashMap<Arc<str>, Instant>,
     ended: u64,
 }
+
 
 impl Teller {
     fn tell(&mut self, notice: Notice, cx: &Context) {
@@ -139,16 +146,20 @@ impl Teller {
             Notice::Incoming { call_id, from, target, remote, behaviour: _ } => {
                 Event::Incoming { call_id: call_id.to_string(), from, target, remote: remote.to_string() }
             }
-            Notice::Answered { call_id, codec } => Event::Answered {
-                call_id: call_id.to_string(),
-                by: Party::Local,
-                code: 200,
-                reason: "OK".into(),
-                codec,
-                media_remote: None,
-            },
+            Notice::Answered { call_id, codec } => {
+                self.answered.insert(call_id.clone(), Instant::now());
+                Event::Answered {
+                    call_id: call_id.to_string(),
+                    by: Party::Local,
+                    code: 200,
+                    reason: "OK".into(),
+                    codec,
+                    media_remote: None,
+                }
+            }
             Notice::Ended { call_id, by, cause } => {
                 self.ended += 1;
+                let answered = self.answered.remove(&call_id);
                 let (code, reason) = match &cause {
                     Cause::Refused(refused) => (Some(refused.status), Some(refused.reason.clone())),
                     Cause::Cancelled => (Some(487), Some("Request Terminated".to_owned())),
@@ -165,7 +176,7 @@ impl Teller {
                     code,
                     reason,
                     cause: None,
-                    duration_ms: None,
+                    duration_ms: answered.map(|answered| milliseconds(answered.elapsed())),
                 }
             }
             Notice::Request { call_id, method, from, remote, status, text } => {
