@@ -1,6 +1,7 @@
 //! One integration binary; its modules are the suites.
 
 mod architecture;
+mod cli;
 mod device;
 mod ladder;
 mod torture;
