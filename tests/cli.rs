@@ -15,6 +15,8 @@ use clap::Parser;
 use serde_json::Value;
 use sipkit::cli::{Program, call, generate::Manual, test_server};
 
+mod terminal;
+
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const PROGRAMS: [(&str, &str, Manual); 2] = [

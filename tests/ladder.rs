@@ -4,6 +4,8 @@
 //! states on the way, and nothing left behind. It may differ only by a timeout its ladder proves
 //! legitimate; such seeds would be listed in [`LEGITIMATE`].
 
+mod odd;
+
 use std::{fmt::Write, net::SocketAddr};
 
 use sipkit::{
@@ -156,6 +158,11 @@ impl TransactionUser for Party {
 
     fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
         self.ua.failed(id, why, cx);
+        self.react(cx);
+    }
+
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
         self.react(cx);
     }
 

@@ -2,7 +2,10 @@
 
 mod architecture;
 mod cli;
+mod bad_input;
 mod device;
 mod ladder;
+mod programs;
+mod support;
 mod torture;
 mod transport;

@@ -495,7 +495,7 @@ impl<'a> Conversation<'a> {
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
         tracing::warn!("{} does not answer; leaving", self.remote);
-        self.ended(By::Local, Cause::Cancelled)
+        self.ended(By::Local, Cause::Failed(stack::Failure::Timeout(self.remote)))
     }
 }
 

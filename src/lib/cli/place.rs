@@ -154,6 +154,10 @@ fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let has_scheme = ["sip:", "sips:", "tel:"]
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    // What stands before the first colon of user@host[:port] is no user.
+    if !has_scheme && text.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return Err(bad(&"the scheme is not known"));
+    }
     let full = if has_scheme { text.to_owned() } else { format!("sip:{text}") };
     let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
     let view = uri.as_uri();

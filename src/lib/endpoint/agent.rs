@@ -257,6 +257,11 @@ impl TransactionUser for Agency {
         self.distribute(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.distribute(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.distribute(cx);
@@ -270,3 +275,46 @@ impl TransactionUser for Agency {
 
 /// Events, incoming calls or messages waiting to be read at most.
 const QUEUE: usize = 128;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        auth,
+        message::AddressBuf,
+        stack::NextHop,
+        ua::call::{By, Cause},
+    };
+
+    /// An ICMP error wakes the shard by itself: no datagram comes with it, and none of ours follows soon.
+    #[tokio::test]
+    async fn a_port_without_a_listener_is_reported_at_once() {
+        let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let builder = Builder { listen, ..Builder::default() };
+        let agent = Agent::start(builder, ua::Config::default()).unwrap();
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            // A connected socket keeps the port from others and refuses what is not its peer's.
+            let held = std::net::UdpSocket::bind(any).unwrap();
+            held.connect(held.local_addr().unwrap()).unwrap();
+            let dead = held.local_addr().unwrap();
+            let target = UriBuf::parse(&format!("sip:{dead}")).unwrap();
+            let invite = Invite {
+                from: AddressBuf::new(None, target.clone()),
+                target,
+                next: NextHop::RequestUri,
+                offer: Body::sdp("v=0\r\n"),
+                auth: auth::Client::default(),
+                headers: Vec::new(),
+            };
+            let mut call = agent.call(invite).await.unwrap();
+            let event = tokio::time::timeout(Duration::from_millis(400), call.next()).await.unwrap();
+            let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
+                panic!("{event:?}");
+            };
+            assert!(matches!(why, Failure::Unreachable(remote) if remote == dead), "{why}");
+        }
+        agent.stop().await;
+    }
+}

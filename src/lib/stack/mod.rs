@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Edits, Limits, Message, Method, Request, Response},
+    message::{Builder, Edits, HeaderId, Limits, Message, Method, Request, Response},
     resolve,
     time::Instant,
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
@@ -143,8 +143,13 @@ impl Stack {
         let core = &mut self.core;
         core.stats.requests_received += 1;
         let (request, reply) = match core.mark_source(request, flow) {
-            Some(marked) => marked,
-            None => {
+            Ok(marked) => marked,
+            Err(request) if request.raw(HeaderId::Via).next().is_some() => {
+                // No transaction can come of it; that much can still be said, to where it came from.
+                core.refuse(&request, admit::Refusal { status: 400, why: "Bad Via" }, flow);
+                return;
+            }
+            Err(_) => {
                 core.stats.garbage += 1;
                 return;
             }
@@ -293,6 +298,7 @@ impl Stack {
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
+                Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
             }
@@ -304,6 +310,7 @@ impl Stack {
 enum Event {
     Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
+    Ended(RequestId),
     Routed(RequestId, Flow),
     Deadline(u64),
 }
@@ -354,11 +361,12 @@ impl Core {
     }
 
     /// Notes where the request really came from in its top Via (RFC 3261 §18.2.1, RFC 3581 §4), and finds
-    /// where its responses go (§18.2.2). `None` when the top Via cannot be read.
-    fn mark_source(&self, request: Request, flow: Flow) -> Option<(Request, Flow)> {
-        let marks = via::received_params(&request.via().ok()?, flow.remote);
-        let request = if marks.is_nothing() {
-            request
+    /// where its responses go (§18.2.2). Gives the request back when the top Via cannot be read.
+    fn mark_source(&self, request: Request, flow: Flow) -> Result<(Request, Flow), Request> {
+        let Ok(via) = request.via() else { return Err(request) };
+        let marks = via::received_params(&via, flow.remote);
+        let marked = if marks.is_nothing() {
+            None
         } else {
             let mut edits = Edits::new(&request);
             if let Some(received) = &marks.received {
@@ -367,10 +375,12 @@ impl Core {
             if let Some(rport) = &marks.rport {
                 edits.top_via_param("rport", Some(rport));
             }
-            edits.finish().into_request().ok()?
+            edits.finish().into_request().ok()
         };
-        let target = via::response_target(&request.via().ok()?, &flow);
-        Some((request, Flow { remote: target.addr, ..flow }))
+        let request = marked.unwrap_or(request);
+        let Ok(via) = request.via() else { return Err(request) };
+        let target = via::response_target(&via, &flow);
+        Ok((request, Flow { remote: target.addr, ..flow }))
     }
 
     /// Answers a request without state; an ACK is never answered.
@@ -383,7 +393,7 @@ impl Core {
         let tag = self.ids.tag();
         let mut response = Builder::response(request, refusal.status, reason).to_tag(&tag);
         if refusal.status == 503 {
-            response = response.header(crate::message::HeaderId::RetryAfter, 5);
+            response = response.header(HeaderId::RetryAfter, 5);
         }
         let bytes = response.finish().bytes().clone();
         self.transmit(reply, bytes);
@@ -395,7 +405,7 @@ impl Core {
         match (salvaged.map(Message::into_request), refusal) {
             (Some(Ok(request)), Some(refusal)) => {
                 self.stats.requests_received += 1;
-                if let Some((request, reply)) = self.mark_source(request, flow) {
+                if let Ok((request, reply)) = self.mark_source(request, flow) {
                     self.refuse(&request, refusal, reply);
                 } else {
                     self.stats.garbage += 1;

@@ -174,7 +174,10 @@ impl Core {
                 }
                 self.events.push_back(Event::Response(id, Box::new(response.clone())));
             }
-            (Report::Ended, _) => self.forget(id, client),
+            (Report::Ended, _) => {
+                self.forget(id, client);
+                self.events.push_back(Event::Ended(id));
+            }
             (Report::Timeout, _) => {
                 self.by_client.remove(&client);
                 self.next_target(id, Failure::Timeout(remote), now);

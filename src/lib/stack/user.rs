@@ -35,6 +35,9 @@ pub trait TransactionUser {
     /// The request got no final response and never will.
     fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>);
 
+    /// An INVITE that was answered 2xx gives no more of them (RFC 6026 §7.2, timer M): its id is over.
+    fn ended(&mut self, _id: RequestId, _cx: &mut Cx<'_>) {}
+
     /// A time asked for with [`Cx::wake`] has come. Tokens are the user's own; a user that changed its
     /// mind ignores the call.
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>);

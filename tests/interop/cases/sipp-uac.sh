@@ -49,8 +49,7 @@ replayed() { # our own scenario: every request comes twice, and the INVITE once 
   own_sipp replayed tone
   server_done
   # one call, not two or three: one To tag in all answers that have one
-  [ "$(tshark -n -r server.pcap -d "udp.port==$SIP_PORTS,sip" -Y 'sip.Status-Code >= 180 && sip.CSeq.method == "INVITE"' \
-    -T fields -e sip.to.tag 2>/dev/null | sort -u | wc -l)" = 1 ] || fail "the replayed INVITE made another call"
+  different 1 server.pcap 'sip.Status-Code >= 180 && sip.CSeq.method == "INVITE"' sip.to.tag
 }
 row core uac-tone            tone
 tone() { # echo sends back what it heard

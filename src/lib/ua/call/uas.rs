@@ -129,7 +129,7 @@ impl Call {
         headers: Vec<(String, String)>,
         cx: &mut UaCx<'_, '_>,
     ) {
-        let Some(incoming) = self.incoming.take() else { return };
+        let Some(incoming) = self.incoming.take_if(|incoming| !incoming.again) else { return };
         let mut builder = cx.response(&incoming.request, status).to_tag(&self.cookie.encode());
         for (name, value) in &headers {
             builder = builder.named(name, value);
