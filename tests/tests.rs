@@ -3,6 +3,7 @@
 mod architecture;
 mod cli;
 mod bad_input;
+mod cli;
 mod device;
 mod ladder;
 mod programs;

@@ -24,7 +24,7 @@ impl Puppet {
     }
 
     /// A response to the last request with this method. `extra` are rows, `body` a session description.
-    fn response(&self, method: &str, status: u16, tag: &str, extra: &[(&str, &str)], body: &str) -> Message {
+    fn words(&self, method: &str, status: u16, tag: &str, extra: &[(&str, &str)], body: &str) -> Message {
         let (request, ..) = self.all(method).next_back().expect(method);
         let mut builder = Builder::response(request, status, None).to_tag(tag).record_route();
         for (name, value) in extra {
@@ -39,7 +39,7 @@ impl Puppet {
     /// Sends it; a final one ends the request's turn.
     fn respond(&self, method: &str, status: u16, extra: &[(&str, &str)], body: &str, cx: &mut Cx<'_>) {
         let id = self.all(method).next_back().and_then(|(_, id, _)| *id).expect("a transaction");
-        cx.respond(id, self.response(method, status, "puppet", extra, body)).expect("a live transaction");
+        cx.respond(id, self.words(method, status, "puppet", extra, body)).expect("a live transaction");
     }
 
     fn pick_up(&mut self, cx: &mut Cx<'_>) {
@@ -47,7 +47,7 @@ impl Puppet {
     }
 
     /// A request within the dialog that the last INVITE made, or one outside.
-    fn request(&self, method: &str, number: u32, tag: &str, cx: &mut Cx<'_>) {
+    fn ask(&self, method: &str, number: u32, tag: &str, cx: &mut Cx<'_>) {
         let (invite, _, flow) = self.all("INVITE").next_back().expect("INVITE");
         let from = invite.to().expect("To").uri.to_string();
         let target = format!("sip:{}", flow.remote);
@@ -79,7 +79,8 @@ impl TransactionUser for Puppet {
 }
 
 const CONTACT: (&str, &str) = ("Contact", "<sip:puppet@192.0.2.2>");
-const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Digest realm=\"x\", nonce=\"1\", qop=\"auth\", algorithm=MD5");
+const CHALLENGE: (&str, &str) =
+    ("WWW-Authenticate", "Digest realm=\"x\", nonce=\"1\", qop=\"auth\", algorithm=MD5");
 
 /// Alice has called a puppet.
 struct Stage {
@@ -190,12 +191,12 @@ fn a_second_answer_after_the_call_is_acknowledged_and_ended() {
     let (acks, byes) = (stage.puppet().count("ACK"), stage.puppet().count("BYE"));
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.response("INVITE", 200, "puppet", &[CONTACT], SDP));
+        cx.transmit(flow, &puppet.words("INVITE", 200, "puppet", &[CONTACT], SDP));
     });
     assert_eq!((stage.puppet().count("ACK"), stage.puppet().count("BYE")), (acks + 1, byes));
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.response("INVITE", 200, "other", &[CONTACT], SDP));
+        cx.transmit(flow, &puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
     });
     assert_eq!((stage.puppet().count("ACK"), stage.puppet().count("BYE")), (acks + 2, byes + 1));
     let (bye, ..) = stage.puppet().all("BYE").next_back().unwrap();
@@ -212,9 +213,14 @@ fn two_answers_that_cross_a_cancel() {
     stage.act(Puppet::pick_up);
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.response("INVITE", 200, "other", &[CONTACT], SDP));
+        cx.transmit(flow, &puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
     });
-    assert_eq!((stage.puppet().count("ACK"), stage.puppet().count("BYE")), (2, 2), "{}", stage.world.ladder());
+    assert_eq!(
+        (stage.puppet().count("ACK"), stage.puppet().count("BYE")),
+        (2, 2),
+        "{}",
+        stage.world.ladder()
+    );
     stage.nothing_is_left();
     assert_eq!(stage.log(), ["ended Local bye"]);
 }
@@ -241,7 +247,7 @@ fn a_callee_that_hangs_up_before_it_answers() {
     for status in [487, 200] {
         let mut stage = Stage::new();
         stage.act(|puppet, cx| puppet.respond("INVITE", 180, &[CONTACT], "", cx));
-        stage.act(|puppet, cx| puppet.request("BYE", 1, "puppet", cx));
+        stage.act(|puppet, cx| puppet.ask("BYE", 1, "puppet", cx));
         assert_eq!(stage.puppet().responses.last().map(|response| response.status()), Some(200));
         let body = if status == 200 { SDP } else { "" };
         stage.act(|puppet, cx| puppet.respond("INVITE", status, &[CONTACT], body, cx));
@@ -296,14 +302,72 @@ fn a_far_expires_leaves_no_deadline() {
 #[test]
 fn a_second_call_finds_the_line_busy() {
     let mut pair = pair(1, &wire(), Habit::Answer);
-    let bob = pair.0.add("carol", at("192.0.2.3:5060"), Party {
-        ua: UserAgent::new(ua::Config { calls: 1, ..ua::Config::default() }),
-        ..Party::new(Habit::Answer)
-    });
+    let bob = pair.0.add(
+        "carol",
+        at("192.0.2.3:5060"),
+        Party {
+            ua: UserAgent::new(ua::Config { calls: 1, ..ua::Config::default() }),
+            ..Party::new(Habit::Answer)
+        },
+    );
     pair.0.with(pair.1, |party, cx| party.dial_to("sip:carol@192.0.2.3", cx));
     assert!(pair.0.run_until(|world| world.user(bob).phase() == Some(Phase::Confirmed)));
     pair.0.with(pair.2, |party, cx| party.dial_to("sip:carol@192.0.2.3", cx));
     pair.0.run_for(Duration::from_secs(1));
     assert_eq!(pair.0.user(pair.2).log, ["ended Remote 486"]);
     assert_eq!(pair.0.user(bob).phase(), Some(Phase::Confirmed));
+}
+
+/// An INVITE without an offer to somebody who plays early media: the offer waits for the 2xx, which comes. An ACK
+/// without the answer ends the call.
+#[test]
+fn early_media_without_an_offer() {
+    for answer in [SDP, ""] {
+        let mut world = World::new(1);
+        let responder = world.add("server", at("192.0.2.1:5060"), responder(None));
+        let puppet = world.add("puppet", at("192.0.2.2:5060"), Puppet::default());
+        let request = |method: &str, body: &str, tag: &str| {
+            let builder = Builder::request(sipkit::message::Method::parse(method), "sip:early@192.0.2.1")
+                .header(HeaderId::From, "<sip:puppet@192.0.2.2>;tag=p")
+                .header(HeaderId::To, format_args!("<sip:early@192.0.2.1>{tag}"))
+                .header(HeaderId::CallId, "late")
+                .header(HeaderId::CSeq, format_args!("1 {method}"))
+                .named(CONTACT.0, CONTACT.1);
+            let builder =
+                if body.is_empty() { builder } else { builder.body("application/sdp", body.as_bytes()) };
+            Outgoing { request: builder.finish(), next: NextHop::RequestUri, contact: None }
+        };
+        world.with(puppet, |_, cx| cx.send(request("INVITE", "", "")));
+        world.run_for(Duration::from_secs(4));
+        let seen: Vec<_> =
+            world.user(puppet).responses.iter().map(|r| (r.status(), !r.body().is_empty())).collect();
+        assert_eq!(seen[..2], [(183, false), (200, true)], "{}", world.ladder());
+        let to = world.user(puppet).responses[1].to().unwrap().tag().unwrap().to_owned();
+        world.with(puppet, |_, cx| cx.send(request("ACK", answer, &format!(";tag={to}"))));
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.user(puppet).count("BYE"), usize::from(answer.is_empty()), "{}", world.ladder());
+        assert_eq!(world.user(responder).active(), 1);
+    }
+}
+
+/// A MESSAGE within the dialog is one all the same.
+#[test]
+fn a_message_within_a_call_is_told() {
+    let mut stage = Stage::answered();
+    stage.act(|puppet, cx| puppet.ask("MESSAGE", 1, "puppet", cx));
+    assert_eq!(stage.puppet().responses.last().map(|response| response.status()), Some(200));
+    assert_eq!(stage.world.user(stage.alice).pages, 1);
+}
+
+/// With no room for another transaction the 2xx is still acknowledged.
+#[test]
+fn a_full_table_does_not_keep_a_call_from_being_acknowledged() {
+    let mut world = World::new(1);
+    let config = sipkit::stack::Config { transactions: 1, ..sipkit::stack::Config::default() };
+    let alice = world.add_with("alice", &[at("192.0.2.1:5060")], config, Party::new(Habit::Answer));
+    let bob = world.add("bob", at("192.0.2.2:5060"), Party::new(Habit::Answer));
+    world.links(wire());
+    world.with(alice, Party::dial);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.user(bob).phase(), Some(Phase::Confirmed), "{}", world.ladder());
 }

@@ -119,6 +119,8 @@ pub enum Event {
         from: String,
         remote: String,
         code: u16,
+        /// What a MESSAGE says.
+        text: Option<String>,
     },
     Resumed {
         call_id: String,
@@ -214,8 +216,12 @@ impl fmt::Display for Event {
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
             }
-            Self::Request { method, from, remote, code, .. } => {
-                write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))
+            Self::Request { method, from, remote, code, text, .. } => {
+                write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))?;
+                match text {
+                    Some(text) => write!(f, ", “{}”", Printable(text)),
+                    None => Ok(()),
+                }
             }
             Self::Statistics { media, .. } => write!(f, "{media}"),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),

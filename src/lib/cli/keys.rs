@@ -157,6 +157,7 @@ mod tests {
             ]
         );
     }
+
     #[test]
     fn arrow_and_function_keys_are_not_their_letters() {
         let keys: Vec<_> = meant(b"\x1b[A1\x1bOP2\x1b[15;2~3\x1bq4\x1b").collect();

@@ -304,6 +304,7 @@ mod tests {
                 from: "sip:a@b".into(),
                 remote: "192.0.2.1:5060".into(),
                 code: 200,
+                text: None,
             },
             Event::Rate { calls: 10, active: 2, calls_per_second: 1.5 },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },

@@ -40,15 +40,20 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
     let listen = listen(settings.account.local, target.is_none());
-    let config = ua::Config {
-        contact_user: contact_user(&settings.account),
-        incoming_calls: target.is_none(),
-        ..ua::Config::default()
-    };
-    let agent = start(&listen, tap, config)?;
+    let agent = start(&listen, tap, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
+    }
+}
+
+/// There is one call and no other: who calls meanwhile is told so.
+fn one_call(account: &Account, answering: bool) -> ua::Config {
+    ua::Config {
+        contact_user: contact_user(account),
+        incoming_calls: answering,
+        calls: 1,
+        ..ua::Config::default()
     }
 }
 
@@ -85,6 +90,8 @@ async fn place(
         }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
+    let reason = if account.local.is_some() { "--local" } else { "the route to it" };
+    tracing::info!("requests go to {} over UDP, from {} because of {reason}", flow.remote, flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
@@ -133,6 +140,10 @@ async fn answer(
             target: request.raw_uri().to_owned(),
             remote: flow.remote.to_string(),
         });
+        // As a phone does, so that the caller sees both.
+        if call.ring().is_err() {
+            tracing::debug!("the endpoint is gone already");
+        }
         if let Err(error) = call.answer(&mut ids) {
             tracing::warn!("the call from {} cannot be answered: {error}", flow.remote);
             sound = call.into_sound();
@@ -328,4 +339,16 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
 fn ports_failure(error: &crate::endpoint::media::PortError, ports: Option<PortRange>) -> Failure {
     let failure = Failure::usage(format_args!("no media port: {error}"));
     if ports.is_some() { failure.hint("widen --rtp-ports") } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_call_at_a_time() {
+        let config = one_call(&Account::default(), true);
+        assert_eq!((config.calls, config.incoming_calls), (1, true));
+        assert!(!one_call(&Account::default(), false).incoming_calls);
+    }
 }

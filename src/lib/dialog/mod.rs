@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use forks::Forks;
-pub use route::RouteSet;
+use route::RouteSet;
 
 /// A dialog, early or confirmed, seen from this side.
 #[derive(Clone, Debug)]
@@ -129,11 +129,6 @@ impl Dialog {
         &self.remote_tag
     }
 
-    /// Who the other side says it is.
-    pub fn remote(&self) -> &AddressBuf {
-        &self.remote
-    }
-
     /// Where requests go, before routing: the peer's Contact.
     pub fn target(&self) -> &UriBuf {
         &self.target
@@ -146,10 +141,6 @@ impl Dialog {
     /// The flow that carried the dialog's last message from the peer.
     pub fn flow(&self) -> Flow {
         self.flow
-    }
-
-    pub fn set_flow(&mut self, flow: Flow) {
-        self.flow = flow;
     }
 
     /// Whether the two-sided identifier of a message is this dialog's (§12). `local` and `remote` are the

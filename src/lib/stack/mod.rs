@@ -6,7 +6,7 @@
 //! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen;
 //! 2. [`Stack::advance`] when [`Stack::next_deadline`] has come;
 //! 3. [`Stack::with`] to let the application act on its user;
-//! 4. after each of these, [`Stack::outputs`] until it is empty.
+//! 4. after each of these, [`Stack::output`] until there is none.
 //!
 //! Every call that can reach the application takes it as `&mut dyn TransactionUser`, so one stack serves
 //! any program. The stack never reads a clock, opens a socket or spawns.

@@ -66,6 +66,13 @@ pub struct Outgoing {
     pub contact: Option<Contact>,
 }
 
+impl Outgoing {
+    /// Whether it is an ACK, which starts no transaction (RFC 3261 §17).
+    pub(crate) fn is_ack(&self) -> bool {
+        self.request.bytes().starts_with(b"ACK ")
+    }
+}
+
 /// Where a request goes first (RFC 3261 §8.1.2).
 #[derive(Clone, Debug)]
 pub enum NextHop {

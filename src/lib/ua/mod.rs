@@ -13,7 +13,6 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    resolve::LookupError,
     stack::{Cx, Failure, Outgoing, RequestId, TransactionUser},
     time::{Duration, Instant},
     transaction::ServerId,
@@ -191,12 +190,7 @@ impl UserAgent {
     pub fn invite(&mut self, invite: Invite, cx: &mut Cx<'_>) -> CallId {
         self.stats.outgoing_calls += 1;
         let shard = cx.shard();
-        let mut tag = None;
-        let key = self.calls.insert_with(|key| {
-            let cookie = cx.ids().cookie(shard, key);
-            tag = Some(cookie);
-            Call::outgoing(cookie)
-        });
+        let key = self.calls.insert_with(|key| Call::outgoing(cx.ids().cookie(shard, key)));
         let id = CallId(key);
         self.act(id, cx, |call, cx| call.invite(invite, cx));
         id
@@ -358,18 +352,9 @@ impl TransactionUser for UserAgent {
     }
 }
 
-/// The lookup failed for want of such a host, as far as a program cares.
-pub fn is_lookup(failure: &Failure) -> Option<&LookupError> {
-    match failure {
-        Failure::Lookup(error) => Some(error),
-        _ => None,
-    }
-}
-
 /// Sends something whose outcome nobody waits for.
 fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
-    let ack = Method::Ack.as_str().as_bytes();
-    let is_ack = outgoing.request.bytes().strip_prefix(ack).is_some_and(|rest| rest.starts_with(b" "));
+    let is_ack = outgoing.is_ack();
     let id = cx.send(outgoing);
     // An ACK's id ends at once.
     if !is_ack {

@@ -33,7 +33,7 @@ use crate::{
     util::id::Cookie,
 };
 
-use super::{Owner, UaCx};
+use super::{Event, Owner, UaCx};
 use offer::Offer;
 
 /// A message body and its media type, most often `application/sdp`.
@@ -381,6 +381,11 @@ impl Call {
         match request.method() {
             Method::Bye => self.bye_received(request, id, cx),
             Method::Invite => self.reinvited(request, id, from, cx),
+            Method::Message => {
+                let response = cx.response(request, 200).finish();
+                cx.reply(id, response);
+                cx.events.push_back(Event::Page { request: Box::new(request.clone()), from });
+            }
             _ => {
                 let response = cx.response(request, 200).header(HeaderId::Accept, "application/sdp").finish();
                 cx.reply(id, response);
