@@ -1,7 +1,6 @@
 //! One integration binary; its modules are the suites.
 
 mod architecture;
-mod cli;
 mod bad_input;
 mod cli;
 mod device;
