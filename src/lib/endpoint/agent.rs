@@ -274,6 +274,8 @@ const QUEUE: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         auth,
@@ -305,7 +307,8 @@ mod tests {
                 headers: Vec::new(),
             };
             let mut call = agent.call(invite).await.unwrap();
-            let event = tokio::time::timeout(std::time::Duration::from_millis(400), call.next()).await.unwrap();
+            let event =
+                tokio::time::timeout(std::time::Duration::from_millis(400), call.next()).await.unwrap();
             let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
                 panic!("{event:?}");
             };
@@ -359,10 +362,10 @@ mod tests {
         let agent = Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap();
         let local = agent.local()[0];
         drop(agent);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while let Err(error) = std::net::UdpSocket::bind(local) {
             assert!(std::time::Instant::now() < deadline, "{error}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

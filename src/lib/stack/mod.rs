@@ -223,7 +223,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer, now);
+        self.core.resolved(id, query, answer);
         self.settle(now, user);
     }
 

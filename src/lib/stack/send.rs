@@ -47,17 +47,17 @@ enum State {
 }
 
 impl Core {
-    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> RequestId {
+    pub(super) fn send(&mut self, outgoing: Outgoing) -> RequestId {
         let destination = next_hop(&outgoing);
-        self.begin(What::Request(Box::new(outgoing)), destination, now)
+        self.begin(What::Request(Box::new(outgoing)), destination)
     }
 
-    pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
+    pub(super) fn probe(&mut self, uri: UriBuf) -> RequestId {
         let destination = Destination::of(&uri.as_uri()).map_err(Failure::Lookup);
-        self.begin(What::Probe, destination, now)
+        self.begin(What::Probe, destination)
     }
 
-    fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
+    fn begin(&mut self, what: What, destination: Result<Destination, Failure>) -> RequestId {
         let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
         // An id is always given, so that the caller has one way to learn of the outcome.
         let id = RequestId(self.sends.insert(sending));
@@ -67,21 +67,21 @@ impl Core {
                 if let Some(sending) = self.sends.get_mut(id.0) {
                     sending.state = State::Resolving(Box::new(lookup));
                 }
-                self.progress(id, progress, now);
+                self.progress(id, progress);
             }
             Err(why) => self.fail(id, why),
         }
         id
     }
 
-    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer) {
         if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
             let progress = lookup.answer(query, answer);
-            self.progress(id, progress, now);
+            self.progress(id, progress);
         }
     }
 
-    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+    fn progress(&mut self, id: RequestId, progress: Progress) {
         match progress {
             Progress::Ask(queries) => {
                 self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));

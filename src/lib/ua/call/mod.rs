@@ -424,17 +424,15 @@ impl UaCx<'_, '_> {
         super::incoming::response(self.config, request, status)
     }
 
+    /// A final response.
     fn reply(&mut self, id: ServerId, response: Message) {
-        self.invites_done(id, &response);
-        if self.stack.respond(id, response).is_err() {
-            tracing::debug!(?id, "answered too late: the transaction is over");
-        }
+        self.invites.remove(&id);
+        self.provisional(id, response);
     }
 
-    fn invites_done(&mut self, id: ServerId, response: &Message) {
-        let last = response.clone().into_response().is_ok_and(|response| response.status() >= 200);
-        if last {
-            self.invites.remove(&id);
+    fn provisional(&mut self, id: ServerId, response: Message) {
+        if self.stack.respond(id, response).is_err() {
+            tracing::debug!(?id, "answered too late: the transaction is over");
         }
     }
 }

@@ -111,7 +111,7 @@ impl Call {
         incoming.provisional = Some((response.clone(), cx.now() + MINUTE));
         let id = incoming.id;
         self.phase = Phase::Early;
-        cx.reply(id, response);
+        cx.provisional(id, response);
     }
 
     pub(in crate::ua) fn answer(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
@@ -218,7 +218,7 @@ impl Call {
         {
             *at = now + MINUTE;
             let (id, response) = (incoming.id, response.clone());
-            cx.reply(id, response);
+            cx.provisional(id, response);
         }
     }
 
