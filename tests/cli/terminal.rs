@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    os::fd::OwnedFd,
     process::Stdio,
     sync::{Arc, Mutex},
     thread,
@@ -88,7 +87,7 @@ impl Terminal {
         // The command holds ends of the terminal too.
         drop(command);
         let screen = Arc::new(Mutex::new(String::new()));
-        let keyboard = File::from(OwnedFd::from(pair.master));
+        let keyboard = File::from(pair.master);
         let mut output = keyboard.try_clone().unwrap();
         let shown = Arc::clone(&screen);
         thread::spawn(move || {
