@@ -15,6 +15,8 @@ use clap::Parser;
 use serde_json::Value;
 use sipkit::cli::{Program, call, generate::Manual, test_server};
 
+mod terminal;
+
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const PROGRAMS: [(&str, &str, Manual); 2] = [
@@ -88,7 +90,7 @@ fn a_mistake_in_the_flags_is_named_with_the_nearest() {
         (&["--rign-timeout", "20s", "x"], "a similar argument exists: '--ring-timeout'"),
         (&["--ring-timeout", "20", "x"], "20 has no unit: write 20s"),
         (&["--write-out", "%{coed}", "x"], "did you mean %{code}?"),
-        (&["--codec", "pcmuu", "x"], "a similar value exists: 'pcmu'"),
+        (&["--codec", "pcmaa", "x"], "a similar value exists: 'pcma'"),
         (&["--pcap", "call.cap", "x"], ".pcapng"),
         (&["-H", "Via: x", "x"], "Via is written by the program itself"),
         (&["--local", "localhost", "x"], "127.0.0.1:5070"),
