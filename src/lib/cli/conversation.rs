@@ -279,7 +279,9 @@ impl<'a> Conversation<'a> {
                 tracing::info!("media: the first packet came from {from}");
             }
             MediaEvent::Session(session::Event::Latched { to }) => {
-                tracing::info!("media: sent to {to}, where the peer's comes from, not to the address it described");
+                tracing::info!(
+                    "media: sent to {to}, where the peer's comes from, not to the address it described"
+                );
             }
             MediaEvent::Session(session::Event::CodecChanged { payload_type, codec }) => {
                 tracing::info!("media: the peer sends {codec}, payload type {payload_type}");
