@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,9 @@ use std::{
 
 use clap::Parser;
 use serde_json::Value;
-use sipkit::cli::{Program, call, generate::Manual, test_server};
+use sipkit::cli::{ExitStatus, Program, call, generate::Manual, test_server};
+
+use crate::support::{message::Draft, peer::Peer, program::Server};
 
 mod terminal;
 
@@ -177,6 +179,160 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
     }
 }
 
+#[test]
+fn manual_pages_are_plain_and_tell_every_exit_status() {
+    for (name, path, _) in PROGRAMS {
+        let folder = Folder::new();
+        let page = finish(folder.command(path).args(["--generate", "man"]));
+        assert!(page.stdout.is_ascii(), "{name}: not every troff reads UTF-8");
+        let page = text(&page.stdout);
+        let table = page.split(".SH \"EXIT STATUS\"").nth(1).expect("a section").replace("\\-", "-");
+        let mut rest = table.split(".SH").next().unwrap();
+        for status in ExitStatus::ALL {
+            let row = format!("\\fB{}\\fR\n{}\n", status.code(), status.meaning());
+            let at = rest.find(&row).unwrap_or_else(|| panic!("{name}: no {row:?} in {rest}"));
+            rest = &rest[at + row.len()..];
+        }
+        let file = folder.write("page.1", &page);
+        // A formatter that is not there finds nothing wrong.
+        let lint =
+            [("mandoc", &["-T", "lint", "-W", "warning"][..]), ("groff", &["-ww", "-man", "-Tascii", "-z"])];
+        for (formatter, flags) in lint {
+            if let Ok(output) = Command::new(formatter).args(flags).arg(&file).output() {
+                let told = text(&output.stdout) + &text(&output.stderr);
+                assert!(
+                    told.is_empty() || formatter == "mandoc" && output.status.success(),
+                    "{formatter}: {told}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn completions_are_scripts_of_their_shell() {
+    for (name, path, _) in PROGRAMS {
+        for shell in ["bash", "zsh", "fish"] {
+            let folder = Folder::new();
+            let script = finish(folder.command(path).args(["--generate", shell]));
+            let script = folder.write("script", &text(&script.stdout));
+            // A shell that is not there has no objections.
+            if let Ok(output) = Command::new(shell).arg("-n").arg(&script).output() {
+                assert!(output.status.success(), "{name}, {shell}: {}", text(&output.stderr));
+            }
+        }
+    }
+    let zsh = text(&finish(Folder::new().command(SIP_CALL.1).args(["--generate", "zsh"])).stdout);
+    assert!(zsh.contains(r"]:NAME\: VALUE:") && zsh.contains(r"]:IP[\:PORT]:"), "{zsh}");
+}
+
+#[test]
+fn colour_is_for_terminals_without_no_color() {
+    let folder = Folder::new();
+    let command = format!("{} --listen 127.0.0.1:0 --timeout 300ms", SIP_TEST_SERVER.1);
+    let at_terminal = |no_color: &str| {
+        let mut script = folder.command("script");
+        script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", no_color);
+        script.stderr(Stdio::null()).output().ok().map(|output| text(&output.stdout))
+    };
+    // Without util-linux there is no terminal to be had.
+    if let Some(told) = at_terminal("") {
+        assert!(told.contains("\x1b[32mlistening"), "{told:?}");
+        let told = at_terminal("1").unwrap();
+        assert!(told.contains("listening") && !told.contains("\x1b[3"), "{told:?}");
+    }
+    let piped = finish(folder.command("sh").args(["-c", &command]).env("TERM", "xterm"));
+    assert_eq!(piped.status.code(), Some(3));
+    assert!(!text(&piped.stdout).contains('\x1b') && !text(&piped.stderr).contains('\x1b'));
+}
+
+#[test]
+fn verbose_explains_which_address_and_which_challenge() {
+    let folder = Folder::new();
+    folder.write("secret", "tops3cret\n");
+    let (server, at) = folder.serve(
+        "--listen 127.0.0.1:0 --json --user alice --password-file secret --auth-alg SHA-512-256".split(' '),
+    );
+    let target = format!("sip:tone@{}", at.replace("127.0.0.1", "localhost"));
+    let flags =
+        "-v --user alice --password-file secret --local 127.0.0.1 --audio none --codec pcmu --duration 300ms";
+    let output = finish(folder.command(SIP_CALL.1).args(flags.split(' ')).arg(&target));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for needed in [
+        "localhost has the addresses 127.0.0.1",
+        &format!("requests go to {at} over UDP, from 127.0.0.1:"),
+        "(--local says so)",
+        "Digest SHA-512-256 for \"sipkit\": chosen",
+        "the peer sends PCMU, payload type 0",
+    ] {
+        assert!(told.contains(needed), "no {needed:?} in {told}");
+    }
+    assert!(!told.contains("tops3cret"));
+    drop(server);
+}
+
+#[test]
+fn an_account_says_who_calls_and_with_which_password() {
+    let folder = Folder::new();
+    folder.write("secret", "tops3cret\n");
+    let (_server, at) =
+        folder.serve("--listen 127.0.0.1:0 --json --user alice --password-file secret".split(' '));
+    fs::create_dir(folder.0.join("sipkit")).unwrap();
+    let config = format!(
+        "[defaults]\naccount = \"work\"\n[media]\naudio = \"none\"\n\
+         [account.work]\nfrom = \"sip:alice@example.com\"\npassword = \"tops3cret\"\nproxy = \"sip:{at}\"\n\
+         [account.guest]\nfrom = \"sip:guest@example.com\"\nproxy = \"sip:{at}\"\n"
+    );
+    folder.write("sipkit/config.toml", &config);
+    let call = |more: &[&str]| {
+        let flags = ["--json", "--duration", "200ms", "sip:tone@example.com"];
+        finish(folder.command(SIP_CALL.1).args(more).args(flags))
+    };
+    for (more, code, from) in [
+        (&[][..], 0, "sip:alice@example.com"),
+        (
+            &["--account", "work", "--from", "sip:bob@example.com", "--user", "alice"],
+            0,
+            "sip:bob@example.com",
+        ),
+        (&["--account", "guest"], 13, "sip:guest@example.com"),
+    ] {
+        let output = call(more);
+        assert_eq!(output.status.code(), Some(code), "{more:?}: {}", text(&output.stderr));
+        let calling: Value = serde_json::from_str(text(&output.stdout).lines().next().unwrap()).unwrap();
+        assert_eq!((&calling["event"], &calling["from"]), (&"calling".into(), &from.into()), "{more:?}");
+    }
+    let unknown = call(&["--account", "wokr"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("did you mean work?"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn a_message_is_shown_harmlessly_and_as_data() {
+    let server = Server::start();
+    let peer = Peer::new();
+    let mut page = Draft::new("MESSAGE", server.uri("alice"), peer.addr).more("Content-Type: text/plain\r\n");
+    page.body = "Watson, come here\x1b[2J\n".into();
+    assert_eq!(peer.ask(server.addr, &page).status(), Some(200));
+    let told = server.program.event("request");
+    assert_eq!(told["text"], "Watson, come here\x1b[2J\n");
+    assert_eq!((&told["method"], &told["call_id"]), (&"MESSAGE".into(), &Value::from(page.call_id.as_str())));
+    server.stop();
+
+    let folder = Folder::new();
+    let mut server = folder.command(SIP_TEST_SERVER.1);
+    let mut server = Background(server.args("--listen 127.0.0.1:0 --timeout 1m".split(' ')).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let listening = lines.next().unwrap();
+    let at = listening.split_whitespace().find_map(|word| word.parse().ok()).expect("an address");
+    page = Draft::new("MESSAGE", format!("sip:alice@{at}"), peer.addr).more(&page.more);
+    page.body = "Watson, come here\x1b[2J\n".into();
+    peer.ask(at, &page);
+    let line = lines.next().unwrap();
+    assert!(line.ends_with(r": 200, “Watson, come here\x1b[2J”"), "{line}");
+}
+
 /// Each as printed, but for names and ports that belong to others, and an end to those that would go on.
 #[test]
 fn manual_examples_of_sip_call_work() {
@@ -220,9 +376,12 @@ fn answered_example(command: &str) {
     let mut answering = Background(folder.command(SIP_CALL.1).args(&words[1..]).spawn().unwrap());
     let at = listening(&mut answering);
     let target = format!("sip:anyone@{at}");
-    let flags = ["--audio", "none", "--duration", "500ms", "--timeout", "20s", &target];
+    let flags = ["--json", "--audio", "none", "--duration", "500ms", "--timeout", "20s", &target];
     let calling = finish(folder.command(SIP_CALL.1).args(flags));
     assert_eq!(calling.status.code(), Some(0), "calling {command}: {}", text(&calling.stderr));
+    let told = text(&calling.stdout);
+    let at = |event: &str| told.find(&format!("\"event\":\"{event}\"")).expect("told");
+    assert!(at("ringing") < at("answered"), "it rings first: {told}");
     assert!(wait(&mut answering, Duration::from_secs(10)).success(), "{command}");
 }
 
@@ -343,7 +502,7 @@ fn finish(command: &mut Command) -> Output {
 }
 
 #[track_caller]
-fn wait(child: &mut Background, limit: Duration) -> ExitStatus {
+fn wait(child: &mut Background, limit: Duration) -> std::process::ExitStatus {
     let begun = Instant::now();
     loop {
         if let Some(status) = child.0.try_wait().unwrap() {

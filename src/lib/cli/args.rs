@@ -159,7 +159,7 @@ pub struct Media {
     /// Known are opus (if it was built in), pcmu and pcma.
     #[arg(
         long,
-        value_name = "NAME,…",
+        value_name = "NAME,...",
         value_enum,
         hide_possible_values = true,
         ignore_case = true,

@@ -218,7 +218,7 @@ impl fmt::Display for Event {
             Self::Request { method, from, remote, code, text, .. } => {
                 write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))?;
                 match text {
-                    Some(text) => write!(f, ", “{}”", Printable(text)),
+                    Some(text) => write!(f, ", “{}”", Printable(text.trim_end())),
                     None => Ok(()),
                 }
             }

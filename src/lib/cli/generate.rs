@@ -78,12 +78,26 @@ pub(super) fn generate<P: Program>(kind: Generate, out: &mut dyn Write) -> io::R
     match kind {
         Generate::Bash => clap_complete::generate(Shell::Bash, &mut command, name, &mut bytes),
         Generate::Fish => clap_complete::generate(Shell::Fish, &mut command, name, &mut bytes),
-        Generate::Zsh => clap_complete::generate(Shell::Zsh, &mut command, name, &mut bytes),
+        Generate::Zsh => {
+            clap_complete::generate(Shell::Zsh, &mut command, name, &mut bytes);
+            bytes = escape_value_names(&command, bytes);
+        }
         Generate::Man => manual_page::<P>(&mut bytes)?,
         Generate::Schema => bytes.extend(EVENT_SCHEMA.as_bytes()),
     }
     out.write_all(&bytes)?;
     out.flush()
+}
+
+/// A colon ends a field of zsh's `_arguments`; clap_complete leaves those of value names as they are, and what
+/// follows would be run as a command.
+fn escape_value_names(command: &clap::Command, script: Vec<u8>) -> Vec<u8> {
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    let names = command.get_arguments().filter_map(|argument| argument.get_value_names()).flatten();
+    for name in names.filter(|name| name.contains(':')) {
+        script = script.replace(&format!("]:{name}:"), &format!("]:{}:", name.replace(':', "\\:")));
+    }
+    script.into_bytes()
 }
 
 /// A program's flags as clap knows them, with environment and examples below `--help`.

@@ -11,7 +11,7 @@ use crate::{
     },
     media::{
         codec,
-        device::{Audio, AudioSpec, Recorder, Warning},
+        device::{Audio, AudioSpec, OpenError, Recorder, Warning},
     },
     message::{AddressBuf, Scheme, UriBuf},
     phone::call::{Dial, DialError, Identity, PhoneCall, Sound},
@@ -256,6 +256,13 @@ fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
         // Asked for by name, so it must be there.
         (Some(warning @ Warning::Silent(_)), Some(_)) => {
             return Err(Failure::new(ExitStatus::Audio, warning));
+        }
+        // Nobody asked for it, so which devices there are is of no interest.
+        (Some(Warning::Silent(OpenError::Unusable { why, .. })), None) => {
+            let why = why.to_string();
+            let message =
+                format!("no usable sound card ({}); silence stands in for it", why.trim_end_matches('.'));
+            cx.out.event(Event::Warning { call_id: None, message });
         }
         (Some(warning), _) => {
             cx.out.event(Event::Warning { call_id: None, message: warning.to_string() });
