@@ -3,5 +3,6 @@
 
 mod calls;
 mod messages;
+mod peers;
 mod strangers;
 mod user;

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -55,7 +55,7 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 #[test]
 #[cfg(feature = "opus")]
 fn generated_files_are_what_the_programs_generate() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, path, _) in PROGRAMS {
         for (kind, file) in [
             ("man", format!("man/{name}.1")),

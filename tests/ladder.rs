@@ -4,6 +4,8 @@
 //! states on the way, and nothing left behind. It may differ only by a timeout its ladder proves
 //! legitimate; such seeds would be listed in [`LEGITIMATE`].
 
+mod odd;
+
 use std::{fmt::Write, net::SocketAddr};
 
 use sipkit::{
@@ -28,6 +30,8 @@ struct Party {
     habit: Habit,
     /// What was learnt, in short words; progress left out, which loss may leave out too.
     log: Vec<String>,
+    /// Messages that came.
+    pages: usize,
     auth: auth::Client,
 }
 
@@ -46,10 +50,11 @@ enum Habit {
 impl Party {
     fn new(habit: Habit) -> Self {
         Self {
-            ua: UserAgent::new(ua::Config::default()),
+            ua: UserAgent::new(ua::Config { pages: true, ..ua::Config::default() }),
             call: None,
             habit,
             log: Vec::new(),
+            pages: 0,
             auth: auth::Client::default(),
         }
     }
@@ -87,7 +92,14 @@ impl Party {
 
     fn react(&mut self, cx: &mut Cx<'_>) {
         while let Some(event) = self.ua.event() {
-            let Event::Call(id, event) = event else { continue };
+            let (id, event) = match event {
+                Event::Call(id, event) => (id, event),
+                Event::Page { .. } => {
+                    self.pages += 1;
+                    continue;
+                }
+                Event::Routed { .. } | Event::NoRoute { .. } => continue,
+            };
             match event {
                 CallEvent::Incoming { .. } => {
                     self.call = Some(id);
@@ -159,6 +171,11 @@ impl TransactionUser for Party {
         self.react(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.react(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.react(cx);
@@ -170,6 +187,18 @@ const SDP: &str =
 
 fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// A test server without media.
+fn responder(auth: Option<(auth::Policy, Vec<Login>)>) -> Responder {
+    Responder::new(responder::Config {
+        ua: ua::Config::default(),
+        media: None,
+        rtp_ports: None,
+        codecs: vec![sipkit::sdp::Codec::PCMU],
+        auth,
+        notices: None,
+    })
 }
 
 type Pair = (World, Node<Party>, Node<Party>);
@@ -427,15 +456,11 @@ fn challenges_of_every_algorithm_are_answered() {
             let alice = world.add("alice", at("192.0.2.1:5060"), party);
             let mut policy = auth::Policy::new(Side::Server, "example.com");
             policy.algorithms = vec![algorithm];
-            let server = Responder::new(responder::Config {
-                ua: ua::Config::default(),
-                media: None,
-                rtp_ports: None,
-                codecs: vec![sipkit::sdp::Codec::PCMU],
-                auth: Some((policy, vec![Login::new("alice", "secret")])),
-                notices: None,
-            });
-            world.add("server", at("192.0.2.2:5060"), server);
+            world.add(
+                "server",
+                at("192.0.2.2:5060"),
+                responder(Some((policy, vec![Login::new("alice", "secret")]))),
+            );
             world.links(wire());
             world.with(alice, |party, cx| party.dial_to("sip:echo@192.0.2.2", cx));
             if password == "secret" {

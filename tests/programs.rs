@@ -67,7 +67,7 @@ fn every_class_of_final_response_has_its_exit_status() {
             let result = valid(&finished);
             assert_eq!(result["code"], status);
             assert_eq!(result["ended_by"], "remote");
-            assert_eq!(result["media"]["packets_received"], 0);
+            assert!(result["media"].is_null(), "no media, so nothing was measured");
             finished.says(&[&format!("{} answered {status} ", peer.addr)]);
         }
     }
@@ -162,7 +162,9 @@ fn limits_of_time_hold_in_every_state() {
                 let took = begun.elapsed();
                 let finished = finished.expect(exit).says(words);
                 valid(&finished);
-                assert!(took < Duration::from_secs(6), "row {number} took {took:?}");
+                // --timeout promises two seconds more at most; a busy machine gets one.
+                let most = if exit == 3 { 3700 } else { 6000 };
+                assert!(took < Duration::from_millis(most), "row {number} took {took:?}");
             });
         }
     });

@@ -162,10 +162,11 @@ field() { "$HERE/field" "$1" "$2"; }
 field_is() { local got; got=$(field "$1" "$2"); [ "$got" = "$3" ] || fail "$2 in $1 is $got, not $3"; }
 
 # --- judging ----------------------------------------------------------------------------------------------------
-judge_capture() { # MALFORMED=expected when the peer sends such packets on purpose
+judge_capture() { # MALFORMED=expected when the peer sends what is malformed, or so thinks Wireshark: ours must not be
   [ -s "$1" ] || fail "no capture $1"
   local strict=--no-malformed; [ "${MALFORMED:-}" = expected ] && strict=
   "$LAB/check-pcap" "$1" $strict --ports "$SIP_PORTS" "${@:2}" || fail "the capture $1 is not right"
+  [ -n "$strict" ] || count 0 "$1" "_ws.malformed && (udp.srcport == $OURS || udp.srcport == $SERVER_PORT)"
 }
 # heard FILE TONE SECONDS [CHANNEL]: that tone, without gaps
 heard() {
@@ -178,6 +179,11 @@ rtp() { "$HERE/rtp" "$1" --sip-ports "$SIP_PORTS" "${@:2}" || fail "the RTP in $
 count() {
   local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" 2>/dev/null | wc -l)
   [ "$n" = "$1" ] || fail "$n packets match $3 in $2, not $1"
+}
+# different WANTED FILE FILTER FIELD: values that this field has in them, copies of a packet apart
+different() {
+  local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" -T fields -e "$4" 2>/dev/null | sort -u | wc -l)
+  [ "$n" = "$1" ] || fail "$4 has $n values where $3 in $2, not $1"
 }
 
 # --- telling what went wrong ------------------------------------------------------------------------------------

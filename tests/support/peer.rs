@@ -114,7 +114,7 @@ pub fn free_pair() -> (UdpSocket, UdpSocket) {
     loop {
         let first = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
-        if port % 2 == 0
+        if port.is_multiple_of(2)
             && let Ok(second) = UdpSocket::bind(("127.0.0.1", port + 1))
         {
             return (first, second);

@@ -508,7 +508,11 @@ impl<'a> Conversation<'a> {
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
         tracing::warn!("{} does not answer; leaving", self.remote);
-        self.ended(By::Local, Cause::Cancelled)
+        let cause = match self.answered {
+            Some(_) => Cause::Bye { reason: None },
+            None => Cause::Failed(stack::Failure::Timeout(self.remote)),
+        };
+        self.ended(By::Local, cause)
     }
 }
 

@@ -40,15 +40,20 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
     let listen = listen(settings.account.local, target.is_none());
-    let config = ua::Config {
-        contact_user: contact_user(&settings.account),
-        incoming_calls: target.is_none(),
-        ..ua::Config::default()
-    };
-    let agent = start(&listen, tap, config)?;
+    let agent = start(&listen, tap, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
+    }
+}
+
+/// There is one call and no other: who calls meanwhile is told so.
+fn one_call(account: &Account, answering: bool) -> ua::Config {
+    ua::Config {
+        contact_user: contact_user(account),
+        incoming_calls: answering,
+        calls: 1,
+        ..ua::Config::default()
     }
 }
 
@@ -341,4 +346,16 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
 fn ports_failure(error: &crate::endpoint::media::PortError, ports: Option<PortRange>) -> Failure {
     let failure = Failure::usage(format_args!("no media port: {error}"));
     if ports.is_some() { failure.hint("widen --rtp-ports") } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_call_at_a_time() {
+        let config = one_call(&Account::default(), true);
+        assert_eq!((config.calls, config.incoming_calls), (1, true));
+        assert!(!one_call(&Account::default(), false).incoming_calls);
+    }
 }

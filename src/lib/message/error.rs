@@ -28,16 +28,16 @@ impl ParseError {
             ParseErrorKind::Empty | ParseErrorKind::StatusCode => None,
             ParseErrorKind::Version => Some(505),
             ParseErrorKind::UriTooLong => Some(414),
-            ParseErrorKind::HeadTooLarge | ParseErrorKind::TooManyRows | ParseErrorKind::BodyTooLarge => {
-                Some(513)
-            }
+            ParseErrorKind::BodyTooLarge => Some(413),
+            ParseErrorKind::HeadTooLarge | ParseErrorKind::TooManyRows => Some(513),
             ParseErrorKind::StartLine
             | ParseErrorKind::HeaderLine
             | ParseErrorKind::LineEnd
             | ParseErrorKind::Unterminated
             | ParseErrorKind::ContentLength
             | ParseErrorKind::ContentLengthConflict
-            | ParseErrorKind::BodyTooShort => Some(400),
+            | ParseErrorKind::BodyTooShort
+            | ParseErrorKind::TrailingOctets => Some(400),
         }
     }
 }
@@ -74,6 +74,8 @@ pub enum ParseErrorKind {
     BodyTooShort,
     #[error("the body is larger than allowed")]
     BodyTooLarge,
+    #[error("something follows the message")]
+    TrailingOctets,
 }
 
 /// A header field that was asked for is not there or cannot be read.

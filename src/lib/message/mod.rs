@@ -23,6 +23,7 @@
 
 mod address;
 mod build;
+pub mod cpim;
 mod edit;
 mod error;
 pub mod escape;
@@ -32,11 +33,14 @@ mod host;
 mod index;
 mod limits;
 mod method;
+mod multipart;
 mod name;
 mod params;
 mod scan;
+mod sipfrag;
 mod start;
 mod status;
+mod stream;
 mod text;
 mod uri;
 mod write;
@@ -53,11 +57,14 @@ pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
 pub use host::Host;
 pub use limits::Limits;
 pub use method::Method;
+pub use multipart::{Multipart, MultipartError, Part};
 pub use name::HeaderId;
 pub use params::{Param, Params};
 pub use scan::{Cursor, Span};
+pub use sipfrag::Fragment;
 pub use start::{Request, Response};
 pub use status::reason_phrase;
+pub use stream::{Frame, FrameError, Framer, Side, websocket};
 pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 

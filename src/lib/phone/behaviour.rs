@@ -32,6 +32,8 @@ pub enum Behaviour {
 impl Behaviour {
     /// How long early media plays before the answer.
     pub const EARLY: Duration = Duration::from_secs(3);
+    /// When `ring` gives up, with 480: a caller that is gone without CANCEL must not be kept for ever.
+    pub const RING: Duration = Duration::from_secs(600);
     /// When `hangup` hangs up.
     pub const HANGUP: Duration = Duration::from_secs(2);
 

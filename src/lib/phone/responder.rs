@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    sync::Arc,
 };
 
 use tokio::sync::mpsc;
@@ -45,19 +46,18 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub enum Notice {
     Incoming {
-        call: CallId,
-        call_id: String,
+        call_id: Arc<str>,
         from: String,
         target: String,
         remote: SocketAddr,
         behaviour: Behaviour,
     },
     Answered {
-        call: CallId,
+        call_id: Arc<str>,
         codec: Option<String>,
     },
     Ended {
-        call: CallId,
+        call_id: Arc<str>,
         by: By,
         cause: Cause,
     },
@@ -118,6 +118,7 @@ impl Guard {
 /// What is kept of a call.
 struct Served {
     behaviour: Behaviour,
+    call_id: Arc<str>,
     session: Option<Box<Session>>,
 }
 
@@ -202,10 +203,10 @@ impl Responder {
         let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
         // A `status-` that is none: nobody of that name.
         let behaviour = Behaviour::of(&user).unwrap_or(Behaviour::Status(404));
-        self.calls.insert(id, Served { behaviour, session: None });
+        let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
+        self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
         self.notice(Notice::Incoming {
-            call: id,
-            call_id: request.call_id().unwrap_or_default().to_owned(),
+            call_id,
             from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
             target: request.raw_uri().to_owned(),
             remote: path.flow.remote,
@@ -220,8 +221,10 @@ impl Responder {
             return self.ua.reject(id, status, headers, cx);
         }
         if behaviour == Behaviour::Ring {
-            return self.ua.progress(id, 180, None, cx);
+            self.ua.progress(id, 180, None, cx);
+            return self.ua.alarm(id, Behaviour::RING, cx);
         }
+        let offered = offer.is_some();
         let body = match self.describe(id, offer, path, cx) {
             Ok(body) => body,
             Err(status) => return self.ua.reject(id, status, Vec::new(), cx),
@@ -229,7 +232,8 @@ impl Responder {
         match behaviour {
             Behaviour::Early => {
                 self.start(id);
-                self.ua.progress(id, 183, Some(body), cx);
+                // An offer of ours must wait for the 2xx (RFC 3261 §13.2.1).
+                self.ua.progress(id, 183, offered.then_some(body), cx);
                 self.ua.alarm(id, Behaviour::EARLY, cx);
             }
             _ => {
@@ -302,7 +306,9 @@ impl Responder {
         self.start(id);
         self.counts.answered += 1;
         let codec = self.codec(id);
-        self.notice(Notice::Answered { call: id, codec });
+        if let Some(call_id) = self.calls.get(&id).map(|served| served.call_id.clone()) {
+            self.notice(Notice::Answered { call_id, codec });
+        }
         self.ua.answer(id, Some(body), cx);
     }
 
@@ -337,10 +343,11 @@ impl Responder {
     fn acknowledged(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         let Some(served) = self.calls.get_mut(&id) else { return };
         let behaviour = served.behaviour;
-        if let (Some(body), Some(session)) = (body, &mut served.session) {
+        if let Some(session) = &mut served.session {
             session.path = Path { contact: session.path.contact, ..path };
-            match session.exchange.accept(&body) {
-                Ok(()) => self.start(id),
+            match session.exchange.acknowledged(body.as_ref()) {
+                Ok(true) => self.start(id),
+                Ok(false) => {}
                 Err(unfit) => {
                     tracing::debug!(%unfit, "the answer in the ACK does not do");
                     return self.ua.hang_up(id, cx);
@@ -388,9 +395,9 @@ impl Responder {
 
     fn ended(&mut self, id: CallId, by: By, cause: Cause) {
         self.counts.ended += 1;
-        let session = self.calls.remove(&id).and_then(|served| served.session);
+        let Some(Served { call_id, session, .. }) = self.calls.remove(&id) else { return };
         self.discard(session.and_then(|session| session.port));
-        self.notice(Notice::Ended { call: id, by, cause });
+        self.notice(Notice::Ended { call_id, by, cause });
     }
 
     fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {
@@ -463,6 +470,11 @@ impl TransactionUser for Responder {
 
     fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
         self.ua.failed(id, why, cx);
+        self.react(cx);
+    }
+
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
         self.react(cx);
     }
 

@@ -6,7 +6,7 @@
 //! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen;
 //! 2. [`Stack::advance`] when [`Stack::next_deadline`] has come;
 //! 3. [`Stack::with`] to let the application act on its user;
-//! 4. after each of these, [`Stack::outputs`] until it is empty.
+//! 4. after each of these, [`Stack::output`] until there is none.
 //!
 //! Every call that can reach the application takes it as `&mut dyn TransactionUser`, so one stack serves
 //! any program. The stack never reads a clock, opens a socket or spawns.
@@ -142,14 +142,14 @@ impl Stack {
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.requests_received += 1;
-        let (request, reply) = match core.mark_source(request, flow) {
-            Ok(marked) => marked,
-            Err(request) if request.raw(HeaderId::Via).next().is_some() => {
+        let (request, reply) = match core.mark_source(&request, flow) {
+            Some((marked, reply)) => (marked.unwrap_or(request), reply),
+            None if request.raw(HeaderId::Via).next().is_some() => {
                 // No transaction can come of it; that much can still be said, to where it came from.
                 core.refuse(&request, admit::Refusal { status: 400, why: "Bad Via" }, flow);
                 return;
             }
-            Err(_) => {
+            None => {
                 core.stats.garbage += 1;
                 return;
             }
@@ -223,7 +223,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer, now);
+        self.core.resolved(id, query, answer);
         self.settle(now, user);
     }
 
@@ -298,6 +298,7 @@ impl Stack {
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
+                Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
             }
@@ -309,6 +310,7 @@ impl Stack {
 enum Event {
     Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
+    Ended(RequestId),
     Routed(RequestId, Flow),
     Deadline(u64),
 }
@@ -359,26 +361,24 @@ impl Core {
     }
 
     /// Notes where the request really came from in its top Via (RFC 3261 §18.2.1, RFC 3581 §4), and finds
-    /// where its responses go (§18.2.2). Gives the request back when the top Via cannot be read.
-    fn mark_source(&self, request: Request, flow: Flow) -> Result<(Request, Flow), Request> {
-        let Ok(via) = request.via() else { return Err(request) };
+    /// where its responses go (§18.2.2). Gives the request only if it had to be changed; `None` when the top
+    /// Via cannot be read.
+    fn mark_source(&self, request: &Request, flow: Flow) -> Option<(Option<Request>, Flow)> {
+        let via = request.via().ok()?;
         let marks = via::received_params(&via, flow.remote);
-        let marked = if marks.is_nothing() {
-            None
-        } else {
-            let mut edits = Edits::new(&request);
-            if let Some(received) = &marks.received {
-                edits.top_via_param("received", Some(received));
-            }
-            if let Some(rport) = &marks.rport {
-                edits.top_via_param("rport", Some(rport));
-            }
-            edits.finish().into_request().ok()
-        };
-        let request = marked.unwrap_or(request);
-        let Ok(via) = request.via() else { return Err(request) };
-        let target = via::response_target(&via, &flow);
-        Ok((request, Flow { remote: target.addr, ..flow }))
+        if marks.is_nothing() {
+            return Some((None, Flow { remote: via::response_target(&via, &flow).addr, ..flow }));
+        }
+        let mut edits = Edits::new(request);
+        if let Some(received) = &marks.received {
+            edits.top_via_param("received", Some(received));
+        }
+        if let Some(rport) = &marks.rport {
+            edits.top_via_param("rport", Some(rport));
+        }
+        let marked = edits.finish().into_request().ok()?;
+        let target = via::response_target(&marked.via().ok()?, &flow);
+        Some((Some(marked), Flow { remote: target.addr, ..flow }))
     }
 
     /// Answers a request without state; an ACK is never answered.
@@ -403,8 +403,8 @@ impl Core {
         match (salvaged.map(Message::into_request), refusal) {
             (Some(Ok(request)), Some(refusal)) => {
                 self.stats.requests_received += 1;
-                if let Ok((request, reply)) = self.mark_source(request, flow) {
-                    self.refuse(&request, refusal, reply);
+                if let Some((marked, reply)) = self.mark_source(&request, flow) {
+                    self.refuse(marked.as_ref().unwrap_or(&request), refusal, reply);
                 } else {
                     self.stats.garbage += 1;
                 }

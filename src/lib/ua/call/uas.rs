@@ -111,7 +111,7 @@ impl Call {
         incoming.provisional = Some((response.clone(), cx.now() + MINUTE));
         let id = incoming.id;
         self.phase = Phase::Early;
-        cx.reply(id, response);
+        cx.provisional(id, response);
     }
 
     pub(in crate::ua) fn answer(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
@@ -129,7 +129,7 @@ impl Call {
         headers: Vec<(String, String)>,
         cx: &mut UaCx<'_, '_>,
     ) {
-        let Some(incoming) = self.incoming.take() else { return };
+        let Some(incoming) = self.incoming.take_if(|incoming| !incoming.again) else { return };
         let mut builder = cx.response(&incoming.request, status).to_tag(&self.cookie.encode());
         for (name, value) in &headers {
             builder = builder.named(name, value);
@@ -218,7 +218,7 @@ impl Call {
         {
             *at = now + MINUTE;
             let (id, response) = (incoming.id, response.clone());
-            cx.reply(id, response);
+            cx.provisional(id, response);
         }
     }
 
