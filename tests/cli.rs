@@ -17,6 +17,8 @@ use sipkit::cli::{ExitStatus, Program, call, generate::Manual, test_server};
 
 use crate::support::{message::Draft, peer::Peer, program::Server};
 
+mod terminal;
+
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const PROGRAMS: [(&str, &str, Manual); 2] = [

@@ -139,7 +139,6 @@ struct Teller {
     ended: u64,
 }
 
-
 impl Teller {
     fn tell(&mut self, notice: Notice, cx: &Context) {
         let event = match notice {
