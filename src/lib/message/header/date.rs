@@ -41,7 +41,10 @@ pub struct DateTime(pub u64);
 impl DateTime {
     /// `Sat, 13 Nov 2010 23:29:00 GMT`, from 1970 on.
     fn parse(text: &str) -> Option<Self> {
-        let (_, text) = text.split_once(',')?;
+        let (weekday, text) = text.split_once(',')?;
+        if !DAYS.iter().any(|day| day.eq_ignore_ascii_case(weekday)) {
+            return None;
+        }
         let mut words = text.split_ascii_whitespace();
         let day: u64 = digits(words.next()?)?;
         let name = words.next()?;
