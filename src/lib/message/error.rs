@@ -103,7 +103,7 @@ pub enum Malformed {
     Quote,
     #[error("a comment does not end")]
     Comment,
-    #[error("an angle bracket does not close")]
+    #[error("an angle bracket is missing")]
     Angle,
     #[error("text is neither ASCII nor UTF-8")]
     Utf8,

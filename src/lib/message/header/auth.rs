@@ -71,6 +71,19 @@ impl<'m> Credentials<'m> {
     }
 }
 
+/// The scheme and what it has to say, as written.
+macro_rules! display {
+    ($view:ident) => {
+        impl fmt::Display for $view<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} {}", self.scheme, self.params)
+            }
+        }
+    };
+}
+display!(Challenge);
+display!(Credentials);
+
 fn scheme_and_params<'m>(cursor: &mut Cursor<'m>) -> Result<(&'m str, AuthParams<'m>), Malformed> {
     let scheme = cursor.token()?;
     cursor.skip_ws();

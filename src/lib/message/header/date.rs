@@ -34,6 +34,13 @@ pub struct TimestampValue<'m> {
     pub delay: Option<&'m str>,
 }
 
+impl fmt::Display for TimestampValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.time)?;
+        self.delay.map_or(Ok(()), |delay| write!(f, " {delay}"))
+    }
+}
+
 /// A point in time to the second: seconds since 1970 UTC, leap seconds not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub u64);

@@ -159,8 +159,6 @@ macro_rules! every_header {
     };
 }
 
-pub(in crate::message) use every_header;
-
 /// Reads every value of every known header field and gives the first error. Nobody need do this: a field
 /// is judged when it is read, and an element that forwards passes on what it does not read.
 pub fn check(message: &Message) -> Result<(), HeaderError> {
@@ -175,5 +173,7 @@ pub fn check(message: &Message) -> Result<(), HeaderError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod family_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! (§20.36, §20.41, §20.35, §20.25), Priority (§20.26), In-Reply-To (§20.21), SIP-ETag and SIP-If-Match
 //! (RFC 3903 §11.3), Suppress-If-Match (RFC 5839 §7.2).
 
-use super::{Header, header};
+use super::header;
 use crate::message::{Cursor, Malformed, Text, scan};
 
 header!(
