@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::message::{HeaderError, Limits, Message, UriError};
 
@@ -31,7 +33,12 @@ where
         let values = shown(text);
         assert_eq!(values.join("|"), *expected, "{}: {text}", H::ID);
         for value in values {
-            assert_eq!(shown(&value), [value.clone()], "{}: what is written reads the same", H::ID);
+            assert_eq!(
+                shown(&value),
+                std::slice::from_ref(&value),
+                "{}: what is written reads the same",
+                H::ID
+            );
         }
     }
     for (text, why, at) in bad {
@@ -720,4 +727,82 @@ fn errors_are_one_line_for_people() {
     );
     assert_eq!(error("Contact: <sip:a@b>,"), "Contact is malformed: a value is empty (octet 56)");
     assert_eq!(error("k: a;b"), "Supported is malformed: something follows the value (octet 41)");
+}
+
+/// Pieces of values, so that random ones are nearly right.
+fn piece() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<",
+        ">",
+        "\"",
+        "\\",
+        ";",
+        ",",
+        "=",
+        "*",
+        "%",
+        "%3B",
+        "(",
+        ")",
+        ".",
+        "1",
+        "a",
+        " ",
+        "\r\n ",
+        "é",
+        "sip:a@b",
+        "<sip:x>",
+        "?Reason=SIP%3Bcause%3D1",
+        "&Privacy=id",
+        ";index=1.1",
+        ";rc=1",
+        ";+f=\"<a>\"",
+        ";q=0.5",
+        "Digest a=b",
+        "yes",
+        "SIP/2.0/UDP h",
+        "1 INVITE",
+        "info=<x:y>",
+        "icid-value=",
+        "wps.0",
+        ";class=\"!#>=1,b\"",
+    ];
+    prop_oneof![prop::sample::select(pieces.to_vec()).prop_map(str::to_owned), "[ -~]{0,6}"]
+}
+
+proptest! {
+    /// Any value of any field is read or refused, and what is refused is refused within its row.
+    #[test]
+    fn any_value_is_survived(pieces in prop::collection::vec(piece(), 0..8)) {
+        let value = pieces.concat();
+        macro_rules! read {
+            ($($field:ident)*) => {$(
+                if <$field as Header>::ID != HeaderId::ContentLength {
+                    let message = row::<$field>(&value);
+                    let span = message.raw(<$field as Header>::ID).next().unwrap().span;
+                    for value in message.each::<$field>() {
+                        match value {
+                            Ok(view) => drop(format!("{view:?}")),
+                            Err(HeaderError::Malformed { at, .. }) => {
+                                prop_assert!((span.start..=span.end).contains(&at), "{at} {span:?}");
+                            }
+                            Err(HeaderError::Missing(_)) => unreachable!(),
+                        }
+                    }
+                }
+            )*};
+        }
+        every_header!(read);
+        let message = message(&format!("History-Info: {value}\r\nContact: {value}\r\nAccept-Contact: {value}"));
+        for entry in message.each::<HistoryInfo>().flatten() {
+            let _ = (entry.cause(), entry.is_private(), entry.retarget(), entry.index.numbers().count());
+        }
+        for contact in message.each::<Contact>().flatten() {
+            let _ = (contact.instance(), contact.q(), contact.reg_id(), contact.public_gruu());
+            contact.features().for_each(|feature| drop(feature.values().count()));
+        }
+        for set in message.each::<AcceptContact>().flatten() {
+            set.features().for_each(|feature| drop(feature.allows("a")));
+        }
+    }
 }
