@@ -125,13 +125,10 @@ impl<'m> Cursor<'m> {
 
     /// Takes a quoted-string and gives what is between the quotes, escapes still in place.
     pub fn quoted(&mut self) -> Result<&'m [u8], Malformed> {
-        if !self.eat(b'"') {
-            return Err(Malformed::Quote);
-        }
-        let length = closing_quote(self.rest()).ok_or(Malformed::Quote)?;
-        let inner = &self.rest()[..length];
-        self.at += length + 1;
-        Ok(inner)
+        let Some((b'"', text)) = self.rest().split_first() else { return Err(Malformed::Quote) };
+        let length = closing_quote(text).ok_or(Malformed::Quote)?;
+        self.at += length + 2;
+        Ok(&text[..length])
     }
 
     /// Succeeds when nothing but white space is left.
@@ -142,7 +139,7 @@ impl<'m> Cursor<'m> {
 }
 
 /// The octets before the quote that ends a quoted-string; `text` begins after the opening one.
-fn closing_quote(text: &[u8]) -> Option<usize> {
+pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += memchr2(b'"', b'\\', text.get(at..)?)?;
@@ -186,10 +183,6 @@ pub(super) fn is_token(byte: u8) -> bool {
 /// taken for a delimiter, because tags and branches in the field hold "=", "/", ":" and more.
 pub(super) fn is_value(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>')
-}
-
-pub(super) fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {
