@@ -92,7 +92,7 @@ fn a_mistake_in_the_flags_is_named_with_the_nearest() {
         (&["--rign-timeout", "20s", "x"], "a similar argument exists: '--ring-timeout'"),
         (&["--ring-timeout", "20", "x"], "20 has no unit: write 20s"),
         (&["--write-out", "%{coed}", "x"], "did you mean %{code}?"),
-        (&["--codec", "opsu", "x"], "a similar value exists: 'opus'"),
+        (&["--codec", "pcmaa", "x"], "a similar value exists: 'pcma'"),
         (&["--pcap", "call.cap", "x"], ".pcapng"),
         (&["-H", "Via: x", "x"], "Via is written by the program itself"),
         (&["--local", "localhost", "x"], "127.0.0.1:5070"),
