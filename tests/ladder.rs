@@ -505,3 +505,46 @@ fn a_call_outlives_strangers() {
     assert!(over(&mut pair));
     assert!(pair.0.ladder().steps().all(|step| step.fate != Fate::Lost || step.to.starts_with("198")));
 }
+
+/// An INVITE with its session description beside or inside other parts (RFC 5621 §3), or beside a body that may
+/// be ignored.
+#[test]
+fn an_offer_is_found_among_other_parts() {
+    let sdp = format!("Content-Type: application/sdp\r\n\r\n{SDP}");
+    let other = |handling: &str| {
+        format!("Content-Type: application/x-odd\r\nContent-Disposition: render{handling}\r\n\r\nodd")
+    };
+    let mixed = |first: &str, second: &str| format!("--b\r\n{first}\r\n--b\r\n{second}\r\n--b--\r\n");
+    let table = [
+        ("multipart/mixed;boundary=b", "", mixed(&sdp, &other(";handling=optional")), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(";handling=optional"), &sdp), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(""), &sdp), "415"),
+        ("multipart/alternative;boundary=b", "", mixed(&other(""), &sdp), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(";handling=optional"), "\r\n"), "415"),
+        ("multipart/mixed", "", mixed(&sdp, &sdp), "415"),
+        ("application/x-odd", "Content-Disposition: render;handling=optional\r\n", "odd".to_owned(), "200"),
+    ];
+    for (kind, more, body, status) in table {
+        let mut world = World::new(1);
+        let server = Responder::new(responder::Config {
+            ua: ua::Config::default(),
+            media: None,
+            rtp_ports: None,
+            codecs: vec![sipkit::sdp::Codec::PCMU],
+            auth: None,
+            notices: None,
+        });
+        world.add("server", at("192.0.2.2:5060"), server);
+        let invite = format!(
+            "INVITE sip:echo@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             From: <sip:alice@192.0.2.1>;tag=1\r\nTo: <sip:echo@192.0.2.2>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:alice@192.0.2.1>\r\nMax-Forwards: 70\r\nContent-Type: {kind}\r\n{more}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        world.inject(at("192.0.2.1:5060"), at("192.0.2.2:5060"), invite);
+        world.run_for(Duration::from_millis(100));
+        let finals = |what: &str| world.ladder().steps().any(|step| step.what == what);
+        assert!(finals(status), "{kind} {more}{body}\n{}", world.ladder());
+    }
+}

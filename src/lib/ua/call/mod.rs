@@ -25,7 +25,9 @@ use bytes::Bytes;
 use crate::{
     auth,
     dialog::{Dialog, Forks},
-    message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf, header},
+    message::{
+        AddressBuf, Builder, HeaderId, Limits, Message, Method, Multipart, Request, Response, UriBuf, header,
+    },
     stack::{Failure, NextHop, Outgoing, RequestId},
     time::{Duration, Instant},
     transaction::ServerId,
@@ -53,8 +55,24 @@ impl Body {
         if message.body().is_empty() {
             return None;
         }
+        // A session description may come beside other parts (RFC 5621 §3).
+        if let Ok(parts) = Multipart::of(message, &Limits::default()) {
+            return parts
+                .find("application", "sdp")
+                .map(|part| Self::sdp(Bytes::copy_from_slice(part.body())));
+        }
         let kind = message.raw(HeaderId::ContentType).next().map(|kind| kind.text().to_string());
         Some(Self { kind: kind.unwrap_or_default(), bytes: Bytes::copy_from_slice(message.body()) })
+    }
+
+    /// The session description of a request we understood: any other body in it was optional, or it would
+    /// have been refused (RFC 3261 §8.2.3).
+    fn offered(request: &Request) -> Option<Self> {
+        let is_sdp = |kind: &str| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/sdp")
+        };
+        Self::of(request).filter(|body| is_sdp(&body.kind))
     }
 }
 

@@ -83,7 +83,7 @@ impl Call {
     }
 
     pub(in crate::ua) fn arrived(&mut self, request: Request, cx: &mut UaCx<'_, '_>) {
-        let offer = Body::of(&request);
+        let offer = Body::offered(&request);
         if offer.is_some() {
             let _ = self.offer.take(Signal::RemoteOffer);
         }
@@ -158,7 +158,7 @@ impl Call {
     /// 200 with our half of the exchange, repeated until the ACK comes.
     fn accept(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
         let Some(incoming) = self.incoming.take() else { return };
-        let offered = Body::of(&incoming.request).is_some();
+        let offered = Body::offered(&incoming.request).is_some();
         let signal = match (&body, offered) {
             (None, _) => Signal::Withdrawn,
             (Some(_), true) => Signal::LocalAnswer,
@@ -271,7 +271,7 @@ impl Call {
             let response = cx.response(request, 500).header(HeaderId::RetryAfter, wait).finish();
             return cx.reply(id, response);
         }
-        let body = Body::of(request);
+        let body = Body::offered(request);
         if body.is_some() {
             let _ = self.offer.take(Signal::RemoteOffer);
         }
