@@ -9,7 +9,7 @@ mod pulse;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -49,6 +49,47 @@ fn both_tones_get_through_a_sound_card_and_the_call_outlives_it() {
     assert!(remote.len() > 4 * second, "{} samples at the peer", remote.len());
     let before = &remote[second..2 * second];
     let there = share(before, rate, MICROPHONE_HZ);
+    assert!(there > 0.8, "the microphone's tone at the peer: {there}");
+    let end = &remote[remote.len() - second..];
+    let loudest = end.iter().map(|sample| sample.unsigned_abs()).max();
+    assert!(loudest < Some(50), "silence follows the loss of the card: {loudest:?}");
+}
+
+/// The same with the programs: `sip-call` at the card, and another one that answers it with a tone and records.
+#[test]
+fn sip_call_sounds_through_the_card_and_outlives_it() {
+    let mut pulse = Pulse::start("sip-call");
+    pulse.speak(MICROPHONE_HZ);
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let local = port.expect("a free port").to_string();
+    let record = pulse.folder().join("peer.wav");
+    let mut peer = Command::new(SIP_CALL);
+    peer.args(["--answer", "--json", "--timeout", "60s", "--local", &local, "--audio"]);
+    let mut peer = Running::spawn(peer.arg(format!("tone:{PEER_HZ}")).arg("--record").arg(&record));
+    peer.wait_for("{\"event\":\"listening\"", 10);
+    let mut command = pulse.command(SIP_CALL);
+    command.args(["--audio", "device", "--json", "--duration", "6s", "--timeout", "60s"]);
+    let mut call = Running::spawn(command.arg(format!("sip:peer@{local}")));
+    call.wait_for("{\"event\":\"answered\"", 10);
+    std::thread::sleep(Duration::from_millis(1500));
+
+    let heard = pulse.listen(Duration::from_secs(1));
+    let there = share(&heard, 48000, PEER_HZ);
+    assert!(there > 0.8, "the peer's tone on the monitor: {there}");
+    pulse.stop();
+
+    let rest = call.finish(30);
+    let warnings: Vec<_> = rest.iter().filter(|line| line.contains("\"event\":\"warning\"")).collect();
+    assert_eq!(warnings.len(), 1, "{rest:#?}");
+    assert!(warnings.iter().all(|line| line.contains("goes on with silence")), "{warnings:?}");
+    let last = rest.last().expect("a result");
+    assert!(last.contains("\"exit\":0") && last.contains("\"ended_by\":\"local\""), "{last}");
+    peer.finish(30);
+
+    let (rate, remote) = right_side(&record);
+    let second = rate as usize;
+    assert!(remote.len() > 4 * second, "{} samples at the peer", remote.len());
+    let there = share(&remote[second..2 * second], rate, MICROPHONE_HZ);
     assert!(there > 0.8, "the microphone's tone at the peer: {there}");
     let end = &remote[remote.len() - second..];
     let loudest = end.iter().map(|sample| sample.unsigned_abs()).max();
@@ -143,15 +184,14 @@ struct Running {
 
 impl Running {
     fn start(pulse: &Pulse, role: &str) -> Self {
-        let mut process = pulse
-            .command(std::env::current_exe().expect("this binary"))
-            .args(["device::child", "--exact", "--nocapture", "--test-threads=1"])
-            .env(ROLE, role)
-            .env(FOLDER, pulse.folder())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("this binary again");
+        let mut command = pulse.command(std::env::current_exe().expect("this binary"));
+        command.args(["device::child", "--exact", "--nocapture", "--test-threads=1"]);
+        Self::spawn(command.env(ROLE, role).env(FOLDER, pulse.folder()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("a program of ours");
         let (to, lines) = channel();
         let (out, err) = (process.stdout.take().expect("piped"), process.stderr.take().expect("piped"));
         let errors = to.clone();
@@ -235,6 +275,7 @@ fn number(lines: &[String], name: &str) -> f64 {
     lines.iter().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(-1.0)
 }
 
+const SIP_CALL: &str = env!("CARGO_BIN_EXE_sip-call");
 const ROLE: &str = "SIPKIT_DEVICE_TEST";
 const FOLDER: &str = "SIPKIT_DEVICE_FOLDER";
 /// Hz.
