@@ -34,6 +34,7 @@ fn a_file_that_is_no_wav() {
         .says(&["/nonexistent/out.wav"]);
 }
 
+#[cfg(feature = "audio")]
 #[test]
 fn a_sound_device_that_is_not_there() {
     let finished = run(&["--audio", "device:no-such-card", TARGET]).expect(24);

@@ -311,7 +311,7 @@ mod tests {
             local = "127.0.0.1:5062"
             [media]
             audio = "tone:440"
-            codec = ["opus", "pcma"]
+            codec = ["pcmu", "pcma"]
             rtp-ports = "20000-20100"
             [account.work]
             from = "sip:alice@example.com"
@@ -367,7 +367,7 @@ mod tests {
             ("defaults = 7", "1:12: "),
             ("[account]\nwork = 1", "2:8: "),
             ("[media]\naudio = \"mic\"", "2:9: "),
-            ("[media]\ncodec = [\"opus\", \"g729\"]", "2:9: "),
+            ("[media]\ncodec = [\"pcmu\", \"g729\"]", "2:9: "),
             ("[media]\ncodec = 7", "2:9: "),
             ("[defaults", "1:10: "),
             ("é = \"\"\n", "1:1: "),

@@ -142,7 +142,7 @@ impl<'a> Conversation<'a> {
                 _ = report.tick(), if !self.cx.live.is_enabled() => self.report().await,
             }
             if self.ending.is_some() && leave_at.is_none() {
-                leave_at = Some(tokio::time::Instant::now() + PATIENCE);
+                leave_at = Some(tokio::time::Instant::now() + self.patience());
             }
         };
         self.close().await;
@@ -157,6 +157,15 @@ impl<'a> Conversation<'a> {
             None => self.began + self.times.ring_timeout,
         };
         Some(at.into())
+    }
+
+    /// How long the peer may take over our CANCEL or BYE before we leave all the same. One that never said a word
+    /// cannot even be sent a CANCEL (RFC 3261 §9.1).
+    fn patience(&self) -> Duration {
+        match (self.answered, self.progress) {
+            (None, Progress::Silence) => Duration::from_millis(500),
+            _ => Duration::from_secs(4),
+        }
     }
 
     fn end(&mut self, ending: Ending) {
@@ -590,5 +599,3 @@ async fn pressed(keys: &mut Option<Keys>) -> Key {
 const REPORT: Duration = Duration::from_secs(2);
 /// How often the live view changes.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the peer may take over our CANCEL or BYE before we leave all the same.
-const PATIENCE: Duration = Duration::from_secs(4);
