@@ -161,6 +161,11 @@ impl UserAgent {
             Ok(Some(kind)) => kind,
             Ok(None) | Err(_) => return Err(Refusal::of(400)),
         };
+        if kind.type_.eq_ignore_ascii_case("multipart")
+            && let Err(error) = Multipart::of(request, &Limits::default()).and_then(|parts| parts.check())
+        {
+            return Err(Refusal::of(error.status().unwrap_or(400)));
+        }
         let readable = match request.method() {
             Method::Message => kind.type_.eq_ignore_ascii_case("text") || kind.is("message", "cpim"),
             Method::Invite => kind.is("application", "sdp") || has_sdp(request),
