@@ -9,3 +9,4 @@ mod programs;
 mod support;
 mod torture;
 mod transport;
+mod verdicts;

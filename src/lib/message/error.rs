@@ -18,6 +18,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    /// Whether the start line was that of a response.
+    pub fn is_response(&self) -> bool {
+        self.response
+    }
+
     /// The status that answers a request broken like this; `None` where nothing can or may be answered
     /// (a keep-alive, garbage, a response: RFC 3261 §8.1.3.5, §18.3).
     pub fn status(&self) -> Option<u16> {

@@ -259,5 +259,12 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,13 @@ pub enum MultipartError {
     Header(#[from] HeaderError),
 }
 
+impl MultipartError {
+    /// The status that answers a request with such a body: 400, but for what is no fault of the body.
+    pub fn status(&self) -> Option<u16> {
+        (*self != Self::NotMultipart).then_some(400)
+    }
+}
+
 impl<'m> Multipart<'m> {
     /// The parts of a message's body.
     pub fn of(message: &'m Message, limits: &Limits) -> Result<Self, MultipartError> {
@@ -141,6 +148,22 @@ impl<'m> Multipart<'m> {
         None
     }
 
+    /// Goes through all parts, nested ones too, and gives the first error. A missing closing line is none.
+    pub fn check(&self) -> Result<(), MultipartError> {
+        for part in self.parts() {
+            let part = match part {
+                Err(MultipartError::Unterminated) => return Ok(()),
+                part => part?,
+            };
+            match part.multipart() {
+                Ok(inner) => inner.check()?,
+                Err(MultipartError::NotMultipart) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The first part of a media type, looked for in nested multiparts too (RFC 5621 §3.2); parts that may be
     /// ignored are passed over unless they are what is wanted.
     pub fn find(&self, type_: &str, subtype: &str) -> Option<Part<'m>> {
@@ -161,16 +184,16 @@ impl<'m> Multipart<'m> {
 }
 
 impl<'m> Part<'m> {
-    fn split(part: &'m [u8], limits: Limits, depth: usize) -> Self {
+    pub(super) fn split(part: &'m [u8], limits: Limits, depth: usize) -> Self {
         // A part without header fields begins with the empty line.
         let (head, body) = if let Some(body) = part.strip_prefix(b"\r\n") {
             (&part[..0], body)
-        } else if let Some(at) = memmem::find(part, b"\r\n\r\n") {
-            (&part[..at + 2], &part[at + 4..])
-        } else if let Some(at) = memmem::find(part, b"\n\n") {
-            (&part[..at + 1], &part[at + 2..])
         } else {
-            (part, &part[part.len()..])
+            // Bare LF is tolerated here; whichever empty line comes first ends the head.
+            let crlf = memmem::find(part, b"\r\n\r\n").map(|at| (at + 2, at + 4));
+            let lf = memmem::find(&part[..crlf.map_or(part.len(), |(_, body)| body)], b"\n\n");
+            let (end, start) = lf.map(|at| (at + 1, at + 2)).or(crlf).unwrap_or((part.len(), part.len()));
+            (&part[..end], &part[start..])
         };
         Self { head, body, limits, depth }
     }
@@ -179,11 +202,23 @@ impl<'m> Part<'m> {
         self.body
     }
 
-    /// Name and value of each header field; lines without a colon are passed over, and so is folding.
+    /// Name and value of each header field, folds left in; lines without a colon are passed over.
     pub fn headers(&self) -> impl Iterator<Item = (&'m str, &'m str)> + use<'m> {
-        self.head.split(|&byte| byte == b'\n').filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            Some((ascii(trim(&line[..colon]))?, std::str::from_utf8(trim(&line[colon + 1..])).ok()?))
+        let mut rest = self.head;
+        let rows = std::iter::from_fn(move || {
+            let line_end =
+                |from: usize| memchr::memchr(b'\n', &rest[from..]).map_or(rest.len(), |at| from + at + 1);
+            let mut end = line_end(0);
+            while matches!(rest.get(end), Some(b' ' | b'\t')) {
+                end = line_end(end);
+            }
+            let (row, after) = rest.split_at(end);
+            rest = after;
+            (!row.is_empty()).then_some(row)
+        });
+        rows.filter_map(|row| {
+            let colon = memchr::memchr(b':', row)?;
+            Some((ascii(trim(&row[..colon]))?, std::str::from_utf8(trim(&row[colon + 1..])).ok()?))
         })
     }
 
@@ -313,6 +348,22 @@ mod tests {
         let outcomes = bodies(&many);
         assert_eq!(outcomes.len(), Limits::default().parts + 1);
         assert_eq!(outcomes.last(), Some(&Err(MultipartError::TooManyParts)));
+        assert_eq!(MultipartError::TooManyParts.status(), Some(400));
+        let deep = Multipart::of(&deep, &Limits::default()).unwrap();
+        assert_eq!(deep.check(), Err(MultipartError::TooDeep));
+    }
+
+    #[test]
+    fn header_fields_of_a_part_may_be_folded() {
+        let body = "--o\r\nContent-Type: multipart/mixed;\r\n boundary=i\r\nX: a\r\n\tb: c\r\n\r\n\
+            --i\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--i--\r\n--o\r\nA: b\n\nx\r\n\r\ny\r\n--o--";
+        let message = message("multipart/mixed;boundary=o", body);
+        let multipart = Multipart::of(&message, &Limits::default()).unwrap();
+        assert_eq!(multipart.check(), Ok(()));
+        assert_eq!(multipart.find("application", "sdp").unwrap().body(), b"v=0");
+        let parts: Vec<_> = multipart.parts().map(Result::unwrap).collect();
+        assert_eq!(parts[0].headers().last(), Some(("X", "a\r\n\tb: c")));
+        assert_eq!((parts[1].headers().count(), parts[1].body()), (1, &b"x\r\n\r\ny"[..]));
     }
 
     #[test]

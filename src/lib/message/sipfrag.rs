@@ -4,9 +4,9 @@
 //! A fragment is a message with anything left out: the start line, header fields, the body. It may not even
 //! end with an empty line.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::{Limits, Message, ParseError};
+use super::{Limits, Message, ParseError, ParseErrorKind, scan};
 
 /// A fragment, read as the message it is part of.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// Reads a body of type message/sipfrag.
+    /// Reads a body of type message/sipfrag; positions in errors count from its start.
     ///
     /// ```
     /// # use sipkit::message::{Fragment, Limits};
@@ -32,13 +32,26 @@ impl Fragment {
         }
         whole.extend_from_slice(body);
         // §2: without a body the empty line may be missing, and with it the last line end.
-        if memchr::memmem::find(&whole, b"\r\n\r\n").is_none() {
+        let is_head = memchr::memmem::find(&whole, b"\r\n\r\n").is_none();
+        if is_head {
             if !whole.ends_with(b"\r\n") {
                 whole.extend_from_slice(b"\r\n");
             }
             whole.extend_from_slice(b"\r\n");
         }
-        Ok(Self { message: Message::parse(Bytes::from(whole), limits)?, has_start_line })
+        match Message::assemble(whole.freeze(), limits) {
+            (Some(message), None) => Ok(Self { message, has_start_line }),
+            // Content-Length is about the body that was left out.
+            (Some(message), Some(error)) if is_head && error.kind == ParseErrorKind::BodyTooShort => {
+                Ok(Self { message, has_start_line })
+            }
+            (_, error) => {
+                let kind = ParseErrorKind::StartLine;
+                let error = error.unwrap_or(ParseError { at: 0, kind, response: false });
+                let before = if has_start_line { 0 } else { STAND_IN.len() };
+                Err(ParseError { at: error.at.saturating_sub(before), ..error })
+            }
+        }
     }
 
     /// The status, if it is the fragment of a response with its status line.
@@ -60,17 +73,14 @@ impl Fragment {
     }
 }
 
-/// A header line has its colon before any space; a start line has a space first, or is a status line.
+/// After the first word a header line has its colon, and a request line its URI.
 fn is_start_line(line: &[u8]) -> bool {
-    let space = memchr::memchr(b' ', line);
-    let colon = memchr::memchr(b':', line);
-    match (space, colon) {
-        (Some(space), Some(colon)) => {
-            space < colon && line.windows(5).any(|window| window == b" SIP/") || line.starts_with(b"SIP/")
-        }
-        (Some(_), None) => true,
-        (None, _) => false,
+    if line.get(..4).is_some_and(|front| front.eq_ignore_ascii_case(b"SIP/")) {
+        return true;
     }
+    let word = line.iter().take_while(|&&byte| scan::is_token(byte)).count();
+    let rest = &line[word..];
+    rest.first() == Some(&b' ') && rest.trim_ascii_start().first() != Some(&b':')
 }
 
 /// Stands in for a start line that was left out.
@@ -100,6 +110,21 @@ mod tests {
         assert_eq!(body.message().body(), b"v=0");
         let whole = parse("SIP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi");
         assert_eq!((whole.status(), whole.message().body()), (Some(200), &b"hi"[..]));
+    }
+
+    #[test]
+    fn the_first_line_tells_header_fields_from_start_lines() {
+        let header = parse("Subject : of SIP/2.0\r\nl: 247\r\n");
+        assert_eq!((header.has_start_line(), header.message().headers().count()), (false, 2));
+        assert_eq!(parse("\r\nonly a body").message().body(), b"only a body");
+        assert_eq!(
+            parse("sip/2.0 180 Ringing\r\nContent-Length: 247").status(),
+            Some(180),
+            "the body is left out"
+        );
+        let error = |body: &str| Fragment::parse(body.as_bytes(), &Limits::default()).unwrap_err();
+        assert_eq!(error("X: y\r\nno colon").at, 6, "counted from the start of the fragment");
+        assert_eq!(error("l: 9\r\n\r\nshort").kind, ParseErrorKind::BodyTooShort);
     }
 
     #[test]

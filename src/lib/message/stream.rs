@@ -10,7 +10,7 @@ use memchr::memmem;
 use thiserror::Error;
 
 use super::{
-    HeaderId, Limits, Message, ParseError, ParseErrorKind,
+    HeaderId, Limits, Malformed, Message, ParseError, ParseErrorKind, index,
     scan::{number, trim},
 };
 
@@ -41,11 +41,19 @@ pub enum FrameError {
     #[error("{error}, and so the end of the message cannot be found")]
     Lost { error: ParseError, bytes: Bytes },
     /// A request or response without Content-Length, which a stream needs (§18.3); as `Lost`.
-    #[error("Content-Length is missing, and so the end of the message cannot be found")]
+    #[error("Content-Length is missing, and so the end of the message cannot be found (octet {})", .bytes.len())]
     NoLength { bytes: Bytes },
 }
 
 impl FrameError {
+    /// The status that answers a request broken like this; `None` for a response and for garbage.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Malformed { error, .. } | Self::Lost { error, .. } => error.status(),
+            Self::NoLength { bytes } => (!is_response(bytes)).then_some(400),
+        }
+    }
+
     /// Whether the connection must be closed.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Malformed { .. })
@@ -175,70 +183,103 @@ impl Framer {
     }
 
     fn head(&mut self, seen: usize) -> Option<Result<(), FrameError>> {
+        let most = self.limits.head.min(Limits::MAX_HEAD);
         // The empty line may straddle what was seen and what is new.
         let from = seen.saturating_sub(3);
         let Some(end) = memmem::find(&self.buffer[from..], b"\r\n\r\n").map(|at| from + at + 4) else {
-            if self.buffer.len() > self.limits.head {
-                return Some(Err(self.lost(ParseErrorKind::HeadTooLarge, self.buffer.len())));
+            if self.buffer.len() > most {
+                return Some(Err(self.too_large(most)));
             }
             self.state = State::Head { seen: self.buffer.len() };
             return None;
         };
-        if end > self.limits.head {
-            return Some(Err(self.lost(ParseErrorKind::HeadTooLarge, end)));
+        if end > most {
+            return Some(Err(self.too_large(most)));
         }
         let length = match content_length(&self.buffer[..end]) {
             Ok(Some(length)) => length,
-            Ok(None) => return Some(Err(FrameError::NoLength { bytes: self.buffer.split_to(end).freeze() })),
-            Err(kind) => return Some(Err(self.lost(kind, end))),
+            Ok(None) => return Some(Err(FrameError::NoLength { bytes: self.take(end) })),
+            Err(at) => return Some(Err(self.lost(at, end))),
         };
-        if length > self.limits.body {
-            return Some(Err(self.lost(ParseErrorKind::BodyTooLarge, end)));
+        match end.checked_add(length) {
+            Some(total) if length <= self.limits.body => self.state = State::Body { total },
+            _ => return Some(Err(self.lost((ParseErrorKind::BodyTooLarge, end), end))),
         }
-        self.state = State::Body { total: end + length };
         Some(Ok(()))
     }
 
-    fn lost(&mut self, kind: ParseErrorKind, end: usize) -> FrameError {
-        let bytes = self.buffer.split_to(end).freeze();
-        self.buffer = BytesMut::new();
-        let response = bytes.starts_with(b"SIP/");
-        FrameError::Lost { error: ParseError { at: end, kind, response }, bytes }
+    /// The head has no end within its limit; what is first wrong in it, perhaps a long Request-URI, is to blame.
+    fn too_large(&mut self, most: usize) -> FrameError {
+        let bytes = self.take(most + 1);
+        let response = is_response(&bytes);
+        let error = Message::parse(bytes.clone(), &self.limits).err();
+        let error = error.unwrap_or(ParseError { at: most, kind: ParseErrorKind::HeadTooLarge, response });
+        FrameError::Lost { error, bytes }
     }
+
+    fn lost(&mut self, (kind, at): (ParseErrorKind, usize), end: usize) -> FrameError {
+        let bytes = self.take(end);
+        FrameError::Lost { error: ParseError { at, kind, response: is_response(&bytes) }, bytes }
+    }
+
+    /// The first octets; the others are of no use any more.
+    fn take(&mut self, end: usize) -> Bytes {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.truncate(end);
+        buffer.freeze()
+    }
+}
+
+/// As the index tells them apart.
+fn is_response(bytes: &[u8]) -> bool {
+    bytes.get(..4).is_some_and(|front| front.eq_ignore_ascii_case(b"SIP/"))
 }
 
 /// One WebSocket message is one SIP message (RFC 7118 §5): a Content-Length need not be there, but must not lie.
 pub fn websocket(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
     let length = bytes.len();
+    let leading = index::leading_line_ends(&bytes);
     let message = Message::parse(bytes, limits)?;
-    let rest = length - message.bytes().len();
-    if rest > 0 {
-        let at = length - rest;
+    let at = leading + message.bytes().len();
+    if at < length {
         return Err(ParseError { at, kind: ParseErrorKind::TrailingOctets, response: !message.is_request() });
     }
     Ok(message)
 }
 
-/// What Content-Length says, if all of its rows say the same.
-fn content_length(head: &[u8]) -> Result<Option<usize>, ParseErrorKind> {
+/// What Content-Length says, if all of its rows say the same, or what is wrong and where.
+///
+/// Lines, folds and names are told apart as the index does it, so that the length that cuts the stream is the one
+/// the message has.
+fn content_length(head: &[u8]) -> Result<Option<usize>, (ParseErrorKind, usize)> {
+    let line_end = |from: usize| {
+        let rest = head.get(from..).unwrap_or_default();
+        memchr::memchr(b'\n', rest).map_or(head.len(), |at| from + at + 1)
+    };
     let mut found = None;
-    for line in memchr::memchr_iter(b'\n', head).scan(0, |start, end| {
-        let line = &head[*start..end];
-        *start = end + 1;
-        Some(line)
-    }) {
-        // A folded line goes on with the one before and is no field of its own.
-        if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+    // The start line is no header field, whatever it looks like.
+    let mut next = line_end(0);
+    while next < head.len() {
+        let start = next;
+        next = line_end(start);
+        while matches!(head.get(next), Some(b' ' | b'\t')) {
+            next = line_end(next);
+        }
+        let row = &head[start..next];
+        let Some(colon) = memchr::memchr(b':', row) else { continue };
+        let name =
+            row[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+        if HeaderId::from_name(&row[..name]) != HeaderId::ContentLength {
             continue;
         }
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        if HeaderId::from_name(trim(&line[..colon])) != HeaderId::ContentLength {
-            continue;
-        }
-        let value = number(trim(&line[colon + 1..])).map_err(|_| ParseErrorKind::ContentLength)?;
-        let value = usize::try_from(value).map_err(|_| ParseErrorKind::BodyTooLarge)?;
+        let at = start + colon + 1;
+        let value = match number(trim(&row[colon + 1..])) {
+            Ok(value) => usize::try_from(value).unwrap_or(usize::MAX),
+            Err(Malformed::Range) => usize::MAX,
+            Err(_) => return Err((ParseErrorKind::ContentLength, at)),
+        };
         if found.is_some_and(|before| before != value) {
-            return Err(ParseErrorKind::ContentLengthConflict);
+            return Err((ParseErrorKind::ContentLengthConflict, at));
         }
         found = Some(value);
     }
@@ -315,8 +356,12 @@ mod tests {
 
     #[test]
     fn without_an_end_the_connection_is_over() {
-        let table: [(&[u8], Option<u16>); 5] = [
-            (b"OPTIONS sip:a@b SIP/2.0\r\nX: y\r\n\r\n", None),
+        let table: [(&[u8], Option<u16>); 9] = [
+            (b"OPTIONS sip:a@b SIP/2.0\r\nX: y\r\n\r\n", Some(400)),
+            (b"SIP/2.0 200 OK\r\nX: y\r\n\r\n", None),
+            (b"sip/2.0 200 OK\r\nl: x\r\n\r\n", None),
+            (b"l: 0\r\nX: the start line is none\r\n\r\n", Some(400)),
+            (b"OPTIONS sip:a@b SIP/2.0\r\nl: 99999999999999999999999999\r\n\r\n", Some(413)),
             (b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: x\r\n\r\n", Some(400)),
             (b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: -1\r\n\r\n", Some(400)),
             (b"OPTIONS sip:a@b SIP/2.0\r\nl: 1\r\nContent-Length: 2\r\n\r\n", Some(400)),
@@ -327,15 +372,55 @@ mod tests {
             framer.push(bytes);
             let Some(Err(error)) = framer.next() else { panic!("{}", bytes.escape_ascii()) };
             assert!(error.is_final());
-            match error {
-                FrameError::NoLength { .. } => assert_eq!(status, None),
-                FrameError::Lost { error, .. } | FrameError::Malformed { error, .. } => {
-                    assert_eq!(error.status(), status, "{}", bytes.escape_ascii());
-                }
-            }
+            assert_eq!(error.status(), status, "{}", bytes.escape_ascii());
             framer.push(OPTIONS);
             assert_eq!(framer.next(), None);
             assert_eq!(framer.buffered(), 0);
+        }
+    }
+
+    #[test]
+    fn a_length_is_read_as_the_index_reads_it() {
+        for length in ["Content-Length:\r\n 5", "L :5", "content-length: 5\r\n\t", "l: 5\r\nl: 0005"] {
+            let mut framer = framer(Side::Accepted);
+            framer.push(
+                format!("OPTIONS sip:a@b SIP/2.0\r\nX: y\r\n l: 9\r\n{length}\r\n\r\nhello").as_bytes(),
+            );
+            assert_eq!(body(framer.next()), b"hello", "{length:?}");
+            assert_eq!(framer.buffered(), 0);
+        }
+        let mut framer = framer(Side::Accepted);
+        framer.push(b"OPTIONS sip:a@b SIP/2.0\r\nl: 1\r\n 0\r\n\r\n");
+        let error = framer.next().unwrap().unwrap_err();
+        assert!(error.is_final(), "two readings of one length");
+        let why = "Content-Length is not a number (octet 27), and so the end of the message cannot be found";
+        assert_eq!(error.to_string(), why);
+    }
+
+    #[test]
+    fn limits_without_bounds_do_not_overflow() {
+        let limits = Limits { head: usize::MAX, body: usize::MAX, ..Limits::default() };
+        let mut framer = Framer::new(Side::Accepted, limits);
+        framer.push(b"OPTIONS sip:a@b SIP/2.0\r\nl: 18446744073709551615\r\n\r\n");
+        assert_eq!(framer.next().unwrap().unwrap_err().status(), Some(413));
+        let mut framer = Framer::new(Side::Accepted, limits);
+        framer.push(&vec![b'a'; Limits::MAX_HEAD + 1]);
+        assert!(framer.next().unwrap().unwrap_err().is_final());
+    }
+
+    #[test]
+    fn what_makes_a_head_too_large_is_said() {
+        let table = [
+            (format!("OPTIONS sip:{} SIP/2.0\r\n", "a".repeat(20_000)), Some(414)),
+            (format!("OPTIONS sip:a SIP/2.0\r\nX: {}\r\n\r\n", "a".repeat(20_000)), Some(513)),
+            (format!("SIP/2.0 200 OK\r\nX: {}\r\n\r\n", "a".repeat(20_000)), None),
+        ];
+        for (text, status) in table {
+            let mut framer = framer(Side::Accepted);
+            framer.push(text.as_bytes());
+            let error = framer.next().unwrap().unwrap_err();
+            assert_eq!((error.is_final(), error.status()), (true, status), "{error}");
+            assert_eq!(error.bytes().len(), Limits::default().head + 1);
         }
     }
 
@@ -361,6 +446,9 @@ mod tests {
         let bare = b"OPTIONS sip:a@b SIP/2.0\r\nX: y\r\n\r\nbody";
         assert_eq!(websocket(Bytes::from_static(bare), &limits).unwrap().body(), b"body");
         assert_eq!(websocket(Bytes::from_static(OPTIONS), &limits).unwrap().body(), b"hello");
+        let after = [b"\r\n", OPTIONS].concat();
+        assert_eq!(websocket(after.into(), &limits).unwrap().body(), b"hello");
+        assert_eq!(websocket(Bytes::from_static(b"\r\n\r\n"), &limits).unwrap_err().status(), None);
         let longer = [OPTIONS, b"!"].concat();
         let error = websocket(longer.into(), &limits).unwrap_err();
         assert_eq!((error.kind, error.status()), (ParseErrorKind::TrailingOctets, Some(400)));

@@ -409,7 +409,7 @@ impl Core {
                     self.stats.garbage += 1;
                 }
             }
-            (Some(Err(_)), _) => self.stats.bad_responses += 1,
+            _ if error.is_response() => self.stats.bad_responses += 1,
             _ => self.stats.garbage += 1,
         }
         tracing::debug!(%error, "message refused");

@@ -1,7 +1,7 @@
 //! Requests from outside: who they are for, and what is answered without asking anybody (RFC 3261 §8.2).
 
 use crate::{
-    message::{Builder, HeaderId, Limits, Method, Multipart, Part, Request, Scheme, header},
+    message::{Builder, HeaderId, Limits, Method, Multipart, MultipartError, Part, Request, Scheme, header},
     stack::Cx,
     transaction::ServerId,
     transport::Flow,
@@ -161,6 +161,11 @@ impl UserAgent {
             Ok(Some(kind)) => kind,
             Ok(None) | Err(_) => return Err(Refusal::of(400)),
         };
+        // Beyond the limits nobody knows what is in it; what else is wrong makes it unreadable, as below.
+        let parts = Multipart::of(request, &Limits::default()).and_then(|parts| parts.check());
+        if let Err(MultipartError::TooManyParts | MultipartError::TooDeep) = parts {
+            return Err(Refusal::of(400));
+        }
         let readable = match request.method() {
             Method::Message => kind.type_.eq_ignore_ascii_case("text") || kind.is("message", "cpim"),
             Method::Invite => kind.is("application", "sdp") || has_sdp(request),
