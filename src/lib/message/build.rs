@@ -150,7 +150,7 @@ impl Builder {
     fn put_rows(&mut self, message: &Message, id: HeaderId) {
         for row in Rows::of(message, id) {
             let before = self.head.len();
-            let name = if id == HeaderId::Unknown { row.name } else { id.name() };
+            let name = if id == HeaderId::Unknown { row.name() } else { id.name() };
             self.head.put_slice(name.as_bytes());
             self.head.put_slice(b": ");
             write::octets(&mut self.head, row.value);

@@ -186,7 +186,7 @@ impl Message {
     pub fn named(&self, name: &str) -> impl Iterator<Item = RawHeader<'_>> {
         let id = HeaderId::from_name(name.as_bytes());
         self.headers().filter(move |row| {
-            row.id == id && (id != HeaderId::Unknown || row.name.eq_ignore_ascii_case(name))
+            row.id == id && (id != HeaderId::Unknown || row.name().eq_ignore_ascii_case(name))
         })
     }
 

@@ -10,8 +10,6 @@ use crate::message::{Cursor, HeaderError, HeaderId, Malformed, Message, Span, Te
 pub struct RawHeader<'m> {
     /// The field, or `Unknown`.
     pub id: HeaderId,
-    /// As written: in any case, possibly compact.
-    pub name: &'m str,
     /// Without white space at either end; folds are left in.
     pub value: &'m [u8],
     /// The place of the row among all rows, from 0.
@@ -20,22 +18,30 @@ pub struct RawHeader<'m> {
     pub span: Span,
     /// Where the whole row lies, its line end included.
     pub line: Span,
+    /// From the name to the value.
+    front: &'m [u8],
+    flags: u8,
 }
 
 impl<'m> RawHeader<'m> {
     pub(in crate::message) fn of(message: &'m Message, index: usize) -> Option<Self> {
         let (start, span) = message.index.row(index)?;
         let end = message.index.row(index + 1).map_or(message.rows_end, |(next, _)| next);
-        let row = message.octets(Span::new(start, span.start));
-        let name = row.iter().position(|&byte| !scan::is_token(byte)).unwrap_or(row.len());
         Some(Self {
             id: message.index.id(index),
-            name: scan::ascii(&row[..name]).unwrap_or_default(),
             value: message.octets(span),
             index,
             span,
             line: Span::new(start, end),
+            front: message.octets(Span::new(start, span.start)),
+            flags: message.index.flags(index),
         })
+    }
+
+    /// The name as written: in any case, possibly compact.
+    pub fn name(&self) -> &'m str {
+        let length = self.front.iter().position(|&byte| !scan::is_token(byte)).unwrap_or(self.front.len());
+        scan::ascii(&self.front[..length]).unwrap_or_default()
     }
 
     /// The value for display.
@@ -46,6 +52,12 @@ impl<'m> RawHeader<'m> {
     /// Whether the value goes over several lines.
     pub fn is_folded(&self) -> bool {
         memchr::memchr2(b'\r', b'\n', self.value).is_some()
+    }
+
+    /// The values of the row, read as the field's type; a malformed value is one error, the values after
+    /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
+    pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
+        RowValues::<H>::of(self.value, self.span.start, self.flags)
     }
 
     /// Reads the row's first value as another field's type; for fields this library does not know.
@@ -78,19 +90,51 @@ impl<'m> Iterator for Rows<'m> {
     }
 }
 
-/// The values of one field.
-pub(in crate::message) struct Values<'m, H> {
-    message: &'m Message,
-    next_row: usize,
-    /// What is left of the current row; `None`: go to the next.
-    rest: Option<Span>,
+/// The values of one row.
+struct RowValues<'m, H> {
+    /// What is left of the row; `None`: nothing.
+    rest: Option<&'m [u8]>,
+    /// Where that lies in the message.
+    at: usize,
     comma: bool,
     field: PhantomData<H>,
 }
 
+impl<'m, H: Header> RowValues<'m, H> {
+    fn of(value: &'m [u8], at: usize, flags: u8) -> Self {
+        let empty = H::FORM == Form::OptionalList && value.is_empty();
+        let comma = H::FORM != Form::Single && flags & COMMA != 0;
+        Self { rest: (!empty).then_some(value), at, comma, field: PhantomData }
+    }
+}
+
+impl<'m, H: Header> Iterator for RowValues<'m, H> {
+    type Item = Result<H::View<'m>, HeaderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.take()?;
+        let at = self.at;
+        if !self.comma {
+            return Some(read_value::<H>(rest, at));
+        }
+        let length = scan::value_length(rest);
+        self.rest = rest.get(length + 1..);
+        self.at += length + 1;
+        Some(read_value::<H>(&rest[..length], at))
+    }
+}
+
+/// The values of one field.
+pub(in crate::message) struct Values<'m, H> {
+    message: &'m Message,
+    next_row: usize,
+    row: RowValues<'m, H>,
+}
+
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        Self { message, next_row: 0, rest: None, comma: false, field: PhantomData }
+        let row = RowValues { rest: None, at: 0, comma: false, field: PhantomData };
+        Self { message, next_row: 0, row }
     }
 }
 
@@ -98,28 +142,16 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.message;
-        let span = loop {
-            if let Some(span) = self.rest.take() {
-                break span;
+        loop {
+            if let Some(value) = self.row.next() {
+                return Some(value);
             }
-            let row = message.index.next(H::ID, self.next_row)?;
+            let index = &self.message.index;
+            let row = index.next(H::ID, self.next_row)?;
             self.next_row = row + 1;
-            let (_, span) = message.index.row(row)?;
-            self.comma = H::FORM != Form::Single && message.index.flags(row) & COMMA != 0;
-            if !(H::FORM == Form::OptionalList && span.is_empty()) {
-                break span;
-            }
-        };
-        let mut value = message.octets(span);
-        if self.comma {
-            let length = scan::value_length(value);
-            if length < value.len() {
-                self.rest = Some(Span::new(span.start + length + 1, span.end));
-            }
-            value = &value[..length];
+            let (_, span) = index.row(row)?;
+            self.row = RowValues::of(self.message.octets(span), span.start, index.flags(row));
         }
-        Some(read_value::<H>(value, span.start))
     }
 }
 
