@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
+    params::advance,
     scan::{self, Cursor},
     text::Quoted,
 };
@@ -41,26 +42,22 @@ impl<'m> NameAddr<'m> {
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         let display = match cursor.peek() {
             None => return Err(Malformed::Empty),
+            Some(b'<') => None,
             Some(b'"') => {
                 let text = Text::quoted(cursor.quoted()?);
                 cursor.skip_ws();
                 Some(text)
             }
-            Some(b'<') => None,
-            Some(_) if cursor.rest().contains(&b'<') && !is_bare(cursor.rest()) => Some(display(cursor)?),
-            Some(_) => {
-                let uri = bare_uri(cursor)?;
-                return Ok(Self { display: None, uri, params: Params::read(cursor)? });
-            }
+            Some(_) => match plain_display(cursor)? {
+                Some(display) => Some(display),
+                None => {
+                    let uri = bare_uri(cursor)?;
+                    return Ok(Self { display: None, uri, params: Params::read(cursor)? });
+                }
+            },
         };
-        if !cursor.eat(b'<') {
-            return Err(Malformed::Angle);
-        }
-        let uri = cursor.take_while(|byte| byte != b'>');
-        if !cursor.eat(b'>') {
-            return Err(Malformed::Angle);
-        }
-        Ok(Self { display, uri: uri_of(scan::trim(uri))?, params: Params::read(cursor)? })
+        let uri = bracketed_uri(cursor)?;
+        Ok(Self { display, uri, params: Params::read(cursor)? })
     }
 }
 
@@ -79,35 +76,70 @@ impl fmt::Display for NameAddr<'_> {
     }
 }
 
-/// Whether a bare addr-spec comes first, its "<" being part of a later parameter: the scheme's colon
-/// stands before any "<" or white space.
-fn is_bare(rest: &[u8]) -> bool {
-    let stop =
-        rest.iter().position(|&byte| byte == b':' || byte == b'<' || byte == b'"' || scan::is_ws(byte));
-    stop.is_some_and(|at| rest[at] == b':')
+/// `*(token LWS)` before "<"; no white space is needed between them (RFC 4475 §3.1.1.6). `None`: it is
+/// a bare addr-spec, because the colon of a scheme comes first.
+fn plain_display<'m>(cursor: &mut Cursor<'m>) -> Result<Option<Text<'m>>, Malformed> {
+    let rest = cursor.rest();
+    let mut at = 0;
+    while let Some(&byte) = rest.get(at) {
+        if !(scan::is_token(byte) || scan::is_ws(byte) || byte >= 0x80) {
+            break;
+        }
+        at += 1;
+    }
+    match rest.get(at) {
+        Some(b'<') => {
+            advance(cursor, at);
+            Ok(Some(Text::plain(scan::trim(&rest[..at]))))
+        }
+        // What has no bracket can only be a URI, whatever is wrong with it.
+        Some(b':') if !rest[..at].iter().any(|&byte| scan::is_ws(byte)) => Ok(None),
+        _ if memchr::memchr(b'<', rest).is_none() => Ok(None),
+        _ => {
+            advance(cursor, at);
+            Err(Malformed::DisplayName)
+        }
+    }
 }
 
-/// `*(token LWS)`; no white space is needed before "<" (RFC 4475 §3.1.1.6).
-fn display<'m>(cursor: &mut Cursor<'m>) -> Result<Text<'m>, Malformed> {
-    let text = cursor.take_while(|byte| scan::is_token(byte) || scan::is_ws(byte) || byte >= 0x80);
-    if cursor.peek() != Some(b'<') {
-        return Err(Malformed::DisplayName);
+/// `<URI>`; white space next to the brackets is let pass.
+pub(super) fn bracketed_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
+    let rest = cursor.rest();
+    if rest.first() != Some(&b'<') {
+        return Err(Malformed::Angle);
     }
-    Ok(Text::plain(scan::trim(text)))
+    let end = memchr::memchr(b'>', rest).ok_or(Malformed::Angle)?;
+    advance(cursor, 1);
+    cursor.skip_ws();
+    let inner = scan::trim(&rest[1..end]);
+    let uri = uri_of(cursor, inner)?;
+    advance(cursor, inner.len());
+    cursor.skip_ws();
+    cursor.eat(b'>');
+    Ok(uri)
 }
 
 /// An addr-spec without brackets: ";" begins the header's parameters, "?" is not allowed (§20.10).
-fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
-    let text = cursor.take_while(|byte| !scan::is_ws(byte) && !matches!(byte, b';' | b',' | b'?'));
-    if cursor.peek() == Some(b'?') {
+pub(super) fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
+    let rest = cursor.rest();
+    let end = |&byte: &u8| scan::is_ws(byte) || matches!(byte, b';' | b',' | b'?');
+    let length = rest.iter().position(end).unwrap_or(rest.len());
+    if rest.get(length) == Some(&b'?') {
+        advance(cursor, length);
         return Err(Malformed::BareUri);
     }
-    uri_of(text)
+    let uri = uri_of(cursor, &rest[..length])?;
+    advance(cursor, length);
+    Ok(uri)
 }
 
-fn uri_of(text: &[u8]) -> Result<Uri<'_>, Malformed> {
-    let text = std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
-    Ok(Uri::parse(text)?)
+/// The URI that comes next; if it is wrong, the cursor is left where it is so.
+fn uri_of<'m>(cursor: &mut Cursor<'m>, text: &'m [u8]) -> Result<Uri<'m>, Malformed> {
+    let text = scan::ascii(text).ok_or(Malformed::Utf8)?;
+    Uri::read(text).map_err(|(at, why)| {
+        advance(cursor, at);
+        Malformed::Uri(why)
+    })
 }
 
 /// An address of its own: a display name and a URI, without header parameters.

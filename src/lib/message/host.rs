@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Malformed,
+    params::advance,
     scan::{self, Cursor},
 };
 
@@ -41,21 +42,82 @@ impl<'m> Host<'m> {
 
     /// Takes a host and no port.
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        if cursor.eat(b'[') {
-            let inner = cursor.take_while(|byte| byte != b']');
-            let address = scan::ascii(inner).and_then(|text| text.parse().ok()).ok_or(Malformed::Host)?;
-            return if cursor.eat(b']') { Ok(Self::V6(address)) } else { Err(Malformed::Host) };
+        let rest = cursor.rest();
+        if rest.first() == Some(&b'[') {
+            let length = memchr::memchr(b']', rest).ok_or(Malformed::Host)?;
+            let address = scan::ascii(&rest[1..length]).and_then(|text| text.parse().ok());
+            let address = address.ok_or(Malformed::Host)?;
+            advance(cursor, length + 1);
+            return Ok(Self::V6(address));
         }
-        let name = scan::ascii(cursor.take_while(scan::is_host))
-            .filter(|name| !name.is_empty() && !name.starts_with('.'))
-            .ok_or(Malformed::Host)?;
-        let numeric = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        match name.parse() {
-            Ok(address) if numeric => Ok(Self::V4(address)),
-            _ => Ok(Self::Name(name)),
+        let (length, classes) = extent(rest);
+        let name = &rest[..length];
+        if length == 0 || name[0] == b'.' {
+            return Err(Malformed::Host);
         }
+        advance(cursor, length);
+        if classes & LETTER == 0
+            && let Some(address) = dotted(name)
+        {
+            return Ok(Self::V4(address));
+        }
+        scan::ascii(name).map(Self::Name).ok_or(Malformed::Host)
     }
 }
+
+/// How far a name or IPv4 address goes, and what it is made of.
+#[inline]
+pub(super) fn extent(text: &[u8]) -> (usize, u8) {
+    let mut classes = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        let class = CLASS[usize::from(byte)];
+        if class == 0 {
+            return (at, classes);
+        }
+        classes |= class;
+    }
+    (text.len(), classes)
+}
+
+/// An IPv4 address: four numbers up to 255 without leading zeros, which could be read as octal.
+fn dotted(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = 0;
+    let mut value = 0_u16;
+    let mut digits = 0;
+    for &byte in text.iter().chain(b".") {
+        if byte == b'.' {
+            *octets.get_mut(parts)? = u8::try_from(value).ok().filter(|_| digits > 0)?;
+            (parts, value, digits) = (parts + 1, 0, 0);
+            continue;
+        }
+        if digits == 3 || digits > 0 && value == 0 {
+            return None;
+        }
+        value = value * 10 + u16::from(byte - b'0');
+        digits += 1;
+    }
+    (parts == 4).then(|| Ipv4Addr::from(octets))
+}
+
+/// Digits and dots, of which an IPv4 address consists.
+const DIGIT: u8 = 1;
+/// What makes a name of it; "_" is not in the grammar, but in names in use.
+const LETTER: u8 = 2;
+
+static CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'0'..=b'9' | b'.' => DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => LETTER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// A port in digits, which may have any number of leading zeros.
 pub(super) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
@@ -109,6 +171,13 @@ mod tests {
         assert_eq!(Host::parse("2001:DB8::9:255"), Some(Host::V6(v6)));
         assert_eq!(Host::V6(v6).to_string(), "[2001:db8::9:255]");
         assert_eq!(Host::parse("[::ffff:192.0.2.2]").unwrap().to_string(), "[::ffff:192.0.2.2]");
+        let names = ["1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1..2.3", "1.2.3.4.", "1.2.3.4a", "00.0.0.0"];
+        for name in names {
+            assert_eq!(Host::parse(name), Some(Host::Name(name)), "{name}");
+            assert!(name.parse::<Ipv4Addr>().is_err());
+        }
+        assert_eq!(Host::parse("0.0.0.0"), Some(Host::V4(Ipv4Addr::UNSPECIFIED)));
+        assert_eq!(Host::parse("255.255.255.255"), Some(Host::V4(Ipv4Addr::BROADCAST)));
         for wrong in ["", "[::1", "::1]", "a b", "[2001:db8:::192.0.2.1]", "[]", "a:1", ".a"] {
             assert_eq!(Host::parse(wrong), None, "{wrong}");
         }

@@ -1,262 +1,178 @@
 //! Header field names: which are known, their compact forms (RFC 3261 §7.3.3), lookup in any case.
+//!
+//! The list holds the fields of RFC 3261 and its extensions as registered, Diversion (RFC 5806) and the
+//! Remote-Party-ID of older networks. Any other field is kept by its name.
 
-/// A header field by name. What is not listed is `Unknown`; its name stays in the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum HeaderId {
-    Accept,
-    AcceptContact,
-    AcceptEncoding,
-    AcceptLanguage,
-    AcceptResourcePriority,
-    AlertInfo,
-    Allow,
-    AllowEvents,
-    AnswerMode,
-    AuthenticationInfo,
-    Authorization,
-    CallId,
-    CallInfo,
-    Contact,
-    ContentDisposition,
-    ContentEncoding,
-    ContentId,
-    ContentLanguage,
-    ContentLength,
-    ContentType,
-    CSeq,
-    Date,
-    Diversion,
-    ErrorInfo,
-    Event,
-    Expires,
-    FeatureCaps,
-    FlowTimer,
-    From,
-    Geolocation,
-    GeolocationError,
-    GeolocationRouting,
-    HistoryInfo,
-    Identity,
-    IdentityInfo,
-    InfoPackage,
-    InReplyTo,
-    Join,
-    MaxBreadth,
-    MaxForwards,
-    MimeVersion,
-    MinExpires,
-    MinSe,
-    Organization,
-    PAccessNetworkInfo,
-    PAssertedIdentity,
-    PAssociatedUri,
-    PCalledPartyId,
-    PChargingVector,
-    PEarlyMedia,
-    PPreferredIdentity,
-    PVisitedNetworkId,
-    Path,
-    PolicyContact,
-    PolicyId,
-    Priority,
-    Privacy,
-    ProxyAuthenticate,
-    ProxyAuthenticationInfo,
-    ProxyAuthorization,
-    ProxyRequire,
-    RAck,
-    Reason,
-    RecordRoute,
-    RecvInfo,
-    ReferEventsAt,
-    ReferSub,
-    ReferTo,
-    ReferredBy,
-    RejectContact,
-    RemotePartyId,
-    Replaces,
-    ReplyTo,
-    RequestDisposition,
-    Require,
-    ResourcePriority,
-    RetryAfter,
-    Route,
-    RSeq,
-    SecurityClient,
-    SecurityServer,
-    SecurityVerify,
-    Server,
-    ServiceRoute,
-    SessionExpires,
-    SessionId,
-    SipEtag,
-    SipIfMatch,
-    Subject,
-    SubscriptionState,
-    Supported,
-    SuppressIfMatch,
-    TargetDialog,
-    Timestamp,
-    To,
-    Unsupported,
-    UserAgent,
-    UserToUser,
-    Via,
-    Warning,
-    WwwAuthenticate,
-    Unknown,
+/// Writes the enum and its names from one list in the order of the alphabet.
+macro_rules! names {
+    ($($id:ident $name:literal,)*) => {
+        /// A header field by name. What is not listed is `Unknown`; its name stays in the message.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum HeaderId {
+            $(#[doc = $name] $id,)*
+            /// A field that is not in this list.
+            Unknown,
+        }
+
+        const COUNT: usize = [$($name),*].len();
+        const NAMES: [&str; COUNT] = [$($name),*];
+
+        impl HeaderId {
+            /// Every header field known by name.
+            pub const KNOWN: [Self; COUNT] = [$(Self::$id),*];
+        }
+    };
+}
+
+names! {
+    Accept "Accept",
+    AcceptContact "Accept-Contact",
+    AcceptEncoding "Accept-Encoding",
+    AcceptLanguage "Accept-Language",
+    AcceptResourcePriority "Accept-Resource-Priority",
+    AlertInfo "Alert-Info",
+    Allow "Allow",
+    AllowEvents "Allow-Events",
+    AnswerMode "Answer-Mode",
+    AuthenticationInfo "Authentication-Info",
+    Authorization "Authorization",
+    CallId "Call-ID",
+    CallInfo "Call-Info",
+    Contact "Contact",
+    ContentDisposition "Content-Disposition",
+    ContentEncoding "Content-Encoding",
+    ContentId "Content-ID",
+    ContentLanguage "Content-Language",
+    ContentLength "Content-Length",
+    ContentType "Content-Type",
+    CSeq "CSeq",
+    Date "Date",
+    Diversion "Diversion",
+    ErrorInfo "Error-Info",
+    Event "Event",
+    Expires "Expires",
+    FeatureCaps "Feature-Caps",
+    FlowTimer "Flow-Timer",
+    From "From",
+    Geolocation "Geolocation",
+    GeolocationError "Geolocation-Error",
+    GeolocationRouting "Geolocation-Routing",
+    HistoryInfo "History-Info",
+    Identity "Identity",
+    IdentityInfo "Identity-Info",
+    InReplyTo "In-Reply-To",
+    InfoPackage "Info-Package",
+    Join "Join",
+    MaxBreadth "Max-Breadth",
+    MaxForwards "Max-Forwards",
+    MimeVersion "MIME-Version",
+    MinExpires "Min-Expires",
+    MinSe "Min-SE",
+    Organization "Organization",
+    PAccessNetworkInfo "P-Access-Network-Info",
+    PAnswerState "P-Answer-State",
+    PAssertedIdentity "P-Asserted-Identity",
+    PAssertedService "P-Asserted-Service",
+    PAssociatedUri "P-Associated-URI",
+    PCalledPartyId "P-Called-Party-ID",
+    PChargeInfo "P-Charge-Info",
+    PChargingFunctionAddresses "P-Charging-Function-Addresses",
+    PChargingVector "P-Charging-Vector",
+    PEarlyMedia "P-Early-Media",
+    PMediaAuthorization "P-Media-Authorization",
+    PPreferredIdentity "P-Preferred-Identity",
+    PPreferredService "P-Preferred-Service",
+    PPrivateNetworkIndication "P-Private-Network-Indication",
+    PProfileKey "P-Profile-Key",
+    PRefusedUriList "P-Refused-URI-List",
+    PServedUser "P-Served-User",
+    PUserDatabase "P-User-Database",
+    PVisitedNetworkId "P-Visited-Network-ID",
+    Path "Path",
+    PermissionMissing "Permission-Missing",
+    PolicyContact "Policy-Contact",
+    PolicyId "Policy-ID",
+    Priority "Priority",
+    PrivAnswerMode "Priv-Answer-Mode",
+    Privacy "Privacy",
+    ProxyAuthenticate "Proxy-Authenticate",
+    ProxyAuthenticationInfo "Proxy-Authentication-Info",
+    ProxyAuthorization "Proxy-Authorization",
+    ProxyRequire "Proxy-Require",
+    RAck "RAck",
+    Reason "Reason",
+    RecordRoute "Record-Route",
+    RecvInfo "Recv-Info",
+    ReferEventsAt "Refer-Events-At",
+    ReferSub "Refer-Sub",
+    ReferTo "Refer-To",
+    ReferredBy "Referred-By",
+    RejectContact "Reject-Contact",
+    RemotePartyId "Remote-Party-ID",
+    Replaces "Replaces",
+    ReplyTo "Reply-To",
+    RequestDisposition "Request-Disposition",
+    Require "Require",
+    ResourcePriority "Resource-Priority",
+    RetryAfter "Retry-After",
+    Route "Route",
+    RSeq "RSeq",
+    SecurityClient "Security-Client",
+    SecurityServer "Security-Server",
+    SecurityVerify "Security-Verify",
+    Server "Server",
+    ServiceRoute "Service-Route",
+    SessionExpires "Session-Expires",
+    SessionId "Session-ID",
+    SipEtag "SIP-ETag",
+    SipIfMatch "SIP-If-Match",
+    Subject "Subject",
+    SubscriptionState "Subscription-State",
+    Supported "Supported",
+    SuppressIfMatch "Suppress-If-Match",
+    TargetDialog "Target-Dialog",
+    Timestamp "Timestamp",
+    To "To",
+    TriggerConsent "Trigger-Consent",
+    Unsupported "Unsupported",
+    UserAgent "User-Agent",
+    UserToUser "User-to-User",
+    Via "Via",
+    Warning "Warning",
+    WwwAuthenticate "WWW-Authenticate",
 }
 
 impl HeaderId {
-    /// Every header field known by name.
-    pub const KNOWN: [Self; COUNT] = [
-        Self::Accept,
-        Self::AcceptContact,
-        Self::AcceptEncoding,
-        Self::AcceptLanguage,
-        Self::AcceptResourcePriority,
-        Self::AlertInfo,
-        Self::Allow,
-        Self::AllowEvents,
-        Self::AnswerMode,
-        Self::AuthenticationInfo,
-        Self::Authorization,
-        Self::CallId,
-        Self::CallInfo,
-        Self::Contact,
-        Self::ContentDisposition,
-        Self::ContentEncoding,
-        Self::ContentId,
-        Self::ContentLanguage,
-        Self::ContentLength,
-        Self::ContentType,
-        Self::CSeq,
-        Self::Date,
-        Self::Diversion,
-        Self::ErrorInfo,
-        Self::Event,
-        Self::Expires,
-        Self::FeatureCaps,
-        Self::FlowTimer,
-        Self::From,
-        Self::Geolocation,
-        Self::GeolocationError,
-        Self::GeolocationRouting,
-        Self::HistoryInfo,
-        Self::Identity,
-        Self::IdentityInfo,
-        Self::InfoPackage,
-        Self::InReplyTo,
-        Self::Join,
-        Self::MaxBreadth,
-        Self::MaxForwards,
-        Self::MimeVersion,
-        Self::MinExpires,
-        Self::MinSe,
-        Self::Organization,
-        Self::PAccessNetworkInfo,
-        Self::PAssertedIdentity,
-        Self::PAssociatedUri,
-        Self::PCalledPartyId,
-        Self::PChargingVector,
-        Self::PEarlyMedia,
-        Self::PPreferredIdentity,
-        Self::PVisitedNetworkId,
-        Self::Path,
-        Self::PolicyContact,
-        Self::PolicyId,
-        Self::Priority,
-        Self::Privacy,
-        Self::ProxyAuthenticate,
-        Self::ProxyAuthenticationInfo,
-        Self::ProxyAuthorization,
-        Self::ProxyRequire,
-        Self::RAck,
-        Self::Reason,
-        Self::RecordRoute,
-        Self::RecvInfo,
-        Self::ReferEventsAt,
-        Self::ReferSub,
-        Self::ReferTo,
-        Self::ReferredBy,
-        Self::RejectContact,
-        Self::RemotePartyId,
-        Self::Replaces,
-        Self::ReplyTo,
-        Self::RequestDisposition,
-        Self::Require,
-        Self::ResourcePriority,
-        Self::RetryAfter,
-        Self::Route,
-        Self::RSeq,
-        Self::SecurityClient,
-        Self::SecurityServer,
-        Self::SecurityVerify,
-        Self::Server,
-        Self::ServiceRoute,
-        Self::SessionExpires,
-        Self::SessionId,
-        Self::SipEtag,
-        Self::SipIfMatch,
-        Self::Subject,
-        Self::SubscriptionState,
-        Self::Supported,
-        Self::SuppressIfMatch,
-        Self::TargetDialog,
-        Self::Timestamp,
-        Self::To,
-        Self::Unsupported,
-        Self::UserAgent,
-        Self::UserToUser,
-        Self::Via,
-        Self::Warning,
-        Self::WwwAuthenticate,
-    ];
-
     /// The field a name means: full or compact, in any case.
     pub fn from_name(name: &[u8]) -> Self {
-        if let &[letter] = name {
-            return match letter.to_ascii_lowercase() {
-                b'a' => Self::AcceptContact,
-                b'b' => Self::ReferredBy,
-                b'c' => Self::ContentType,
-                b'd' => Self::RequestDisposition,
-                b'e' => Self::ContentEncoding,
-                b'f' => Self::From,
-                b'i' => Self::CallId,
-                b'j' => Self::RejectContact,
-                b'k' => Self::Supported,
-                b'l' => Self::ContentLength,
-                b'm' => Self::Contact,
-                b'n' => Self::IdentityInfo,
-                b'o' => Self::Event,
-                b'r' => Self::ReferTo,
-                b's' => Self::Subject,
-                b't' => Self::To,
-                b'u' => Self::AllowEvents,
-                b'v' => Self::Via,
-                b'x' => Self::SessionExpires,
-                b'y' => Self::Identity,
+        let (&[first, .., last], Some(&middle)) = (name, name.get(name.len() / 2)) else {
+            return match name {
+                &[letter] => COMPACT[usize::from(letter)],
                 _ => Self::Unknown,
             };
-        }
-        let (Some(&start), Some(&end)) =
-            (BY_LENGTH.starts.get(name.len()), BY_LENGTH.starts.get(name.len() + 1))
-        else {
-            return Self::Unknown;
         };
-        BY_LENGTH.order[usize::from(start)..usize::from(end)]
-            .iter()
-            .find(|&&at| NAMES[usize::from(at)].as_bytes().eq_ignore_ascii_case(name))
-            .map_or(Self::Unknown, |&at| Self::KNOWN[usize::from(at)])
+        let id = SLOTS[slot(name.len(), first, middle, last)];
+        if same_name(name, id.name().as_bytes()) { id } else { Self::Unknown }
     }
 
     /// The name as the RFCs write it; empty for `Unknown`.
     pub const fn name(self) -> &'static str {
         let at = self as usize;
         if at < COUNT { NAMES[at] } else { "" }
+    }
+
+    /// The one-letter form of the name, if it has one.
+    pub const fn compact(self) -> Option<char> {
+        let mut at = 0;
+        while at < LETTERS.len() {
+            if LETTERS[at].1 as u8 == self as u8 {
+                return Some(LETTERS[at].0 as char);
+            }
+            at += 1;
+        }
+        None
     }
 }
 
@@ -267,141 +183,95 @@ impl std::fmt::Display for HeaderId {
     }
 }
 
-const COUNT: usize = 101;
-
-const NAMES: [&str; COUNT] = [
-    "Accept",
-    "Accept-Contact",
-    "Accept-Encoding",
-    "Accept-Language",
-    "Accept-Resource-Priority",
-    "Alert-Info",
-    "Allow",
-    "Allow-Events",
-    "Answer-Mode",
-    "Authentication-Info",
-    "Authorization",
-    "Call-ID",
-    "Call-Info",
-    "Contact",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-ID",
-    "Content-Language",
-    "Content-Length",
-    "Content-Type",
-    "CSeq",
-    "Date",
-    "Diversion",
-    "Error-Info",
-    "Event",
-    "Expires",
-    "Feature-Caps",
-    "Flow-Timer",
-    "From",
-    "Geolocation",
-    "Geolocation-Error",
-    "Geolocation-Routing",
-    "History-Info",
-    "Identity",
-    "Identity-Info",
-    "Info-Package",
-    "In-Reply-To",
-    "Join",
-    "Max-Breadth",
-    "Max-Forwards",
-    "MIME-Version",
-    "Min-Expires",
-    "Min-SE",
-    "Organization",
-    "P-Access-Network-Info",
-    "P-Asserted-Identity",
-    "P-Associated-URI",
-    "P-Called-Party-ID",
-    "P-Charging-Vector",
-    "P-Early-Media",
-    "P-Preferred-Identity",
-    "P-Visited-Network-ID",
-    "Path",
-    "Policy-Contact",
-    "Policy-ID",
-    "Priority",
-    "Privacy",
-    "Proxy-Authenticate",
-    "Proxy-Authentication-Info",
-    "Proxy-Authorization",
-    "Proxy-Require",
-    "RAck",
-    "Reason",
-    "Record-Route",
-    "Recv-Info",
-    "Refer-Events-At",
-    "Refer-Sub",
-    "Refer-To",
-    "Referred-By",
-    "Reject-Contact",
-    "Remote-Party-ID",
-    "Replaces",
-    "Reply-To",
-    "Request-Disposition",
-    "Require",
-    "Resource-Priority",
-    "Retry-After",
-    "Route",
-    "RSeq",
-    "Security-Client",
-    "Security-Server",
-    "Security-Verify",
-    "Server",
-    "Service-Route",
-    "Session-Expires",
-    "Session-ID",
-    "SIP-ETag",
-    "SIP-If-Match",
-    "Subject",
-    "Subscription-State",
-    "Supported",
-    "Suppress-If-Match",
-    "Target-Dialog",
-    "Timestamp",
-    "To",
-    "Unsupported",
-    "User-Agent",
-    "User-to-User",
-    "Via",
-    "Warning",
-    "WWW-Authenticate",
+/// The compact forms that are registered: RFC 3261 §7.3.3, RFC 3841 (a, d, j), RFC 3892 (b), RFC 3515 (r),
+/// RFC 6665 (o, u), RFC 4028 (x), RFC 4474 (n, y).
+const LETTERS: [(u8, HeaderId); 20] = [
+    (b'a', HeaderId::AcceptContact),
+    (b'b', HeaderId::ReferredBy),
+    (b'c', HeaderId::ContentType),
+    (b'd', HeaderId::RequestDisposition),
+    (b'e', HeaderId::ContentEncoding),
+    (b'f', HeaderId::From),
+    (b'i', HeaderId::CallId),
+    (b'j', HeaderId::RejectContact),
+    (b'k', HeaderId::Supported),
+    (b'l', HeaderId::ContentLength),
+    (b'm', HeaderId::Contact),
+    (b'n', HeaderId::IdentityInfo),
+    (b'o', HeaderId::Event),
+    (b'r', HeaderId::ReferTo),
+    (b's', HeaderId::Subject),
+    (b't', HeaderId::To),
+    (b'u', HeaderId::AllowEvents),
+    (b'v', HeaderId::Via),
+    (b'x', HeaderId::SessionExpires),
+    (b'y', HeaderId::Identity),
 ];
 
-/// The names grouped by length: a lookup compares only with those as long as what it looks for.
-struct ByLength {
-    order: [u8; COUNT],
-    /// `order[starts[n]..starts[n + 1]]` are the names of n octets.
-    starts: [u8; LONGEST + 2],
-}
-
-const LONGEST: usize = 25;
-
-const BY_LENGTH: ByLength = {
-    let mut table = ByLength { order: [0; COUNT], starts: [0; LONGEST + 2] };
-    let mut filled = 0;
-    let mut length = 0;
-    while length <= LONGEST {
-        table.starts[length] = filled as u8;
-        let mut at = 0;
-        while at < COUNT {
-            if NAMES[at].len() == length {
-                table.order[filled] = at as u8;
-                filled += 1;
-            }
-            at += 1;
-        }
-        length += 1;
+const COMPACT: [HeaderId; 256] = {
+    let mut table = [HeaderId::Unknown; 256];
+    let mut at = 0;
+    while at < LETTERS.len() {
+        let (letter, id) = LETTERS[at];
+        table[letter as usize] = id;
+        table[letter.to_ascii_uppercase() as usize] = id;
+        at += 1;
     }
-    table.starts[LONGEST + 1] = filled as u8;
-    assert!(filled == COUNT);
     table
 };
+
+/// Each name in a slot of its own, so that a lookup compares with one name. Whoever adds a field and is
+/// stopped by the assertion looks for other multipliers in `slot`.
+const SLOTS: [HeaderId; SLOT_COUNT] = {
+    let mut slots = [HeaderId::Unknown; SLOT_COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        let name = NAMES[at].as_bytes();
+        let slot = slot(name.len(), name[0], name[name.len() / 2], name[name.len() - 1]);
+        assert!(matches!(slots[slot], HeaderId::Unknown), "two names in one slot");
+        slots[slot] = HeaderId::KNOWN[at];
+        at += 1;
+    }
+    slots
+};
+
+const SLOT_COUNT: usize = 512;
+
+/// Setting bit 5 makes letters lower case; what it does to other octets the comparison finds out.
+const fn slot(length: usize, first: u8, middle: u8, last: u8) -> usize {
+    let letters = (first | 0x20) as usize * 504 + (middle | 0x20) as usize * 990 + (last | 0x20) as usize * 449;
+    (length.wrapping_mul(824) + letters) % SLOT_COUNT
+}
+
+/// Equality in any case, eight octets at a time; the last eight overlap those before. `known` consists of
+/// letters and hyphens.
+fn same_name(name: &[u8], known: &[u8]) -> bool {
+    if name.len() != known.len() {
+        return false;
+    }
+    let mut rest = (name, known);
+    while let (Some((left, more)), Some((right, known_more))) =
+        (rest.0.split_first_chunk::<8>(), rest.1.split_first_chunk::<8>())
+    {
+        if differ(u64::from_le_bytes(*left), u64::from_le_bytes(*right)) {
+            return false;
+        }
+        rest = (more, known_more);
+    }
+    if rest.0.is_empty() {
+        return true;
+    }
+    match (name.last_chunk::<8>(), known.last_chunk::<8>()) {
+        (Some(left), Some(right)) => !differ(u64::from_le_bytes(*left), u64::from_le_bytes(*right)),
+        _ => rest.0.eq_ignore_ascii_case(rest.1),
+    }
+}
+
+/// Whether they differ in more than the case of letters; in `known`, bit 6 tells a letter from a hyphen.
+const fn differ(name: u64, known: u64) -> bool {
+    let case = (known & 0x4040_4040_4040_4040) >> 1;
+    (name ^ known) & !case != 0
+}
 
 #[cfg(test)]
 mod tests {
@@ -414,18 +284,37 @@ mod tests {
             assert_eq!(HeaderId::from_name(id.name().as_bytes()), id);
             assert_eq!(HeaderId::from_name(id.name().to_uppercase().as_bytes()), id);
             assert_eq!(HeaderId::from_name(id.name().to_lowercase().as_bytes()), id);
+            assert!(id.name().bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'), "{id}");
+        }
+    }
+
+    /// Every octet of a name counts, and in a letter only its case does not.
+    #[test]
+    fn near_misses_are_strangers() {
+        for id in HeaderId::KNOWN {
+            for at in 0..id.name().len() {
+                for octet in 0..=255_u8 {
+                    let mut name = id.name().as_bytes().to_vec();
+                    let same = name[at].eq_ignore_ascii_case(&octet);
+                    name[at] = octet;
+                    assert_eq!(HeaderId::from_name(&name) == id, same, "{}", name.escape_ascii());
+                }
+            }
         }
     }
 
     #[test]
     fn compact_forms_and_strangers() {
-        assert_eq!(HeaderId::from_name(b"v"), HeaderId::Via);
-        assert_eq!(HeaderId::from_name(b"V"), HeaderId::Via);
-        assert_eq!(HeaderId::from_name(b"L"), HeaderId::ContentLength);
-        assert_eq!(HeaderId::from_name(b"z"), HeaderId::Unknown);
-        assert_eq!(HeaderId::from_name(b""), HeaderId::Unknown);
-        assert_eq!(HeaderId::from_name(b"C%6Fntact"), HeaderId::Unknown);
-        assert_eq!(HeaderId::from_name(&[b'x'; 300]), HeaderId::Unknown);
+        for (letter, id) in LETTERS {
+            assert_eq!(HeaderId::from_name(&[letter]), id);
+            assert_eq!(HeaderId::from_name(&[letter.to_ascii_uppercase()]), id);
+            assert_eq!(id.compact(), Some(char::from(letter)));
+        }
+        assert_eq!(HeaderId::Route.compact(), None);
+        for stranger in [&b""[..], b"z", b"g", b"C%6Fntact", b"Vi", b"Viaa", b"-", b"--", &[b'x'; 300]] {
+            assert_eq!(HeaderId::from_name(stranger), HeaderId::Unknown);
+        }
         assert_eq!(HeaderId::Unknown.name(), "");
+        assert_eq!(HeaderId::Unknown.compact(), None);
     }
 }

@@ -1,9 +1,12 @@
 //! Parameters after ";" in header values and URIs (RFC 3261 §25.1 generic-param, uri-parameters).
+//!
+//! A value that is not quoted may hold anything visible that is no delimiter, because tags and branches
+//! in the field hold "=", "/", ":" and more. An empty parameter (";;") is refused.
 
 use std::fmt;
 
 use super::{
-    Malformed,
+    Malformed, Text,
     escape::eq_unescaped,
     scan::{self, Cursor},
 };
@@ -11,17 +14,28 @@ use super::{
 /// `;name=value` pairs where they stand; reading them again costs a scan, never an allocation.
 ///
 /// Names compare without regard to case, and in a URI with %-escapes undone (RFC 3261 §19.1.4).
-/// Values come as written: without the quotes of a quoted-string, but with its backslashes.
+/// Values come as written: without the quotes of a quoted-string, but with its backslashes;
+/// [`Params::text`] undoes those.
 #[derive(Clone, Copy, Default)]
 pub struct Params<'m> {
     text: &'m str,
     origin: usize,
-    in_uri: bool,
+    kind: Kind,
+}
+
+/// Where parameters stand decides what a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    #[default]
+    Header,
+    /// A header in which a value may be a URI in angle brackets (RFC 8224 §4).
+    Bracketed,
+    Uri,
 }
 
 impl<'m> Params<'m> {
     /// No parameters.
-    pub const NONE: Params<'static> = Params { text: "", origin: 0, in_uri: false };
+    pub const NONE: Params<'static> = Params { text: "", origin: 0, kind: Kind::Header };
 
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
@@ -31,6 +45,17 @@ impl<'m> Params<'m> {
     /// The value, if the parameter is there and has one.
     pub fn value(&self, name: &str) -> Option<&'m str> {
         self.get(name).flatten()
+    }
+
+    /// The value as text, in which the escapes of a quoted-string are undone when it is read.
+    pub fn text(&self, name: &str) -> Option<Text<'m>> {
+        self.find(name)?.text()
+    }
+
+    /// The value as a number; `None` too if it is none, or does not fit.
+    pub fn number<N: std::str::FromStr>(&self, name: &str) -> Option<N> {
+        let value = self.value(name)?;
+        if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
     }
 
     /// Whether there is such a parameter.
@@ -45,16 +70,23 @@ impl<'m> Params<'m> {
 
     /// The same with what else is known of each.
     pub fn each(&self) -> impl Iterator<Item = Param<'m>> + use<'m> {
-        let mut cursor = Cursor::within(self.text.as_bytes(), self.origin);
-        std::iter::from_fn(move || read_param(&mut cursor).ok().flatten())
+        let params = *self;
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let place = Place::next(params.text.as_bytes(), at, params.kind).ok()??;
+            at = place.end;
+            place.param(params.text, params.origin)
+        })
     }
 
     /// The first parameter of that name.
     pub fn find(&self, name: &str) -> Option<Param<'m>> {
-        let in_uri = self.in_uri;
+        let in_uri = self.kind == Kind::Uri;
         self.each().find(|param| {
             param.name.eq_ignore_ascii_case(name)
-                || in_uri && eq_unescaped(param.name.as_bytes(), name.as_bytes(), true)
+                || in_uri
+                    && param.name.len() > name.len()
+                    && eq_unescaped(param.name.as_bytes(), name.as_bytes(), true)
         })
     }
 
@@ -75,19 +107,38 @@ impl<'m> Params<'m> {
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        Self::read_kind(cursor, Kind::Header)
+    }
+
+    /// The same for a field whose values may be URIs in angle brackets.
+    pub(super) fn read_bracketed(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        Self::read_kind(cursor, Kind::Bracketed)
+    }
+
+    fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
         let (all, origin) = (cursor.rest(), cursor.position());
-        let mut length = 0;
-        while read_param(cursor)?.is_some() {
-            length = cursor.position() - origin;
-        }
-        let text = std::str::from_utf8(&all[..length]).map_err(|_| Malformed::Utf8)?;
-        Ok(Self { text, origin, in_uri: false })
+        let length = match extent(all, kind) {
+            Ok(length) => length,
+            Err((at, why)) => {
+                advance(cursor, at);
+                return Err(why);
+            }
+        };
+        let text = scan::ascii(&all[..length]).ok_or(Malformed::Utf8)?;
+        advance(cursor, length);
+        Ok(Self { text, origin, kind })
     }
 
     /// URI parameters, already checked.
     pub(super) fn in_uri(text: &'m str) -> Self {
-        Self { text, origin: 0, in_uri: true }
+        Self { text, origin: 0, kind: Kind::Uri }
     }
+}
+
+/// Passes over octets.
+pub(super) fn advance(cursor: &mut Cursor<'_>, octets: usize) {
+    let rest = cursor.rest().get(octets..).unwrap_or_default();
+    *cursor = Cursor::within(rest, cursor.position() + octets);
 }
 
 /// One parameter.
@@ -101,6 +152,14 @@ pub struct Param<'m> {
     pub quoted: bool,
     /// Octets from the start of the message (or URI) where name and value lie, without the ";".
     pub span: scan::Span,
+}
+
+impl<'m> Param<'m> {
+    /// The value as text, in which the escapes of a quoted-string are undone when it is read.
+    pub fn text(&self) -> Option<Text<'m>> {
+        let value = self.value?.as_bytes();
+        Some(if self.quoted { Text::quoted(value) } else { Text::plain(value) })
+    }
 }
 
 impl fmt::Display for Param<'_> {
@@ -127,27 +186,104 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
-/// The next `;name[=value]`; `None` when no ";" follows.
-fn read_param<'m>(cursor: &mut Cursor<'m>) -> Result<Option<Param<'m>>, Malformed> {
-    if !cursor.eat_spaced(b';') {
-        return Ok(None);
-    }
-    let start = cursor.position();
-    let name = cursor.take_while(|byte| scan::is_value(byte) && byte != b'=');
-    let name = scan::ascii(name).filter(|name| !name.is_empty()).ok_or(Malformed::Parameter)?;
-    let (value, quoted) = if !cursor.eat_spaced(b'=') {
-        (None, false)
-    } else if cursor.peek() == Some(b'"') {
-        (Some(cursor.quoted()?), true)
-    } else {
-        (Some(cursor.take_while(scan::is_value)), false)
-    };
-    let value = match value {
-        Some(bytes) => Some(std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8)?),
-        None => None,
-    };
-    Ok(Some(Param { name, value, quoted, span: scan::Span::new(start, cursor.position()) }))
+/// Where one parameter lies in a text.
+struct Place {
+    name: (usize, usize),
+    /// Without quotes.
+    value: Option<(usize, usize)>,
+    quoted: bool,
+    /// After the value, its closing quote included.
+    end: usize,
 }
+
+impl Place {
+    /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
+    #[inline]
+    fn next(text: &[u8], from: usize, kind: Kind) -> Result<Option<Self>, (usize, Malformed)> {
+        let mut at = skip(text, from, WS);
+        if text.get(at) != Some(&b';') {
+            return Ok(None);
+        }
+        at = skip(text, at + 1, WS);
+        let name = (at, skip(text, at, NAME));
+        if name.0 == name.1 {
+            return Err((at, Malformed::Parameter));
+        }
+        at = skip(text, name.1, WS);
+        if text.get(at) != Some(&b'=') {
+            return Ok(Some(Self { name, value: None, quoted: false, end: name.1 }));
+        }
+        at = skip(text, at + 1, WS);
+        let (value, quoted) = match text.get(at) {
+            Some(b'"') => {
+                let length = scan::closing_quote(&text[at + 1..]).ok_or((at, Malformed::Quote))?;
+                ((at + 1, at + 1 + length), true)
+            }
+            Some(b'<') if kind == Kind::Bracketed => {
+                let length = memchr::memchr(b'>', &text[at..]).ok_or((at, Malformed::Angle))?;
+                ((at, at + length + 1), false)
+            }
+            _ => ((at, skip(text, at, NAME | EQUALS)), false),
+        };
+        Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
+    }
+
+    fn param<'m>(&self, text: &'m str, origin: usize) -> Option<Param<'m>> {
+        Some(Param {
+            name: text.get(self.name.0..self.name.1)?,
+            value: match self.value {
+                Some((start, end)) => Some(text.get(start..end)?),
+                None => None,
+            },
+            quoted: self.quoted,
+            span: scan::Span::new(origin + self.name.0, origin + self.end),
+        })
+    }
+}
+
+/// The octets up to the end of the last parameter.
+fn extent(text: &[u8], kind: Kind) -> Result<usize, (usize, Malformed)> {
+    let mut end = 0;
+    while let Some(place) = Place::next(text, end, kind)? {
+        end = place.end;
+    }
+    Ok(end)
+}
+
+/// Where the octets of a class end.
+#[inline]
+pub(super) fn skip(text: &[u8], mut at: usize, class: u8) -> usize {
+    while let Some(&byte) = text.get(at) {
+        if CLASS[usize::from(byte)] & class == 0 {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// What a parameter's name may hold: anything visible in ASCII but delimiters and "=".
+pub(super) const NAME: u8 = 1;
+/// The "=", which only a value may hold.
+pub(super) const EQUALS: u8 = 2;
+/// White space; CR and LF stand in a fold.
+pub(super) const WS: u8 = 4;
+
+static CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\r' | b'\n' => WS,
+            b'=' => EQUALS,
+            b';' | b',' | b'"' | b'<' | b'>' => 0,
+            b'!'..=b'~' => NAME,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -179,5 +315,29 @@ mod tests {
             assert!(read(text).is_err(), "{text}");
         }
         assert_eq!(read(";a=\"b").unwrap_err(), Malformed::Quote);
+    }
+
+    #[test]
+    fn errors_point_at_the_octet() {
+        for (text, at) in [(";a;;b", 3), (";a; ", 4), (";a=1;x=\"y", 7), ("; =b", 2)] {
+            let mut cursor = Cursor::within(text.as_bytes(), 100);
+            assert!(Params::read(&mut cursor).is_err());
+            assert_eq!(cursor.position(), 100 + at, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_as_text_as_numbers_and_in_brackets() {
+        let params = read(";text=\"a \\\"b\\\"\";n=0007;big=99999;word=x").unwrap();
+        assert_eq!(params.text("text").unwrap(), "a \"b\"");
+        assert_eq!(params.text("word").unwrap(), "x");
+        assert_eq!((params.number::<u16>("n"), params.number::<u16>("big")), (Some(7), None));
+        assert_eq!((params.number::<u16>("word"), params.number::<u16>("none")), (None, None));
+        let text = ";info=<https://a/b;c>;alg=ES256";
+        assert_eq!(read(text).unwrap_err(), Malformed::Trailing);
+        let params = Params::read_bracketed(&mut Cursor::new(text.as_bytes())).unwrap();
+        assert_eq!((params.value("info"), params.value("alg")), (Some("<https://a/b;c>"), Some("ES256")));
+        assert_eq!(params.to_string(), text);
+        assert!(Params::read_bracketed(&mut Cursor::new(b";info=<x")).is_err());
     }
 }

@@ -142,7 +142,7 @@ impl<'m> Cursor<'m> {
 }
 
 /// The octets before the quote that ends a quoted-string; `text` begins after the opening one.
-fn closing_quote(text: &[u8]) -> Option<usize> {
+pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += memchr2(b'"', b'\\', text.get(at..)?)?;
@@ -186,10 +186,6 @@ pub(super) fn is_token(byte: u8) -> bool {
 /// taken for a delimiter, because tags and branches in the field hold "=", "/", ":" and more.
 pub(super) fn is_value(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>')
-}
-
-pub(super) fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {

@@ -1,17 +1,15 @@
 //! URIs: sip, sips (RFC 3261 §19.1), tel (RFC 3966), and any other scheme as opaque text.
 //!
 //! Escapes stay as written; [`Uri::user_decoded`] and [`Uri::equivalent`] undo them where the RFC does.
+//! [`Uri::normal`] writes equivalent URIs in one way.
 //! White space, controls, quotes and angle brackets are refused; a visible character that the grammar
 //! would have escaped ("#" in a dialled number) is not, because phones send it.
 
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
-use super::{
-    Host, Params, UriError,
-    escape::{self, eq_unescaped},
-    host::read_port,
-    scan::Cursor,
-};
+use super::{Host, Params, UriError, escape, host::read_port, scan::Cursor};
+
+mod compare;
 
 /// What kind of URI it is; the name of another scheme is [`Uri::scheme_name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +30,11 @@ pub struct Uri<'m> {
 impl<'m> Uri<'m> {
     /// Checks a URI, which must be the whole text.
     pub fn parse(text: &'m str) -> Result<Self, UriError> {
+        Self::read(text).map_err(|(_, why)| why)
+    }
+
+    /// The same with the octet at which it is wrong.
+    pub(super) fn read(text: &'m str) -> Result<Self, (usize, UriError)> {
         Ok(Self { text, parts: Parts::of(text)? })
     }
 
@@ -114,38 +117,6 @@ impl<'m> Uri<'m> {
             Some(start) => self.slice(0, start - 1),
             None => self.text,
         }
-    }
-
-    /// Whether both name the same resource by RFC 3261 §19.1.4. A port that is left out differs from one
-    /// that is written, even if it is the default. URIs of other schemes are compared as text, and so are
-    /// those with so many parameters or header fields that comparing each with each would take long.
-    pub fn equivalent(&self, other: &Uri<'_>) -> bool {
-        if !self.scheme_name().eq_ignore_ascii_case(other.scheme_name()) {
-            return false;
-        }
-        if self.is_crowded() || other.is_crowded() {
-            return self.text == other.text;
-        }
-        if !self.is_sip() {
-            let ignore_case = self.parts.scheme == Scheme::Tel;
-            return eq_unescaped(self.opaque().as_bytes(), other.opaque().as_bytes(), ignore_case);
-        }
-        let same = |left: Option<&str>, right: Option<&str>| match (left, right) {
-            (Some(left), Some(right)) => eq_unescaped(left.as_bytes(), right.as_bytes(), false),
-            (left, right) => left.is_none() && right.is_none(),
-        };
-        same(self.user(), other.user())
-            && same(self.password(), other.password())
-            && self.host() == other.host()
-            && self.port() == other.port()
-            && params_cover(self.params(), other.params())
-            && params_cover(other.params(), self.params())
-            && headers_cover(self, other)
-            && headers_cover(other, self)
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.params().iter().nth(CROWD).is_some() || self.headers().nth(CROWD).is_some()
     }
 
     fn header_text(&self) -> &'m str {
@@ -296,23 +267,22 @@ struct Parts {
     headers: Option<u16>,
 }
 
+/// What is wrong with a URI and at which of its octets.
+type Fault = (usize, UriError);
+
 impl Parts {
-    fn of(text: &str) -> Result<Self, UriError> {
+    /// Each octet is looked at once; only a host without a user part before it is looked at twice.
+    fn of(text: &str) -> Result<Self, Fault> {
         let bytes = text.as_bytes();
-        let end = u16::try_from(bytes.len()).map_err(|_| UriError::TooLong)?;
-        let length = bytes.iter().position(|&byte| byte == b':').ok_or(UriError::Scheme)?;
-        let scheme = scheme(&bytes[..length])?;
-        if bytes.iter().any(|&byte| byte <= b' ' || matches!(byte, 0x7F | b'<' | b'>' | b'"')) {
-            return Err(UriError::Character);
-        }
-        let colon = place(length);
-        let rest = colon + 1;
-        if rest == end {
-            return Err(UriError::Empty);
+        let end = u16::try_from(bytes.len()).map_err(|_| (usize::from(u16::MAX), UriError::TooLong))?;
+        let (scheme, length) = scheme(bytes)?;
+        let start = length + 1;
+        if start == bytes.len() {
+            return Err((start, UriError::Empty));
         }
         let mut parts = Self {
             scheme,
-            colon,
+            colon: place(length),
             user: None,
             password: None,
             host: (end, end),
@@ -321,70 +291,147 @@ impl Parts {
             params: (end, end),
             headers: None,
         };
-        if scheme == Scheme::Other {
-            return Ok(parts);
-        }
-        if !escape::is_escaped_well(bytes) {
-            return Err(UriError::Escape);
-        }
-        if scheme == Scheme::Tel {
-            let number = find(bytes, rest, b";").unwrap_or(end);
-            if number == rest {
-                return Err(UriError::User);
+        match scheme {
+            Scheme::Sip | Scheme::Sips => parts.read_sip(bytes, start)?,
+            Scheme::Tel => {
+                let number = plain(bytes, start, |byte| byte == b';')?;
+                if number == start {
+                    return Err((start, UriError::User));
+                }
+                parts.user = Some((place(start), place(number)));
+                parts.params = (place(number), end);
+                let stop = params(bytes, number, true)?;
+                if stop < bytes.len() {
+                    return Err(fault(bytes, stop, UriError::Parameter));
+                }
             }
-            parts.user = Some((rest, number));
-            parts.params = (number, end);
-        } else {
-            parts.read_sip(bytes, rest, end)?;
+            Scheme::Other => {
+                if let Some(at) = bytes.iter().position(|&byte| URI[usize::from(byte)] & BAD != 0) {
+                    return Err((at, UriError::Character));
+                }
+            }
         }
-        let (start, stop) = parts.params;
-        let mut cursor = Cursor::new(&bytes[usize::from(start)..usize::from(stop)]);
-        Params::read(&mut cursor).and_then(|_| cursor.finish()).map_err(|_| UriError::Parameter)?;
         Ok(parts)
     }
 
     /// `[userinfo@]host[:port][;params][?headers]`. The user part may hold ";" and "?", so "@" is what
     /// counts; a URI has at most one that is not escaped.
-    fn read_sip(&mut self, bytes: &[u8], start: u16, end: u16) -> Result<(), UriError> {
+    fn read_sip(&mut self, bytes: &[u8], start: usize) -> Result<(), Fault> {
         let mut host = start;
-        if let Some(at) = find(bytes, start, b"@") {
-            let colon = find(&bytes[..usize::from(at)], start, b":");
-            let user_end = colon.unwrap_or(at);
-            if user_end == start {
-                return Err(UriError::User);
+        let mut colon = None;
+        let mut at = start;
+        while let Some(&byte) = bytes.get(at) {
+            if URI[usize::from(byte)] & MARK != 0 {
+                match byte {
+                    b'@' => {
+                        let user_end = colon.unwrap_or(at);
+                        if user_end == start {
+                            return Err((start, UriError::User));
+                        }
+                        self.user = Some((place(start), place(user_end)));
+                        self.password = colon.map(|colon| (place(colon + 1), place(at)));
+                        host = at + 1;
+                        break;
+                    }
+                    b':' => colon = colon.or(Some(at)),
+                    _ => at = escaped(bytes, at)?,
+                }
             }
-            self.user = Some((start, user_end));
-            self.password = colon.map(|colon| (colon + 1, at));
-            host = at + 1;
+            at += 1;
         }
-        let mut cursor = Cursor::within(&bytes[usize::from(host)..], usize::from(host));
-        let read = Host::read(&mut cursor).map_err(|_| UriError::Host)?;
+        let mut cursor = Cursor::within(bytes.get(host..).unwrap_or_default(), host);
+        let read = Host::read(&mut cursor).map_err(|_| fault(bytes, cursor.position(), UriError::Host))?;
         self.address = read.ip();
-        self.host = (host, place(cursor.position()));
+        self.host = (place(host), place(cursor.position()));
         if cursor.eat(b':') {
-            self.port = Some(read_port(&mut cursor).map_err(|_| UriError::Port)?);
+            let port = cursor.position();
+            self.port = Some(read_port(&mut cursor).map_err(|_| fault(bytes, port, UriError::Port))?);
         }
-        let params = place(cursor.position());
-        let question = find(bytes, params, b"?");
-        self.headers = question.map(|at| at + 1);
-        self.params = (params, question.unwrap_or(end));
-        match cursor.peek() {
-            None | Some(b';' | b'?') => Ok(()),
-            Some(b':') => Err(UriError::Port),
-            Some(_) => Err(UriError::Host),
+        let at = cursor.position();
+        let stop = params(bytes, at, false)?;
+        self.params = (place(at), place(stop));
+        match bytes.get(stop) {
+            None => Ok(()),
+            Some(b'?') => {
+                self.headers = Some(place(stop + 1));
+                plain(bytes, stop + 1, |_| false).map(|_| ())
+            }
+            Some(_) if stop > at => Err(fault(bytes, stop, UriError::Parameter)),
+            Some(b':') => Err((stop, UriError::Port)),
+            Some(_) => Err(fault(bytes, stop, UriError::Host)),
         }
     }
 }
 
-fn scheme(name: &[u8]) -> Result<Scheme, UriError> {
-    let first = name.first().ok_or(UriError::Scheme)?;
-    let rest = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    if !first.is_ascii_alphabetic() || !name.iter().all(rest) {
-        return Err(UriError::Scheme);
+/// The scheme and how long its name is.
+fn scheme(bytes: &[u8]) -> Result<(Scheme, usize), Fault> {
+    match bytes {
+        [s, i, p, b':', ..] if [s | 0x20, i | 0x20, p | 0x20] == *b"sip" => return Ok((Scheme::Sip, 3)),
+        [s, i, p, t, b':', ..] if [s | 0x20, i | 0x20, p | 0x20, t | 0x20] == *b"sips" => {
+            return Ok((Scheme::Sips, 4));
+        }
+        [t, e, l, b':', ..] if [t | 0x20, e | 0x20, l | 0x20] == *b"tel" => return Ok((Scheme::Tel, 3)),
+        _ => {}
     }
-    let known = [(&b"sip"[..], Scheme::Sip), (b"sips", Scheme::Sips), (b"tel", Scheme::Tel)];
-    let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    Ok(found.map_or(Scheme::Other, |&(_, scheme)| scheme))
+    let rest = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    match bytes.iter().position(|byte| !rest(byte)) {
+        Some(at) if bytes[at] == b':' && bytes[0].is_ascii_alphabetic() => Ok((Scheme::Other, at)),
+        _ => Err((0, UriError::Scheme)),
+    }
+}
+
+/// Passes over `;name[=value]` and gives where they end: at the end, at what is wrong, or at "?"; that is
+/// part of a value in a tel URI, which has no header fields.
+fn params(bytes: &[u8], mut at: usize, tel: bool) -> Result<usize, Fault> {
+    while bytes.get(at) == Some(&b';') {
+        let name = at + 1;
+        at = name;
+        while let Some(&byte) = bytes.get(at) {
+            let class = URI[usize::from(byte)];
+            if class & PARAM == 0 && !(at > name && (byte == b'=' || tel && byte == b'?')) {
+                break;
+            }
+            if byte == b'%' {
+                at = escaped(bytes, at)?;
+            }
+            at += 1;
+        }
+        if at == name {
+            return Err(fault(bytes, at, UriError::Parameter));
+        }
+    }
+    Ok(at)
+}
+
+/// Passes over octets that may stand in a URI, until one that ends them.
+fn plain(bytes: &[u8], mut at: usize, end: impl Fn(u8) -> bool) -> Result<usize, Fault> {
+    while let Some(&byte) = bytes.get(at) {
+        let class = URI[usize::from(byte)];
+        if end(byte) {
+            break;
+        }
+        if class & BAD != 0 || byte == b'%' {
+            at = escaped(bytes, at)?;
+        }
+        at += 1;
+    }
+    Ok(at)
+}
+
+/// The last octet of the escape that begins here; anything else is no character of a URI.
+fn escaped(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    match bytes.get(at..at + 3) {
+        Some([b'%', high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Ok(at + 2),
+        _ => Err(fault(bytes, at, UriError::Escape)),
+    }
+}
+
+/// An octet that no URI may hold is the plainer reason.
+fn fault(bytes: &[u8], at: usize, why: UriError) -> Fault {
+    match bytes.get(at) {
+        Some(&byte) if URI[usize::from(byte)] & BAD != 0 => (at, UriError::Character),
+        _ => (at, why),
+    }
 }
 
 /// A position in a text that is known to be no longer than 65535 octets.
@@ -392,10 +439,28 @@ fn place(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-fn find(bytes: &[u8], start: u16, any: &[u8]) -> Option<u16> {
-    let tail = bytes.get(usize::from(start)..)?;
-    tail.iter().position(|byte| any.contains(byte)).map(|at| start + place(at))
-}
+/// What must be looked at in a user part: "@", ":", "%" and what must not be there.
+const MARK: u8 = 1;
+/// White space, controls, quotes, angle brackets.
+const BAD: u8 = 2;
+/// What a parameter may hold besides "=".
+const PARAM: u8 = 4;
+
+static URI: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            0..=b' ' | 0x7F | b'<' | b'>' | b'"' => BAD | MARK,
+            b'@' | b':' | b'%' => MARK | PARAM,
+            b';' | b'=' | b'?' | b',' => 0,
+            b'!'..=b'~' => PARAM,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// Escapes what the user part may not hold (RFC 3261 §25.1 user-unreserved) and keeps the rest readable.
 fn escape_user(user: &str) -> String {
@@ -408,36 +473,6 @@ fn escape_user(user: &str) -> String {
         }
     }
     escaped
-}
-
-/// More than anybody writes by hand; few enough to compare each with each.
-const CROWD: usize = 64;
-
-/// Parameters that decide even if only one side has them (RFC 3261 §19.1.4).
-const DECISIVE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
-
-/// Each parameter of `left` is equal in `right`, or there missing and of no consequence.
-fn params_cover(left: Params<'_>, right: Params<'_>) -> bool {
-    left.iter().all(|(name, value)| {
-        let plain = escape::unescape(name);
-        let plain = std::str::from_utf8(&plain).unwrap_or(name);
-        match (right.get(plain), value) {
-            (None, _) => !DECISIVE.iter().any(|decisive| decisive.eq_ignore_ascii_case(plain)),
-            (Some(None), None) => true,
-            (Some(Some(there)), Some(here)) => eq_unescaped(here.as_bytes(), there.as_bytes(), true),
-            _ => false,
-        }
-    })
-}
-
-/// Each header field of `left` is in `right` with the same value.
-fn headers_cover(left: &Uri<'_>, right: &Uri<'_>) -> bool {
-    left.headers().all(|(name, value)| {
-        right.headers().any(|(other, there)| {
-            eq_unescaped(name.as_bytes(), other.as_bytes(), true)
-                && eq_unescaped(value.as_bytes(), there.as_bytes(), false)
-        })
-    })
 }
 
 #[cfg(test)]
