@@ -8,7 +8,6 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
-    params::advance,
     scan::{self, Cursor},
     text::Quoted,
 };
@@ -89,14 +88,14 @@ fn plain_display<'m>(cursor: &mut Cursor<'m>) -> Result<Option<Text<'m>>, Malfor
     }
     match rest.get(at) {
         Some(b'<') => {
-            advance(cursor, at);
+            cursor.advance(at);
             Ok(Some(Text::plain(scan::trim(&rest[..at]))))
         }
         // What has no bracket can only be a URI, whatever is wrong with it.
         Some(b':') if !rest[..at].iter().any(|&byte| scan::is_ws(byte)) => Ok(None),
         _ if memchr::memchr(b'<', rest).is_none() => Ok(None),
         _ => {
-            advance(cursor, at);
+            cursor.advance(at);
             Err(Malformed::DisplayName)
         }
     }
@@ -109,11 +108,11 @@ pub(super) fn bracketed_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malf
         return Err(Malformed::Angle);
     }
     let end = memchr::memchr(b'>', rest).ok_or(Malformed::Angle)?;
-    advance(cursor, 1);
+    cursor.advance(1);
     cursor.skip_ws();
     let inner = scan::trim(&rest[1..end]);
-    let uri = uri_of(cursor, inner)?;
-    advance(cursor, inner.len());
+    let uri = uri_of(cursor, inner.len())?;
+    cursor.advance(inner.len());
     cursor.skip_ws();
     cursor.eat(b'>');
     Ok(uri)
@@ -125,19 +124,19 @@ pub(super) fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed
     let end = |&byte: &u8| scan::is_ws(byte) || matches!(byte, b';' | b',' | b'?');
     let length = rest.iter().position(end).unwrap_or(rest.len());
     if rest.get(length) == Some(&b'?') {
-        advance(cursor, length);
+        cursor.advance(length);
         return Err(Malformed::BareUri);
     }
-    let uri = uri_of(cursor, &rest[..length])?;
-    advance(cursor, length);
+    let uri = uri_of(cursor, length)?;
+    cursor.advance(length);
     Ok(uri)
 }
 
 /// The URI that comes next; if it is wrong, the cursor is left where it is so.
-fn uri_of<'m>(cursor: &mut Cursor<'m>, text: &'m [u8]) -> Result<Uri<'m>, Malformed> {
-    let text = scan::ascii(text).ok_or(Malformed::Utf8)?;
+fn uri_of<'m>(cursor: &mut Cursor<'m>, length: usize) -> Result<Uri<'m>, Malformed> {
+    let text = cursor.ahead(length).ok_or(Malformed::Utf8)?;
     Uri::read(text).map_err(|(at, why)| {
-        advance(cursor, at);
+        cursor.advance(at);
         Malformed::Uri(why)
     })
 }

@@ -69,7 +69,7 @@ impl<'m> Edits<'m> {
     pub fn prepend(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
         let first = Rows::of(self.base, id).next().map(|row| row.line.start);
         let at =
-            first.unwrap_or_else(|| self.base.index.row(0).map_or(self.base.rows_end, |(start, _)| start));
+            first.unwrap_or_else(|| self.base.index.row(0).map_or(self.base.rows_end, |row| row.start()));
         self.insert_row(at, id.name(), value, Order::First)
     }
 

@@ -6,59 +6,116 @@
 //! serves `parse` (any error refuses) and `salvage` (what is there is enough to answer 400).
 
 use memchr::{memchr, memchr2};
-use smallvec::SmallVec;
 
 use super::{
-    HeaderId, Limits, Method, ParseError, ParseErrorKind,
+    HeaderId, Limits, Method, ParseError, ParseErrorKind, rows,
     scan::{self, Span},
 };
 
-/// Three parallel arrays, so that finding the first row of a field is a search over at most 32 octets.
-#[derive(Debug, Clone, Default)]
+/// The header rows in order.
+#[derive(Debug, Clone)]
 pub(super) struct Index {
-    pub(super) ids: SmallVec<[u8; INLINE]>,
-    flags: SmallVec<[u8; INLINE]>,
-    spans: SmallVec<[Row; INLINE]>,
+    inline: [Row; INLINE],
+    /// All rows, if they are more than fit inline.
+    spilled: Vec<Row>,
+    count: usize,
+    /// A bit for each field that has a row: most questions are about fields that are not there.
+    present: [u64; 2],
 }
 
-/// Most messages have fewer rows than this; more are kept on the heap.
+/// Most messages have no more rows than this; more are kept on the heap.
 const INLINE: usize = 32;
 
-/// Octets from the start of the message; the name begins the row, the next row ends it.
+/// One header row, in octets from the start of the message; the next row's name ends it.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    name: u16,
-    value: u16,
-    end: u16,
+pub(super) struct Row {
+    pub(super) name: u16,
+    pub(super) value: u16,
+    pub(super) end: u16,
+    pub(super) id: HeaderId,
 }
 
-/// The value holds a comma, so it may be a list.
-pub(super) const COMMA: u8 = 1;
+impl Row {
+    /// Where the name begins.
+    #[inline]
+    pub(super) fn start(self) -> usize {
+        usize::from(self.name)
+    }
+
+    /// Where the trimmed value lies.
+    #[inline]
+    pub(super) fn value(self) -> Span {
+        Span::new(usize::from(self.value), usize::from(self.end))
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let row = Row { name: 0, value: 0, end: 0, id: HeaderId::Unknown };
+        Self { inline: [row; INLINE], spilled: Vec::new(), count: 0, present: [0; 2] }
+    }
+}
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
-        self.ids.len()
+    #[inline]
+    fn rows(&self) -> &[Row] {
+        match self.inline.get(..self.count) {
+            Some(rows) => rows,
+            None => &self.spilled,
+        }
     }
 
-    /// Where name begins and where the trimmed value lies.
-    pub(super) fn row(&self, at: usize) -> Option<(usize, Span)> {
-        let row = self.spans.get(at)?;
-        Some((usize::from(row.name), Span::new(usize::from(row.value), usize::from(row.end))))
-    }
-
-    pub(super) fn id(&self, at: usize) -> HeaderId {
-        let id = self.ids.get(at).map_or(usize::MAX, |&id| usize::from(id));
-        HeaderId::KNOWN.get(id).copied().unwrap_or(HeaderId::Unknown)
-    }
-
-    pub(super) fn flags(&self, at: usize) -> u8 {
-        self.flags.get(at).copied().unwrap_or_default()
+    #[inline]
+    pub(super) fn row(&self, at: usize) -> Option<Row> {
+        self.rows().get(at).copied()
     }
 
     /// The first row of a field at or after `from`.
+    #[inline]
     pub(super) fn next(&self, id: HeaderId, from: usize) -> Option<usize> {
-        memchr(id as u8, self.ids.get(from..)?).map(|at| from + at)
+        let (word, bit) = place(id);
+        if self.present[word] & bit == 0 {
+            return None;
+        }
+        self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
+
+    #[inline]
+    pub(super) fn push(&mut self, row: Row) {
+        let (word, bit) = place(row.id);
+        self.present[word] |= bit;
+        match self.inline.get_mut(self.count) {
+            Some(place) => *place = row,
+            None => self.spill(row),
+        }
+        self.count += 1;
+    }
+
+    #[cold]
+    fn spill(&mut self, row: Row) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(INLINE * 4);
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(row);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.spilled.clear();
+        self.count = 0;
+        self.present = [0; 2];
+    }
+}
+
+/// The bit of a field. Two may share one; asking for one of them then costs a search.
+#[inline]
+fn place(id: HeaderId) -> (usize, u64) {
+    let id = id as u8;
+    (usize::from(id >> 6 & 1), 1 << (id & 63))
 }
 
 /// The start line; spans count from the start of the message.
@@ -72,7 +129,6 @@ pub(super) enum StartLine {
 pub(super) struct Scan {
     /// `None`: this is no SIP message at all.
     pub(super) start: Option<StartLine>,
-    pub(super) index: Index,
     /// Where the header rows end and the empty line begins.
     pub(super) rows_end: usize,
     pub(super) body: Span,
@@ -84,19 +140,15 @@ pub(super) fn leading_line_ends(bytes: &[u8]) -> usize {
     bytes.iter().position(|&byte| byte != b'\r' && byte != b'\n').unwrap_or(bytes.len())
 }
 
-/// Scans `bytes`, which begin with the start line.
-pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Scan {
+/// Scans `bytes`, which begin with the start line, and puts the rows into `index`.
+pub(super) fn scan(bytes: &[u8], limits: &Limits, index: &mut Index) -> Scan {
+    let head = &bytes[..bytes.len().min(limits.head).min(Limits::MAX_HEAD)];
     let mut scanner = Scanner {
         bytes,
         limits,
-        head: &bytes[..bytes.len().min(limits.head).min(Limits::MAX_HEAD)],
-        found: Scan {
-            start: None,
-            index: Index::default(),
-            rows_end: 0,
-            body: Span::new(bytes.len(), bytes.len()),
-            error: None,
-        },
+        head,
+        index,
+        found: Scan { start: None, rows_end: 0, body: Span::new(bytes.len(), bytes.len()), error: None },
         content_length: None,
         response: false,
     };
@@ -109,6 +161,7 @@ struct Scanner<'b> {
     limits: &'b Limits,
     /// The octets in which the head must end.
     head: &'b [u8],
+    index: &'b mut Index,
     found: Scan,
     content_length: Option<u64>,
     response: bool,
@@ -126,7 +179,22 @@ impl Scanner<'_> {
         if self.found.start.is_none() {
             return;
         }
-        let mut at = next;
+        match rows::read(self.head, next, self.limits.rows, self.index) {
+            Some(found) => {
+                self.found.rows_end = found.end;
+                self.content_length = found.content_length;
+                self.body(found.end + 2);
+            }
+            None => {
+                self.index.clear();
+                self.rows(next);
+            }
+        }
+    }
+
+    /// The rows one by one, with what is wrong with them.
+    fn rows(&mut self, mut at: usize) {
+        let mut count = 0;
         loop {
             self.found.rows_end = at;
             // The empty line that ends the head.
@@ -138,10 +206,10 @@ impl Scanner<'_> {
                 let Some(line) = self.line(next) else { return };
                 (end, next) = line;
             }
-            if self.found.index.len() >= self.limits.rows {
+            if count >= self.limits.rows {
                 return self.fail(at, ParseErrorKind::TooManyRows);
             }
-            self.row(at, end);
+            count += usize::from(self.row(at, end));
             at = next;
         }
     }
@@ -192,36 +260,18 @@ impl Scanner<'_> {
         }
     }
 
-    fn row(&mut self, start: usize, end: usize) {
-        let line = &self.head[start..end];
-        let Some(colon) = memchr(b':', line) else {
-            return self.fail(start, ParseErrorKind::HeaderLine);
+    /// Whether the lines from `start` to `end` are a header row.
+    fn row(&mut self, start: usize, end: usize) -> bool {
+        let Some(row) = rows::row(self.head, start, end) else {
+            self.fail(start, ParseErrorKind::HeaderLine);
+            return false;
         };
-        // Before the colon there may be SP and HTAB, but no fold (RFC 3261 §25.1 HCOLON).
-        let end_of_name = line[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
-        let name = &line[..end_of_name.map_or(0, |last| last + 1)];
-        if name.is_empty() || !name.iter().copied().all(scan::is_token) {
-            return self.fail(start, ParseErrorKind::HeaderLine);
+        if row.id == HeaderId::ContentLength {
+            let value = row.value();
+            self.content_length(value.start, &self.head[value.start..value.end]);
         }
-        let value = scan::trim(&line[colon + 1..]);
-        // An empty value lies right after the colon.
-        let before = line[colon + 1..].iter().take_while(|&&byte| scan::is_ws(byte)).count();
-        let at = start + colon + 1 + if value.is_empty() { 0 } else { before };
-        let id = HeaderId::from_name(name);
-        if id == HeaderId::ContentLength {
-            self.content_length(at, value);
-        }
-        let mut flags = 0;
-        if memchr(b',', value).is_some() {
-            flags |= COMMA;
-        }
-        self.found.index.ids.push(id as u8);
-        self.found.index.flags.push(flags);
-        self.found.index.spans.push(Row {
-            name: short(start),
-            value: short(at),
-            end: short(at + value.len()),
-        });
+        self.index.push(row);
+        true
     }
 
     /// Two that agree are harmless; two that differ would let two elements see different bodies.
@@ -287,6 +337,10 @@ impl Scanner<'_> {
 
     /// `Method SP Request-URI SP SIP-Version` with single spaces (RFC 3261 §7.1).
     fn request_line(&mut self, line: &[u8]) {
+        if let Some(start) = self.plain_request_line(line) {
+            self.found.start = Some(start);
+            return;
+        }
         let Some(space) = memchr(b' ', line) else {
             return self.fail(0, ParseErrorKind::StartLine);
         };
@@ -324,6 +378,23 @@ impl Scanner<'_> {
             method: (0, short(space)),
             uri: (short(uri_start), short(uri_start + uri.len())),
         });
+    }
+
+    /// The same for a line in ASCII with nothing wrong.
+    #[inline]
+    fn plain_request_line(&self, line: &[u8]) -> Option<StartLine> {
+        let rest = line.strip_suffix(b" SIP/2.0")?;
+        let space = scan::length_while(rest, scan::is_token);
+        let uri = rest.get(space + 1..)?;
+        let sound = space > 0
+            && rest[space] == b' '
+            && !uri.is_empty()
+            && uri.len() <= self.limits.uri
+            && scan::length_while(uri, |byte| byte.is_ascii_graphic()) == uri.len();
+        sound.then(|| StartLine::Request {
+            method: (0, short(space)),
+            uri: (short(space + 1), short(rest.len())),
+        })
     }
 
     /// The first error is the one that counts.

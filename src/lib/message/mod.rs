@@ -34,6 +34,7 @@ mod limits;
 mod method;
 mod name;
 mod params;
+mod rows;
 mod scan;
 mod start;
 mod status;
@@ -41,7 +42,7 @@ mod text;
 mod uri;
 mod write;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 pub use address::{AddressBuf, NameAddr};
 pub use build::Builder;
@@ -61,7 +62,7 @@ pub use status::reason_phrase;
 pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 
-use header::values::{Rows, Values};
+use header::values::{AllRows, Rows, Values};
 use index::{Index, Scan, StartLine};
 
 /// One SIP message exactly as it is on the wire, and where its parts are.
@@ -82,13 +83,14 @@ impl Message {
     ///
     /// Without Content-Length the body goes to the end; octets after the body it states are dropped
     /// (RFC 3261 §18.3). Line ends before the start line are dropped too.
-    pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+    pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
         let leading = index::leading_line_ends(&bytes);
-        let (message, error) = Self::assemble(bytes.slice(leading..), limits);
-        match (message, error) {
-            (Some(message), None) => Ok(message),
+        bytes.advance(leading);
+        let mut message = Self::unread(bytes);
+        match message.index_all(limits) {
+            (true, None) => Ok(message),
             (_, Some(error)) => Err(ParseError { at: error.at + leading, ..error }),
-            (None, None) => Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false }),
+            (false, None) => Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false }),
         }
     }
 
@@ -101,27 +103,33 @@ impl Message {
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
         let leading = index::leading_line_ends(&bytes);
         let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
-        let (message, _) = Self::assemble(bytes.slice(leading..), &limits);
-        message.filter(Self::is_request)
+        let mut message = Self::unread(bytes.slice(leading..));
+        let (readable, _) = message.index_all(&limits);
+        (readable && message.is_request()).then_some(message)
     }
 
-    fn assemble(mut bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
-        let Scan { start, index, rows_end, body, error } = index::scan(&bytes, limits);
-        bytes.truncate(body.end);
-        (start.map(|start| Self { bytes, start, index, rows_end, body }), error)
+    fn unread(bytes: Bytes) -> Self {
+        let start = StartLine::Request { method: (0, 0), uri: (0, 0) };
+        Self { bytes, start, index: Index::default(), rows_end: 0, body: Span::default() }
+    }
+
+    /// Finds what the message consists of: whether it has a start line, and the first error.
+    fn index_all(&mut self, limits: &Limits) -> (bool, Option<ParseError>) {
+        let Scan { start, rows_end, body, error } = index::scan(&self.bytes, limits, &mut self.index);
+        self.bytes.truncate(body.end);
+        self.rows_end = rows_end;
+        self.body = body;
+        if let Some(start) = start {
+            self.start = start;
+        }
+        (start.is_some(), error)
     }
 
     /// Indexes what this library wrote; that always begins with a start line.
     fn written(bytes: Bytes) -> Self {
-        let start = StartLine::Request { method: (0, 0), uri: (0, 0) };
-        let (message, _) = Self::assemble(bytes, &Limits::NONE);
-        message.unwrap_or(Self {
-            bytes: Bytes::new(),
-            start,
-            index: Index::default(),
-            rows_end: 0,
-            body: Span::default(),
-        })
+        let mut message = Self::unread(bytes);
+        message.index_all(&Limits::NONE);
+        message
     }
 
     /// The message as it goes over the wire.
@@ -174,7 +182,7 @@ impl Message {
 
     /// The number of rows of a header field.
     pub fn count(&self, id: HeaderId) -> usize {
-        memchr::memchr_iter(id as u8, &self.index.ids).count()
+        Rows::of(self, id).count()
     }
 
     /// Whether there is a row of that field.
@@ -192,7 +200,7 @@ impl Message {
 
     /// All rows in order.
     pub fn headers(&self) -> impl Iterator<Item = RawHeader<'_>> {
-        (0..self.index.len()).filter_map(|at| RawHeader::of(self, at))
+        AllRows::of(self)
     }
 
     /// The topmost Via.
@@ -225,6 +233,12 @@ impl Message {
         self.find::<header::Contact>()
     }
 
+    /// Where a row ends, its line end included.
+    fn row_end(&self, at: usize) -> usize {
+        self.index.row(at + 1).map_or(self.rows_end, |next| next.start())
+    }
+
+    #[inline]
     fn octets(&self, span: Span) -> &[u8] {
         self.bytes.get(span.start..span.end).unwrap_or_default()
     }

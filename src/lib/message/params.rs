@@ -19,8 +19,11 @@ use super::{
 #[derive(Clone, Copy, Default)]
 pub struct Params<'m> {
     text: &'m str,
-    origin: usize,
+    origin: u32,
     kind: Kind,
+    /// Where the first of them lie, so that they need not be looked for again.
+    marked: u8,
+    marks: [Mark; MARKS],
 }
 
 /// Where parameters stand decides what a value may be.
@@ -35,7 +38,7 @@ enum Kind {
 
 impl<'m> Params<'m> {
     /// No parameters.
-    pub const NONE: Params<'static> = Params { text: "", origin: 0, kind: Kind::Header };
+    pub const NONE: Params<'static> = Params::unmarked("", 0, Kind::Header);
 
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
@@ -72,10 +75,16 @@ impl<'m> Params<'m> {
     pub fn each(&self) -> impl Iterator<Item = Param<'m>> + use<'m> {
         let params = *self;
         let mut at = 0;
+        let mut marks = 0;
         std::iter::from_fn(move || {
-            let place = Place::next(params.text.as_bytes(), at, params.kind).ok()??;
+            let place = if marks < usize::from(params.marked) {
+                marks += 1;
+                params.marks[marks - 1].place(params.text)
+            } else {
+                Place::next(params.text.as_bytes(), at, params.kind).ok()??
+            };
             at = place.end;
-            place.param(params.text, params.origin)
+            place.param(params.text, params.origin as usize)
         })
     }
 
@@ -102,7 +111,7 @@ impl<'m> Params<'m> {
 
     /// Where the parameters end, in octets from the start of the message: a further one goes there.
     pub fn end(&self) -> usize {
-        self.origin + self.text.len()
+        self.origin as usize + self.text.len()
     }
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
@@ -116,29 +125,77 @@ impl<'m> Params<'m> {
     }
 
     fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
-        let (all, origin) = (cursor.rest(), cursor.position());
-        let length = match extent(all, kind) {
-            Ok(length) => length,
-            Err((at, why)) => {
-                advance(cursor, at);
-                return Err(why);
+        let all = cursor.rest();
+        if all.is_empty() {
+            return Ok(Self::NONE.at(cursor.position()));
+        }
+        let mut params = Self::NONE.at(cursor.position());
+        params.kind = kind;
+        let mut end = 0;
+        loop {
+            match Place::next(all, end, kind) {
+                Ok(None) => break,
+                Ok(Some(place)) => {
+                    if let Some(mark) = params.marks.get_mut(usize::from(params.marked))
+                        && place.end <= usize::from(u16::MAX)
+                    {
+                        *mark = Mark::of(&place);
+                        params.marked += 1;
+                    }
+                    end = place.end;
+                }
+                Err((at, why)) => {
+                    cursor.advance(at);
+                    return Err(why);
+                }
             }
-        };
-        let text = scan::ascii(&all[..length]).ok_or(Malformed::Utf8)?;
-        advance(cursor, length);
-        Ok(Self { text, origin, kind })
+        }
+        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
+        Ok(params)
     }
 
     /// URI parameters, already checked.
     pub(super) fn in_uri(text: &'m str) -> Self {
-        Self { text, origin: 0, kind: Kind::Uri }
+        Self::unmarked(text, 0, Kind::Uri)
+    }
+
+    const fn unmarked(text: &'m str, origin: u32, kind: Kind) -> Self {
+        Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
+    }
+
+    /// Positions in a message fit 32 bits: its head is at most 64 KiB.
+    fn at(mut self, origin: usize) -> Self {
+        self.origin = u32::try_from(origin).unwrap_or(u32::MAX);
+        self
     }
 }
 
-/// Passes over octets.
-pub(super) fn advance(cursor: &mut Cursor<'_>, octets: usize) {
-    let rest = cursor.rest().get(octets..).unwrap_or_default();
-    *cursor = Cursor::within(rest, cursor.position() + octets);
+/// Most values have no more parameters than this.
+const MARKS: usize = 4;
+
+/// A [`Place`] in little room. A value never lies at 0: that stands for none.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    name: (u16, u16),
+    value: (u16, u16),
+}
+
+impl Mark {
+    fn of(place: &Place) -> Self {
+        let (start, end) = place.value.unwrap_or((0, 0));
+        Self { name: (place.name.0 as u16, place.name.1 as u16), value: (start as u16, end as u16) }
+    }
+
+    #[inline]
+    fn place(self, text: &str) -> Place {
+        let name = (usize::from(self.name.0), usize::from(self.name.1));
+        let (start, end) = (usize::from(self.value.0), usize::from(self.value.1));
+        if start == 0 {
+            return Place { name, value: None, quoted: false, end: name.1 };
+        }
+        let quoted = text.as_bytes().get(start - 1) == Some(&b'"');
+        Place { name, value: Some((start, end)), quoted, end: end + usize::from(quoted) }
+    }
 }
 
 /// One parameter.
@@ -200,20 +257,20 @@ impl Place {
     /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
     #[inline]
     fn next(text: &[u8], from: usize, kind: Kind) -> Result<Option<Self>, (usize, Malformed)> {
-        let mut at = skip(text, from, WS);
+        let mut at = skip_ws(text, from);
         if text.get(at) != Some(&b';') {
             return Ok(None);
         }
-        at = skip(text, at + 1, WS);
+        at = skip_ws(text, at + 1);
         let name = (at, skip(text, at, NAME));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));
         }
-        at = skip(text, name.1, WS);
+        at = skip_ws(text, name.1);
         if text.get(at) != Some(&b'=') {
             return Ok(Some(Self { name, value: None, quoted: false, end: name.1 }));
         }
-        at = skip(text, at + 1, WS);
+        at = skip_ws(text, at + 1);
         let (value, quoted) = match text.get(at) {
             Some(b'"') => {
                 let length = scan::closing_quote(&text[at + 1..]).ok_or((at, Malformed::Quote))?;
@@ -241,40 +298,31 @@ impl Place {
     }
 }
 
-/// The octets up to the end of the last parameter.
-fn extent(text: &[u8], kind: Kind) -> Result<usize, (usize, Malformed)> {
-    let mut end = 0;
-    while let Some(place) = Place::next(text, end, kind)? {
-        end = place.end;
-    }
-    Ok(end)
-}
-
 /// Where the octets of a class end.
 #[inline]
-pub(super) fn skip(text: &[u8], mut at: usize, class: u8) -> usize {
-    while let Some(&byte) = text.get(at) {
-        if CLASS[usize::from(byte)] & class == 0 {
-            break;
-        }
+fn skip(text: &[u8], at: usize, class: u8) -> usize {
+    at + scan::length_while(text.get(at..).unwrap_or_default(), |byte| CLASS[usize::from(byte)] & class != 0)
+}
+
+/// Where white space ends; mostly there is none.
+#[inline]
+fn skip_ws(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).copied().is_some_and(scan::is_ws) {
         at += 1;
     }
     at
 }
 
 /// What a parameter's name may hold: anything visible in ASCII but delimiters and "=".
-pub(super) const NAME: u8 = 1;
+const NAME: u8 = 1;
 /// The "=", which only a value may hold.
-pub(super) const EQUALS: u8 = 2;
-/// White space; CR and LF stand in a fold.
-pub(super) const WS: u8 = 4;
+const EQUALS: u8 = 2;
 
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         table[byte] = match byte as u8 {
-            b' ' | b'\t' | b'\r' | b'\n' => WS,
             b'=' => EQUALS,
             b';' | b',' | b'"' | b'<' | b'>' => 0,
             b'!'..=b'~' => NAME,
@@ -320,7 +368,7 @@ mod tests {
     #[test]
     fn errors_point_at_the_octet() {
         for (text, at) in [(";a;;b", 3), (";a; ", 4), (";a=1;x=\"y", 7), ("; =b", 2)] {
-            let mut cursor = Cursor::within(text.as_bytes(), 100);
+            let mut cursor = Cursor::within(scan::Octets::of(text), 100);
             assert!(Params::read(&mut cursor).is_err());
             assert_eq!(cursor.position(), 100 + at, "{text}");
         }

@@ -7,7 +7,9 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
-use super::{Host, Params, UriError, escape, host::read_port, scan::Cursor};
+use super::{Host, Params, UriError, escape, host::read_port,
+    scan::{Cursor, Octets},
+};
 
 mod compare;
 
@@ -292,7 +294,7 @@ impl Parts {
             headers: None,
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => parts.read_sip(bytes, start)?,
+            Scheme::Sip | Scheme::Sips => parts.read_sip(text, start)?,
             Scheme::Tel => {
                 let number = plain(bytes, start, |byte| byte == b';')?;
                 if number == start {
@@ -316,7 +318,8 @@ impl Parts {
 
     /// `[userinfo@]host[:port][;params][?headers]`. The user part may hold ";" and "?", so "@" is what
     /// counts; a URI has at most one that is not escaped.
-    fn read_sip(&mut self, bytes: &[u8], start: usize) -> Result<(), Fault> {
+    fn read_sip(&mut self, text: &str, start: usize) -> Result<(), Fault> {
+        let bytes = text.as_bytes();
         let mut host = start;
         let mut colon = None;
         let mut at = start;
@@ -339,7 +342,7 @@ impl Parts {
             }
             at += 1;
         }
-        let mut cursor = Cursor::within(bytes.get(host..).unwrap_or_default(), host);
+        let mut cursor = Cursor::within(Octets::of(text.get(host..).unwrap_or_default()), host);
         let read = Host::read(&mut cursor).map_err(|_| fault(bytes, cursor.position(), UriError::Host))?;
         self.address = read.ip();
         self.host = (place(host), place(cursor.position()));

@@ -2,13 +2,13 @@
 //! (§20.36, §20.41, §20.35, §20.25), Priority (§20.26), SIP-ETag and SIP-If-Match (RFC 3903 §11.3).
 
 use super::header;
-use crate::message::{Cursor, Malformed, Text, scan};
+use crate::message::{Cursor, Malformed, Text};
 
 header!(
     /// Which call or registration the message belongs to; compared octet by octet.
     CallId, Single, &'m str, |cursor: &mut Cursor<'m>| {
-        let word = cursor.take_while(|byte| byte.is_ascii_graphic());
-        scan::ascii(word).filter(|word| !word.is_empty()).ok_or(Malformed::Empty)
+        let word = cursor.take_text_while(|byte| byte.is_ascii_graphic());
+        word.filter(|word| !word.is_empty()).ok_or(Malformed::Empty)
     }
 );
 header!(

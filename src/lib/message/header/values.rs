@@ -3,7 +3,10 @@
 use std::marker::PhantomData;
 
 use super::{Form, Header};
-use crate::message::{Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text, index::COMMA, scan};
+use crate::message::{
+    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text,
+    scan::{self, Octets},
+};
 
 /// One header row as it stands in the message.
 #[derive(Debug, Clone, Copy)]
@@ -18,30 +21,36 @@ pub struct RawHeader<'m> {
     pub span: Span,
     /// Where the whole row lies, its line end included.
     pub line: Span,
-    /// From the name to the value.
-    front: &'m [u8],
-    flags: u8,
+    message: &'m Message,
+    /// The head, if it is known to be UTF-8.
+    head: Option<&'m str>,
 }
 
 impl<'m> RawHeader<'m> {
     pub(in crate::message) fn of(message: &'m Message, index: usize) -> Option<Self> {
-        let (start, span) = message.index.row(index)?;
-        let end = message.index.row(index + 1).map_or(message.rows_end, |(next, _)| next);
-        Some(Self {
-            id: message.index.id(index),
-            value: message.octets(span),
-            index,
-            span,
-            line: Span::new(start, end),
-            front: message.octets(Span::new(start, span.start)),
-            flags: message.index.flags(index),
-        })
+        Self::within(message, None, index)
+    }
+
+    #[inline]
+    fn within(message: &'m Message, head: Option<&'m str>, index: usize) -> Option<Self> {
+        let row = message.index.row(index)?;
+        let (span, line) = (row.value(), Span::new(row.start(), message.row_end(index)));
+        Some(Self { id: row.id, value: message.octets(span), index, span, line, message, head })
     }
 
     /// The name as written: in any case, possibly compact.
     pub fn name(&self) -> &'m str {
-        let length = self.front.iter().position(|&byte| !scan::is_token(byte)).unwrap_or(self.front.len());
-        scan::ascii(&self.front[..length]).unwrap_or_default()
+        let front = Span::new(self.line.start, self.span.start);
+        let length = scan::length_while(self.message.octets(front), scan::is_token);
+        let name = Span::new(front.start, front.start + length);
+        scan::ascii(self.message.octets(name)).unwrap_or_default()
+    }
+
+    fn octets(&self) -> Octets<'m> {
+        match self.head {
+            Some(head) => Octets::of(head).part(self.span.start, self.span.end),
+            None => Octets::new(self.value),
+        }
     }
 
     /// The value for display.
@@ -57,13 +66,38 @@ impl<'m> RawHeader<'m> {
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
     /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
     pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
-        RowValues::<H>::of(self.value, self.span.start, self.flags)
+        RowValues::<H>::of(self.octets(), self.span.start)
     }
 
     /// Reads the row's first value as another field's type; for fields this library does not know.
     pub fn read<H: Header>(&self) -> Result<H::View<'m>, HeaderError> {
         let length = if H::FORM == Form::Single { self.value.len() } else { scan::value_length(self.value) };
-        read_value::<H>(&self.value[..length], self.span.start)
+        read_value::<H>(self.octets().part(0, length), self.span.start)
+    }
+}
+
+/// All rows of a message.
+pub(in crate::message) struct AllRows<'m> {
+    message: &'m Message,
+    head: Option<&'m str>,
+    next: usize,
+}
+
+impl<'m> AllRows<'m> {
+    pub(in crate::message) fn of(message: &'m Message) -> Self {
+        let head = message.octets(Span::new(0, message.rows_end));
+        Self { message, head: scan::ascii(head), next: 0 }
+    }
+}
+
+impl<'m> Iterator for AllRows<'m> {
+    type Item = RawHeader<'m>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RawHeader<'m>> {
+        let row = RawHeader::within(self.message, self.head, self.next)?;
+        self.next += 1;
+        Some(row)
     }
 }
 
@@ -92,35 +126,36 @@ impl<'m> Iterator for Rows<'m> {
 
 /// The values of one row.
 struct RowValues<'m, H> {
-    /// What is left of the row; `None`: nothing.
-    rest: Option<&'m [u8]>,
-    /// Where that lies in the message.
-    at: usize,
-    comma: bool,
+    row: Octets<'m>,
+    /// Where the row's value lies in the message.
+    origin: usize,
+    /// Where the next value begins in the row; `None`: there is none.
+    next: Option<usize>,
+    /// Whether there may be several.
+    list: bool,
     field: PhantomData<H>,
 }
 
 impl<'m, H: Header> RowValues<'m, H> {
-    fn of(value: &'m [u8], at: usize, flags: u8) -> Self {
-        let empty = H::FORM == Form::OptionalList && value.is_empty();
-        let comma = H::FORM != Form::Single && flags & COMMA != 0;
-        Self { rest: (!empty).then_some(value), at, comma, field: PhantomData }
+    fn of(row: Octets<'m>, origin: usize) -> Self {
+        let empty = H::FORM == Form::OptionalList && row.bytes.is_empty();
+        let list = H::FORM != Form::Single && scan::has_comma(row.bytes);
+        Self { row, origin, next: (!empty).then_some(0), list, field: PhantomData }
     }
 }
 
 impl<'m, H: Header> Iterator for RowValues<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        let at = self.at;
-        if !self.comma {
-            return Some(read_value::<H>(rest, at));
+        let start = self.next.take()?;
+        if !self.list {
+            return Some(read_value::<H>(self.row, self.origin));
         }
-        let length = scan::value_length(rest);
-        self.rest = rest.get(length + 1..);
-        self.at += length + 1;
-        Some(read_value::<H>(&rest[..length], at))
+        let end = start + scan::value_length(self.row.bytes.get(start..)?);
+        self.next = (end < self.row.bytes.len()).then_some(end + 1);
+        Some(read_value::<H>(self.row.part(start, end), self.origin + start))
     }
 }
 
@@ -133,7 +168,8 @@ pub(in crate::message) struct Values<'m, H> {
 
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        let row = RowValues { rest: None, at: 0, comma: false, field: PhantomData };
+        let row =
+            RowValues { row: Octets::new(b""), origin: 0, next: None, list: false, field: PhantomData };
         Self { message, next_row: 0, row }
     }
 }
@@ -146,11 +182,10 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             if let Some(value) = self.row.next() {
                 return Some(value);
             }
-            let index = &self.message.index;
-            let row = index.next(H::ID, self.next_row)?;
-            self.next_row = row + 1;
-            let (_, span) = index.row(row)?;
-            self.row = RowValues::of(self.message.octets(span), span.start, index.flags(row));
+            let at = self.message.index.next(H::ID, self.next_row)?;
+            self.next_row = at + 1;
+            let span = self.message.index.row(at)?.value();
+            self.row = RowValues::of(Octets::new(self.message.octets(span)), span.start);
         }
     }
 }
@@ -170,7 +205,7 @@ pub(in crate::message) fn spans(row: RawHeader<'_>) -> impl Iterator<Item = Span
     })
 }
 
-fn read_value<H: Header>(value: &[u8], origin: usize) -> Result<H::View<'_>, HeaderError> {
+fn read_value<H: Header>(value: Octets<'_>, origin: usize) -> Result<H::View<'_>, HeaderError> {
     let mut cursor = Cursor::within(value, origin);
     cursor.skip_ws();
     let read = if cursor.is_done() && H::FORM != Form::Single {

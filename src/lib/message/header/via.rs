@@ -67,9 +67,18 @@ impl Header for Via<'_> {
 
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
         let start = cursor.position();
-        cursor.token()?;
-        let version = slash(cursor)?;
-        let transport = slash(cursor)?;
+        let version = if cursor.rest().starts_with(b"SIP/2.0/") {
+            cursor.advance(b"SIP/2.0/".len());
+            "2.0"
+        } else {
+            cursor.token()?;
+            let version = slash(cursor)?;
+            if !cursor.eat_spaced(b'/') {
+                return Err(Malformed::Token);
+            }
+            version
+        };
+        let transport = cursor.token()?;
         cursor.skip_ws();
         let host = Host::read(cursor)?;
         let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };

@@ -1,0 +1,288 @@
+//! The header rows of a head with nothing unusual in it: one pass that looks at 16 octets at a time.
+//!
+//! What is wrong with a head, and where, is not found here: [`read`] gives up, and the index reads the rows
+//! one by one.
+
+use memchr::memchr;
+
+use super::{
+    HeaderId,
+    index::{Index, Row},
+    scan,
+};
+
+/// What was found besides the rows.
+pub(super) struct Found {
+    /// Where the rows end and the empty line begins.
+    pub(super) end: usize,
+    pub(super) content_length: Option<u64>,
+}
+
+/// Reads the rows that begin at `start` up to the empty line. `None` if a line end is not CRLF, a row is
+/// none, there are more than `limit`, Content-Length is unclear, or the empty line is missing.
+pub(super) fn read(head: &[u8], mut start: usize, limit: usize, index: &mut Index) -> Option<Found> {
+    let mut content_length = None;
+    let mut at = start;
+    loop {
+        let end = line_end(head, at)?;
+        at = end + 2;
+        if end == start {
+            return Some(Found { end, content_length });
+        }
+        if let Some(b' ' | b'\t') = head.get(at) {
+            // A fold.
+            continue;
+        }
+        let row = row(head, start, end)?;
+        if row.id == HeaderId::ContentLength {
+            let value = row.value();
+            let length = scan::number(head.get(value.start..value.end)?).ok()?;
+            if content_length.replace(length).is_some() {
+                return None;
+            }
+        }
+        if index.len() >= limit {
+            return None;
+        }
+        index.push(row);
+        start = at;
+    }
+}
+
+/// Where the CRLF is that ends the line from `at`; `None` if a bare CR or LF comes first.
+#[inline(always)]
+fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += next_low(head.get(at..)?);
+        match head.get(at..)? {
+            [b'\r', b'\n', ..] => return Some(at),
+            [b'\r' | b'\n', ..] => return None,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The place of an octet before which there is no CR or LF; 16 are looked at in one go.
+#[inline(always)]
+fn next_low(text: &[u8]) -> usize {
+    let (blocks, rest) = text.as_chunks::<16>();
+    let mut at = 0;
+    for block in blocks {
+        let [first, second] = low(block);
+        if (first | second) & TOPS != 0 {
+            let (half, found) = if first & TOPS != 0 { (0, first) } else { (8, second) };
+            return at + half + (found & TOPS).trailing_zeros() as usize / 8;
+        }
+        at += 16;
+    }
+    at + scan::length_while(rest, |byte| byte >= 14)
+}
+
+/// Sets the top bit of each octet below 14: CR, LF, HTAB and what is rare. It is set for other octets too,
+/// those above ASCII and 14 right behind a lower one.
+#[inline]
+fn low(block: &[u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *block;
+    [[a, b, c, d, e, f, g, h], rest]
+        .map(|octets| u64::from_le_bytes(octets).wrapping_sub(0x0E0E_0E0E_0E0E_0E0E))
+}
+
+/// The top bit of each octet.
+const TOPS: u64 = 0x8080_8080_8080_8080;
+
+/// The row from `start` to the line end at `end`, if it is one. Positions fit 16 bits, as the head does.
+#[inline]
+pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
+    let (id, colon) = match known(head, start) {
+        Some((id, colon)) if colon < end => (id, colon),
+        _ => any(head, start, end)?,
+    };
+    // Nearly always one space before the value and none after it.
+    let value = colon + 2;
+    if value < end
+        && let (Some(b' '), Some(&first), Some(&last)) = (head.get(colon + 1), head.get(value), head.get(end - 1))
+        && !scan::is_ws(first)
+        && !scan::is_ws(last)
+    {
+        return Some(Row { name: start as u16, value: value as u16, end: end as u16, id });
+    }
+    loosely(head, start, colon, end, id)
+}
+
+/// The same with any white space around the value.
+#[cold]
+fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Option<Row> {
+    let text = head.get(colon + 1..end)?;
+    let value = scan::trim(text);
+    // An empty value lies right after the colon.
+    let before = if value.is_empty() { 0 } else { scan::length_while(text, scan::is_ws) };
+    let at = colon + 1 + before;
+    Some(Row { name: start as u16, value: at as u16, end: (at + value.len()) as u16, id })
+}
+
+/// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold
+/// (RFC 3261 §25.1 HCOLON).
+#[cold]
+fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
+    let line = head.get(start..end)?;
+    let colon = memchr(b':', line)?;
+    let end = line[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t'))? + 1;
+    let name = &line[..end];
+    name.iter().copied().all(scan::is_token).then(|| (HeaderId::from_name(name), start + colon))
+}
+
+/// A known name of up to 15 octets at `start`, and where the colon right behind it is.
+#[inline]
+fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *head.get(start..)?.first_chunk::<16>()?;
+    let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let colon = colons(first);
+    let (key, length) = if colon != 0 {
+        // The octets before the colon: below its lowest bit.
+        let before = colon.wrapping_sub(1) >> 7 & !colon;
+        (Key(first & before | before & CASE, 0), colon.trailing_zeros() / 8)
+    } else {
+        let second = u64::from_le_bytes(rest);
+        let colon = colons(second);
+        if colon == 0 {
+            return None;
+        }
+        let before = colon.wrapping_sub(1) >> 7 & !colon;
+        (Key(first | CASE, second & before | before & CASE), 8 + colon.trailing_zeros() / 8)
+    };
+    let id = NAMES.slots[key.slot(NAMES.factor)];
+    (NAMES.keys[usize::from(id)] == key).then(|| (NAMES.ids[usize::from(id)], start + length as usize))
+}
+
+/// Sets the top bit of the first ":" in eight octets; bits above it mean nothing.
+#[inline]
+fn colons(octets: u64) -> u64 {
+    // Zero where there is a colon; subtracting one from each octet then borrows into its top bit.
+    let other = octets ^ 0x3A3A_3A3A_3A3A_3A3A;
+    other.wrapping_sub(0x0101_0101_0101_0101) & !other & TOPS
+}
+
+/// Makes letters lower case. Of what may stand in a line only letters become letters, and only a hyphen a
+/// hyphen.
+const CASE: u64 = 0x2020_2020_2020_2020;
+
+/// A name of up to 15 octets in lower case, filled up with zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(u64, u64);
+
+impl Key {
+    const fn of(name: &[u8]) -> Self {
+        let mut octets = [[0; 8]; 2];
+        let mut at = 0;
+        while at < name.len() {
+            octets[at / 8][at % 8] = name[at] | 0x20;
+            at += 1;
+        }
+        Self(u64::from_le_bytes(octets[0]), u64::from_le_bytes(octets[1]))
+    }
+
+    #[inline]
+    const fn slot(self, factor: u64) -> usize {
+        ((self.0 ^ self.1.rotate_left(23)).wrapping_mul(factor) >> (64 - SLOT_BITS)) as usize
+    }
+}
+
+/// Every known name of up to 15 octets and every compact form, found by its slot.
+struct Names {
+    factor: u64,
+    slots: [u8; 1 << SLOT_BITS],
+    keys: [Key; COUNT],
+    ids: [HeaderId; COUNT],
+}
+
+const SLOT_BITS: u32 = 11;
+const COUNT: usize = 256;
+
+/// The first factor with which no two names share a slot.
+static NAMES: Names = {
+    let mut names =
+        Names { factor: 0, slots: [0; 1 << SLOT_BITS], keys: [Key(0, 0); COUNT], ids: [HeaderId::Unknown; COUNT] };
+    // The entry 0 is for no name.
+    let mut count = 1;
+    let mut at = 0;
+    while at < HeaderId::KNOWN.len() {
+        let id = HeaderId::KNOWN[at];
+        if id.name().len() < 16 {
+            names.keys[count] = Key::of(id.name().as_bytes());
+            names.ids[count] = id;
+            count += 1;
+        }
+        if let Some(letter) = id.compact() {
+            names.keys[count] = Key::of(&[letter as u8]);
+            names.ids[count] = id;
+            count += 1;
+        }
+        at += 1;
+    }
+    let mut factor: u64 = 0x9E37_79B9_7F4A_7C15;
+    loop {
+        let mut slots = [0; 1 << SLOT_BITS];
+        let mut at = 1;
+        while at < count {
+            let slot = names.keys[at].slot(factor);
+            if slots[slot] != 0 {
+                break;
+            }
+            slots[slot] = at as u8;
+            at += 1;
+        }
+        if at == count {
+            names.factor = factor;
+            names.slots = slots;
+            break;
+        }
+        factor = factor.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    }
+    names
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_in_any_case_and_no_other() {
+        let read = |name: &str| {
+            let line = format!("{name}: value of it\r\n");
+            row(line.as_bytes(), 0, line.len() - 2).map(|row| (row.id, row.value().start))
+        };
+        for id in HeaderId::KNOWN {
+            let name = id.name();
+            for text in [name.to_owned(), name.to_uppercase(), name.to_lowercase()] {
+                assert_eq!(read(&text), Some((id, text.len() + 2)), "{text}");
+            }
+            if let Some(letter) = id.compact() {
+                assert_eq!(read(&letter.to_string()), Some((id, 3)));
+            }
+            for at in 0..name.len() {
+                for octet in 1..128_u8 {
+                    let mut other = name.to_owned().into_bytes();
+                    other[at] = octet;
+                    let other = String::from_utf8(other).unwrap();
+                    if !other.bytes().all(scan::is_token) {
+                        continue;
+                    }
+                    let id = HeaderId::from_name(other.as_bytes());
+                    assert_eq!(read(&other), Some((id, name.len() + 2)), "{other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn line_ends_wherever_they_lie() {
+        for length in 0..70 {
+            for rest in 0..20 {
+                let text = format!("{}\r\n{}", "a\tb\u{e9}\u{e}".repeat(12).get(..length).unwrap_or("aé"), "x".repeat(rest));
+                assert_eq!(line_end(text.as_bytes(), 0), text.find('\r'), "{text:?}");
+                assert_eq!(line_end(text.replace("\r\n", "\n").as_bytes(), 0), None);
+                assert_eq!(line_end(text.replace("\r\n", "\r").as_bytes(), 0), None);
+            }
+        }
+    }
+}
