@@ -39,6 +39,19 @@ impl<'m> NameAddr<'m> {
     }
 
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        Self::read_with(cursor, Params::read)
+    }
+
+    /// The same for a field in whose parameters there may be URIs in angle brackets.
+    pub(super) fn read_bracketed(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        Self::read_with(cursor, Params::read_bracketed)
+    }
+
+    #[inline]
+    fn read_with(
+        cursor: &mut Cursor<'m>,
+        params: impl FnOnce(&mut Cursor<'m>) -> Result<Params<'m>, Malformed>,
+    ) -> Result<Self, Malformed> {
         let display = match cursor.peek() {
             None => return Err(Malformed::Empty),
             Some(b'<') => None,
@@ -51,12 +64,12 @@ impl<'m> NameAddr<'m> {
                 Some(display) => Some(display),
                 None => {
                     let uri = bare_uri(cursor)?;
-                    return Ok(Self { display: None, uri, params: Params::read(cursor)? });
+                    return Ok(Self { display: None, uri, params: params(cursor)? });
                 }
             },
         };
         let uri = bracketed_uri(cursor)?;
-        Ok(Self { display, uri, params: Params::read(cursor)? })
+        Ok(Self { display, uri, params: params(cursor)? })
     }
 }
 

@@ -101,7 +101,9 @@ pub enum Malformed {
     Range,
     #[error("a quoted string does not end")]
     Quote,
-    #[error("an angle bracket does not close")]
+    #[error("a comment does not end")]
+    Comment,
+    #[error("an angle bracket is missing")]
     Angle,
     #[error("text is neither ASCII nor UTF-8")]
     Utf8,
@@ -119,6 +121,20 @@ pub enum Malformed {
     BareUri,
     #[error("a date as RFC 1123 writes it, in GMT, is expected")]
     Date,
+    #[error("'*' is expected")]
+    Star,
+    #[error("an index such as 1.2 is expected")]
+    Index,
+    #[error("a signature in base64 is expected")]
+    Digest,
+    #[error("hexadecimal digits are expected")]
+    Hex,
+    #[error("32 hexadecimal digits in lower case are expected")]
+    Uuid,
+    #[error("a namespace, a dot and a priority are expected")]
+    ResourcePriority,
+    #[error("true or false is expected")]
+    Boolean,
     #[error("something follows the value")]
     Trailing,
     #[error("the URI is wrong: {0}")]

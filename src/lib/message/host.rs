@@ -150,7 +150,8 @@ mod tests {
         assert_eq!(Host::parse("2001:DB8::9:255"), Some(Host::V6(v6)));
         assert_eq!(Host::V6(v6).to_string(), "[2001:db8::9:255]");
         assert_eq!(Host::parse("[::ffff:192.0.2.2]").unwrap().to_string(), "[::ffff:192.0.2.2]");
-        let names = ["1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1..2.3", "1.2.3.4.", "1.2.3.4a", "00.0.0.0"];
+        let names =
+            ["1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1..2.3", "1.2.3.4.", "1.2.3.4a", "00.0.0.0"];
         for name in names {
             assert_eq!(Host::parse(name), Some(Host::Name(name)), "{name}");
             assert!(name.parse::<Ipv4Addr>().is_err());

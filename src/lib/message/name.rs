@@ -240,7 +240,8 @@ const SLOT_COUNT: usize = 512;
 
 /// Setting bit 5 makes letters lower case; what it does to other octets the comparison finds out.
 const fn slot(length: usize, first: u8, middle: u8, last: u8) -> usize {
-    let letters = (first | 0x20) as usize * 504 + (middle | 0x20) as usize * 990 + (last | 0x20) as usize * 449;
+    let letters =
+        (first | 0x20) as usize * 504 + (middle | 0x20) as usize * 990 + (last | 0x20) as usize * 449;
     (length.wrapping_mul(824) + letters) % SLOT_COUNT
 }
 

@@ -33,6 +33,8 @@ enum Kind {
     Header,
     /// A header in which a value may be a URI in angle brackets (RFC 8224 §4).
     Bracketed,
+    /// A header that is nothing but parameters, so that the first has no ";" before it.
+    List,
     Uri,
 }
 
@@ -124,9 +126,14 @@ impl<'m> Params<'m> {
         Self::read_kind(cursor, Kind::Bracketed)
     }
 
+    /// The same for a field that has nothing before its parameters; there must be one.
+    pub(super) fn read_list(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        Self::read_kind(cursor, Kind::List)
+    }
+
     fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
         let all = cursor.rest();
-        if all.is_empty() {
+        if all.is_empty() && kind != Kind::List {
             return Ok(Self::NONE.at(cursor.position()));
         }
         let mut params = Self::NONE.at(cursor.position());
@@ -258,10 +265,12 @@ impl Place {
     #[inline]
     fn next(text: &[u8], from: usize, kind: Kind) -> Result<Option<Self>, (usize, Malformed)> {
         let mut at = skip_ws(text, from);
-        if text.get(at) != Some(&b';') {
-            return Ok(None);
+        if kind != Kind::List || from > 0 {
+            if text.get(at) != Some(&b';') {
+                return Ok(None);
+            }
+            at = skip_ws(text, at + 1);
         }
-        at = skip_ws(text, at + 1);
         let name = (at, skip(text, at, NAME));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));

@@ -195,13 +195,10 @@ impl<'m> Cursor<'m> {
 
     /// Takes a quoted-string and gives what is between the quotes, escapes still in place.
     pub fn quoted(&mut self) -> Result<&'m [u8], Malformed> {
-        if !self.eat(b'"') {
-            return Err(Malformed::Quote);
-        }
-        let length = closing_quote(self.rest()).ok_or(Malformed::Quote)?;
-        let inner = &self.rest()[..length];
-        self.at += length + 1;
-        Ok(inner)
+        let Some((b'"', text)) = self.rest().split_first() else { return Err(Malformed::Quote) };
+        let length = closing_quote(text).ok_or(Malformed::Quote)?;
+        self.at += length + 2;
+        Ok(&text[..length])
     }
 
     /// Succeeds when nothing but white space is left.

@@ -205,7 +205,18 @@ fn uri() -> impl Strategy<Value = String> {
         prop::sample::select(vec!["", "a@", "%61@", "A@", "a:b@", "a;x@", "a%3bx@", "a%3Bx@"]),
         prop::sample::select(vec!["h", "H", "1.2.3.4", "[::1]", "[0::1]", "h:5060", "h:05060"]),
         part(
-            &[";x=1", ";X=%31", ";x=2", ";lr", ";%6cr", ";transport=tcp", ";maddr=[::1]", ";maddr=[0::%31]", ";user=A", ";user=a"],
+            &[
+                ";x=1",
+                ";X=%31",
+                ";x=2",
+                ";lr",
+                ";%6cr",
+                ";transport=tcp",
+                ";maddr=[::1]",
+                ";maddr=[0::%31]",
+                ";user=A",
+                ";user=a",
+            ],
             3,
         ),
         part(&["?", "&", "a=b&", "A=%62&", "a=B&", "c&", "c=&", "a=%26"], 3),
@@ -216,10 +227,23 @@ fn uri() -> impl Strategy<Value = String> {
         });
     let tel = (
         prop::sample::select(vec!["tel:+1", "tel:+1-", "Tel:1", "tel:a", "tel:A."]),
-        part(&[";ext=1", ";EXT=1-", ";phone-context=+1", ";phone-context=+(1)", ";phone-context=a", ";x", ";x=A", ";x=%61"], 3),
+        part(
+            &[
+                ";ext=1",
+                ";EXT=1-",
+                ";phone-context=+1",
+                ";phone-context=+(1)",
+                ";phone-context=a",
+                ";x",
+                ";x=A",
+                ";x=%61",
+            ],
+            3,
+        ),
     )
         .prop_map(|(number, params)| format!("{number}{params}"));
-    let other = part(&["a", "A", "%41", "%", "/", "%2f", "%2F", "?"], 3).prop_map(|text| format!("urn:{text}x"));
+    let other =
+        part(&["a", "A", "%41", "%", "/", "%2f", "%2F", "?"], 3).prop_map(|text| format!("urn:{text}x"));
     prop_oneof![4 => sip, 2 => tel, 1 => other]
 }
 

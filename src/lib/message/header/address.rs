@@ -1,5 +1,6 @@
 //! Fields that hold one address: From, To (RFC 3261 §20.20, §20.39), Reply-To, Refer-To (RFC 3515),
-//! Referred-By (RFC 3892), the identities of RFC 3325.
+//! Referred-By (RFC 3892), the identities of RFC 3325, Remote-Party-ID of the drafts before it, Policy-ID
+//! (RFC 6794).
 
 use super::header;
 use crate::message::NameAddr;
@@ -25,3 +26,9 @@ header!(
 header!(
     /// Which identity the sender wishes to have asserted.
     PPreferredIdentity, List, NameAddr<'m>, NameAddr::read);
+header!(
+    /// Who a party is, as networks said before RFC 3325; party, screen and privacy are parameters.
+    RemotePartyId, List, NameAddr<'m>, NameAddr::read);
+header!(
+    /// A session policy that was taken into account.
+    PolicyId, List, NameAddr<'m>, NameAddr::read);

@@ -1,5 +1,6 @@
 //! Challenges and credentials: WWW-Authenticate, Proxy-Authenticate, Authorization, Proxy-Authorization,
-//! Authentication-Info (RFC 3261 §20.44, §20.27, §20.7, §20.28, §20.6; RFC 7235).
+//! Authentication-Info (RFC 3261 §20.44, §20.27, §20.7, §20.28, §20.6; RFC 7235), Proxy-Authentication-Info
+//! (RFC 7615).
 //!
 //! Their commas separate parameters, so a row is one value (RFC 3261 §7.3.1). What a scheme other than
 //! Digest has to say is kept as it is: it need not consist of parameters.
@@ -24,6 +25,9 @@ header!(
 header!(
     /// What the server says after it has accepted credentials.
     AuthenticationInfo, Single, AuthParams<'m>, |cursor: &mut Cursor<'m>| AuthParams::read(cursor, true));
+header!(
+    /// What a proxy says after it has accepted credentials.
+    ProxyAuthenticationInfo, Single, AuthParams<'m>, |cursor: &mut Cursor<'m>| AuthParams::read(cursor, true));
 
 /// What credentials are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +70,19 @@ impl<'m> Credentials<'m> {
         Ok(Self { scheme, params })
     }
 }
+
+/// The scheme and what it has to say, as written.
+macro_rules! display {
+    ($view:ident) => {
+        impl fmt::Display for $view<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} {}", self.scheme, self.params)
+            }
+        }
+    };
+}
+display!(Challenge);
+display!(Credentials);
 
 fn scheme_and_params<'m>(cursor: &mut Cursor<'m>) -> Result<(&'m str, AuthParams<'m>), Malformed> {
     let scheme = cursor.token()?;

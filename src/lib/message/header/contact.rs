@@ -1,7 +1,12 @@
-//! Contact: where to reach somebody directly (RFC 3261 §20.10).
+//! Contact: where to reach somebody directly (RFC 3261 §20.10), with the parameters of RFC 5626, RFC 5627,
+//! RFC 3840.
 
-use super::header;
-use crate::message::{Cursor, NameAddr};
+use super::{
+    feature::{Feature, features},
+    header,
+    qvalue::thousandths,
+};
+use crate::message::{Cursor, NameAddr, Params, Uri};
 
 header!(
     /// Addresses, or "*" in a REGISTER that removes all bindings.
@@ -41,6 +46,31 @@ impl<'m> ContactValue<'m> {
     pub fn q(&self) -> Option<u16> {
         thousandths(self.address()?.params.value("q")?)
     }
+
+    /// The device, a URN in most cases (`+sip.instance`, RFC 5626 §4.1).
+    pub fn instance(&self) -> Option<&'m str> {
+        self.address()?.params.value("+sip.instance")?.strip_prefix('<')?.strip_suffix('>')
+    }
+
+    /// Which of the device's flows this is, 1 to 2^31 - 1 (RFC 5626 §4.2).
+    pub fn reg_id(&self) -> Option<u32> {
+        self.address()?.params.number("reg-id").filter(|id| (1..1 << 31).contains(id))
+    }
+
+    /// The public GRUU that the registrar made (RFC 5627 §5).
+    pub fn public_gruu(&self) -> Option<Uri<'m>> {
+        Uri::parse(self.address()?.params.value("pub-gruu")?).ok()
+    }
+
+    /// The temporary GRUU that the registrar made.
+    pub fn temporary_gruu(&self) -> Option<Uri<'m>> {
+        Uri::parse(self.address()?.params.value("temp-gruu")?).ok()
+    }
+
+    /// What the device can do (RFC 3840).
+    pub fn features(&self) -> impl Iterator<Item = Feature<'m>> + use<'m> {
+        features(self.address().map_or(Params::NONE, |address| address.params))
+    }
 }
 
 impl std::fmt::Display for ContactValue<'_> {
@@ -50,17 +80,4 @@ impl std::fmt::Display for ContactValue<'_> {
             Self::Addr(address) => address.fmt(f),
         }
     }
-}
-
-/// A qvalue: `0[.ddd]` or `1[.000]`.
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !matches!(whole, "0" | "1")
-        || fraction.len() > 3
-        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return None;
-    }
-    let q = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (q <= 1000).then_some(q)
 }

@@ -1,10 +1,11 @@
-//! Fields about bodies: Content-Type, Content-Disposition, Content-Encoding, Accept, Accept-Encoding,
-//! Accept-Language (RFC 3261 §20.15, §20.11, §20.12, §20.1 to §20.3).
+//! Fields about bodies: Content-Type, Content-Disposition, Content-Encoding, Content-Language, MIME-Version,
+//! Accept, Accept-Encoding, Accept-Language (RFC 3261 §20.15, §20.11 to §20.13, §20.24, §20.1 to §20.3),
+//! Content-ID (RFC 8262 §4).
 
 use std::fmt;
 
-use super::header;
-use crate::message::{Cursor, Malformed, Params};
+use super::{header, qvalue::thousandths};
+use crate::message::{Cursor, Malformed, Params, scan};
 
 header!(
     /// What the body is.
@@ -18,6 +19,30 @@ header!(
 header!(
     /// How the body is encoded, innermost first.
     ContentEncoding, List, &'m str, Cursor::token);
+header!(
+    /// Languages of the body.
+    ContentLanguage, List, &'m str, Cursor::token);
+header!(
+    /// The name of the body, `local@domain`, by which cid URIs refer to it; without the brackets.
+    ContentId, Single, &'m str, |cursor: &mut Cursor<'m>| {
+        if !cursor.eat(b'<') {
+            return Err(Malformed::Angle);
+        }
+        let id = cursor.take_while(|byte| byte.is_ascii_graphic() && byte != b'>');
+        let id = scan::ascii(id).filter(|id| !id.is_empty()).ok_or(Malformed::Empty)?;
+        if cursor.eat(b'>') { Ok(id) } else { Err(Malformed::Angle) }
+    }
+);
+header!(
+    /// The version of MIME, 1.0.
+    MimeVersion, Single, (u32, u32), |cursor: &mut Cursor<'m>| {
+        let major = cursor.number_u32()?;
+        if !cursor.eat(b'.') {
+            return Err(Malformed::Number);
+        }
+        Ok((major, cursor.number_u32()?))
+    }
+);
 header!(
     /// Encodings the sender takes, possibly none but identity.
     AcceptEncoding, OptionalList, TokenParams<'m>, TokenParams::read);
@@ -48,6 +73,11 @@ impl<'m> MediaType<'m> {
             && (self.subtype == "*" || self.subtype.eq_ignore_ascii_case(subtype))
     }
 
+    /// The preference in thousandths, 1000 if nothing is said; `None` if it is malformed.
+    pub fn q(&self) -> Option<u16> {
+        self.params.get("q").map_or(Some(1000), |q| thousandths(q?))
+    }
+
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         let type_ = cursor.token()?;
         if !cursor.eat_spaced(b'/') {
@@ -73,6 +103,16 @@ pub struct TokenParams<'m> {
 }
 
 impl<'m> TokenParams<'m> {
+    /// Whether it is this token, in any case.
+    pub fn is(&self, token: &str) -> bool {
+        self.token.eq_ignore_ascii_case(token)
+    }
+
+    /// The preference in thousandths, 1000 if nothing is said; `None` if it is malformed.
+    pub fn q(&self) -> Option<u16> {
+        self.params.get("q").map_or(Some(1000), |q| thousandths(q?))
+    }
+
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Ok(Self { token: cursor.token()?, params: Params::read(cursor)? })
     }

@@ -34,6 +34,13 @@ pub struct TimestampValue<'m> {
     pub delay: Option<&'m str>,
 }
 
+impl fmt::Display for TimestampValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.time)?;
+        self.delay.map_or(Ok(()), |delay| write!(f, " {delay}"))
+    }
+}
+
 /// A point in time to the second: seconds since 1970 UTC, leap seconds not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub u64);
@@ -41,7 +48,10 @@ pub struct DateTime(pub u64);
 impl DateTime {
     /// `Sat, 13 Nov 2010 23:29:00 GMT`, from 1970 on.
     fn parse(text: &str) -> Option<Self> {
-        let (_, text) = text.split_once(',')?;
+        let (weekday, text) = text.split_once(',')?;
+        if !DAYS.iter().any(|day| day.eq_ignore_ascii_case(weekday)) {
+            return None;
+        }
         let mut words = text.split_ascii_whitespace();
         let day: u64 = digits(words.next()?)?;
         let name = words.next()?;

@@ -2,46 +2,93 @@
 //! family. A field without a marker is still there by [`HeaderId`] or name, as a [`RawHeader`].
 
 mod address;
+mod answer;
 mod auth;
+mod consent;
 mod contact;
 mod content;
 mod cseq;
 mod date;
+mod disposition;
+mod diversion;
 mod event;
+mod feature;
+mod geolocation;
+mod history;
+mod identity;
+mod info;
+mod info_package;
 mod number;
 mod options;
+mod privacy;
+mod private;
+mod qvalue;
 mod reason;
+mod refer;
 mod replaces;
+mod resource;
 mod route;
+mod security;
 mod session;
+mod session_id;
 mod text;
+mod user_to_user;
 pub(super) mod values;
 mod via;
 
-pub use address::{From, PAssertedIdentity, PPreferredIdentity, ReferTo, ReferredBy, ReplyTo, To};
+pub use address::{
+    From, PAssertedIdentity, PPreferredIdentity, PolicyId, ReferTo, ReferredBy, RemotePartyId, ReplyTo, To,
+};
+pub use answer::{AnswerMode, AnswerModeValue, PrivAnswerMode};
 pub use auth::{
     AuthParam, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
-    ProxyAuthorization, WwwAuthenticate,
+    ProxyAuthenticationInfo, ProxyAuthorization, WwwAuthenticate,
 };
+pub use consent::{ConsentTrigger, PermissionMissing, TriggerConsent};
 pub use contact::{Contact, ContactValue};
 pub use content::{
-    Accept, AcceptEncoding, AcceptLanguage, ContentDisposition, ContentEncoding, ContentType, MediaType,
-    TokenParams,
+    Accept, AcceptEncoding, AcceptLanguage, ContentDisposition, ContentEncoding, ContentId, ContentLanguage,
+    ContentType, MediaType, MimeVersion, TokenParams,
 };
 pub use cseq::{CSeq, RAck, RAckValue};
 pub use date::{Date, DateTime, Timestamp, TimestampValue};
+pub use disposition::{Directive, RequestDisposition};
+pub use diversion::{Diversion, DiversionValue};
 pub use event::{AllowEvents, Event, SubscriptionState};
-pub use number::{ContentLength, Expires, MaxForwards, MinExpires, RSeq, RetryAfter};
+pub use feature::{AcceptContact, Feature, FeatureCaps, FeatureSet, FeatureValue, RejectContact};
+pub use geolocation::{Geolocation, GeolocationError, GeolocationFault, GeolocationRouting};
+pub use history::{HistoryEntry, HistoryIndex, HistoryInfo, Retarget};
+pub use identity::{Identity, IdentityInfo, IdentityValue};
+pub use info::{AlertInfo, CallInfo, ErrorInfo, PUserDatabase, PolicyContact, ReferEventsAt, Reference};
+pub use info_package::{InfoPackage, RecvInfo};
+pub use number::{
+    ContentLength, Expires, FlowTimer, MaxBreadth, MaxForwards, MinExpires, RSeq, RetryAfter, RetryAfterValue,
+};
 pub use options::{Allow, ProxyRequire, Require, Supported, Unsupported};
+pub use privacy::{Privacy, PrivacyValue};
+pub use private::{
+    ChargingVector, PAccessNetworkInfo, PAnswerState, PAssertedService, PAssociatedUri, PCalledPartyId,
+    PChargeInfo, PChargingFunctionAddresses, PChargingVector, PEarlyMedia, PMediaAuthorization,
+    PPreferredService, PPrivateNetworkIndication, PProfileKey, PRefusedUriList, PServedUser,
+    PVisitedNetworkId, ParamList, VisitedNetwork,
+};
 pub use reason::{Reason, ReasonValue, Warning, WarningValue};
+pub use refer::ReferSub;
 pub use replaces::{DialogId, Join, Replaces, TargetDialog};
+pub use resource::{AcceptResourcePriority, ResourcePriority, ResourceValue};
 pub use route::{Path, RecordRoute, Route, ServiceRoute};
+pub use security::{SecurityClient, SecurityMechanism, SecurityServer, SecurityVerify};
 pub use session::{MinSe, Refresher, SessionExpires, SessionInterval};
-pub use text::{CallId, Organization, Priority, Server, SipEtag, SipIfMatch, Subject, UserAgent};
+pub use session_id::{SessionId, SessionIdValue};
+pub use text::{
+    CallId, InReplyTo, Organization, Priority, Server, SipEtag, SipIfMatch, Subject, SuppressIfMatch,
+    UserAgent,
+};
+pub use user_to_user::{UserData, UserToUser};
 pub use values::RawHeader;
 pub use via::Via;
 
-use super::{Cursor, HeaderId, Malformed};
+use super::{Cursor, HeaderError, HeaderId, Malformed, Message};
 
 /// A header field that can be read as a value of its own type.
 pub trait Header {
@@ -89,5 +136,44 @@ macro_rules! header {
 }
 use header;
 
+/// Calls a macro with every marker there is, one for each [`HeaderId`].
+macro_rules! every_header {
+    ($with:ident) => {
+        $with! {
+            Accept AcceptContact AcceptEncoding AcceptLanguage AcceptResourcePriority AlertInfo Allow AllowEvents
+            AnswerMode AuthenticationInfo Authorization CSeq CallId CallInfo Contact ContentDisposition
+            ContentEncoding ContentId ContentLanguage ContentLength ContentType Date Diversion ErrorInfo Event
+            Expires FeatureCaps FlowTimer From Geolocation GeolocationError GeolocationRouting HistoryInfo Identity
+            IdentityInfo InReplyTo InfoPackage Join MaxBreadth MaxForwards MimeVersion MinExpires MinSe Organization
+            PAccessNetworkInfo PAnswerState PAssertedIdentity PAssertedService PAssociatedUri PCalledPartyId
+            PChargeInfo PChargingFunctionAddresses PChargingVector PEarlyMedia PMediaAuthorization
+            PPreferredIdentity PPreferredService PPrivateNetworkIndication PProfileKey PRefusedUriList PServedUser
+            PUserDatabase PVisitedNetworkId Path PermissionMissing PolicyContact PolicyId Priority PrivAnswerMode
+            Privacy ProxyAuthenticate ProxyAuthenticationInfo ProxyAuthorization ProxyRequire RAck RSeq Reason
+            RecordRoute RecvInfo ReferEventsAt ReferSub ReferTo ReferredBy RejectContact RemotePartyId Replaces
+            ReplyTo RequestDisposition Require ResourcePriority RetryAfter Route SecurityClient SecurityServer
+            SecurityVerify Server ServiceRoute SessionExpires SessionId SipEtag SipIfMatch Subject SubscriptionState
+            Supported SuppressIfMatch TargetDialog Timestamp To TriggerConsent Unsupported UserAgent UserToUser Via
+            Warning WwwAuthenticate
+        }
+    };
+}
+
+/// Reads every value of every known header field and gives the first error. Nobody need do this: a field
+/// is judged when it is read, and an element that forwards passes on what it does not read.
+pub fn check(message: &Message) -> Result<(), HeaderError> {
+    macro_rules! check {
+        ($($field:ident)*) => {$(
+            if message.has(<$field as Header>::ID) {
+                message.each::<$field>().try_for_each(|value| value.map(|_| ()))?;
+            }
+        )*};
+    }
+    every_header!(check);
+    Ok(())
+}
+
+#[cfg(test)]
+mod family_tests;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,11 @@
 //! Fields that are a number: Max-Forwards, Content-Length, Expires, Min-Expires, Retry-After
-//! (RFC 3261 §20.22, §20.14, §20.19, §20.23, §20.33), RSeq (RFC 3262 §7.1).
+//! (RFC 3261 §20.22, §20.14, §20.19, §20.23, §20.33), RSeq (RFC 3262 §7.1), Flow-Timer (RFC 5626 §8),
+//! Max-Breadth (RFC 5393 §5.8).
+
+use std::fmt;
 
 use super::header;
-use crate::message::{Cursor, Malformed, Params};
+use crate::message::{Cursor, Malformed, Params, Text};
 
 header!(
     /// How many more hops the request may take, 0 to 255.
@@ -24,36 +27,66 @@ header!(
     /// The number of a reliable provisional response.
     RSeq, Single, u32, Cursor::number_u32);
 header!(
-    /// Seconds to wait before the next try; a comment and parameters are passed over.
-    RetryAfter, Single, u32, |cursor: &mut Cursor<'m>| {
+    /// Seconds after which the server takes a silent flow for dead.
+    FlowTimer, Single, u32, Cursor::number_u32);
+header!(
+    /// How many branches may exist at once.
+    MaxBreadth, Single, u32, Cursor::number_u32);
+header!(
+    /// When to try again.
+    RetryAfter, Single, RetryAfterValue<'m>, |cursor: &mut Cursor<'m>| {
         let seconds = cursor.number_u32()?;
         cursor.skip_ws();
-        if cursor.peek() == Some(b'(') {
-            comment(cursor)?;
-        }
-        Params::read(cursor)?;
-        Ok(seconds)
+        let comment = if cursor.peek() == Some(b'(') { Some(comment(cursor)?) } else { None };
+        Ok(RetryAfterValue { seconds, comment, params: Params::read(cursor)? })
     }
 );
 
-/// `( … )`, which nests and has escapes (RFC 3261 §25.1 comment).
-fn comment(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
-    let mut depth = 0_u32;
-    loop {
-        let plain = |byte| !matches!(byte, b'(' | b')' | b'\\');
-        cursor.take_while(plain);
-        if cursor.eat(b'(') {
-            depth += 1;
-        } else if cursor.eat(b')') {
-            depth -= 1;
-            if depth == 0 {
-                return Ok(());
-            }
-        } else if cursor.eat(b'\\') {
-            let escaped = cursor.peek().ok_or(Malformed::Quote)?;
-            cursor.eat(escaped);
-        } else {
-            return Err(Malformed::Quote);
-        }
+/// When to try again, and why not before.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryAfterValue<'m> {
+    /// Seconds to wait.
+    pub seconds: u32,
+    /// What it says to people, without the outer parentheses.
+    pub comment: Option<Text<'m>>,
+    /// duration and others.
+    pub params: Params<'m>,
+}
+
+impl RetryAfterValue<'_> {
+    /// Seconds for which the callee can be reached from then on.
+    pub fn duration(&self) -> Option<u32> {
+        self.params.number("duration")
     }
+}
+
+impl fmt::Display for RetryAfterValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.seconds)?;
+        if let Some(comment) = self.comment {
+            write!(f, " ({})", String::from_utf8_lossy(comment.raw()))?;
+        }
+        self.params.fmt(f)
+    }
+}
+
+/// `( … )`, which nests and has escapes (RFC 3261 §25.1 comment).
+fn comment<'m>(cursor: &mut Cursor<'m>) -> Result<Text<'m>, Malformed> {
+    let text = cursor.rest();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'\\' => at += 1,
+            _ => {}
+        }
+        if depth == 0 {
+            cursor.advance(at + 1);
+            return Ok(Text::quoted(&text[1..at]));
+        }
+        at += 1;
+    }
+    Err(Malformed::Comment)
 }

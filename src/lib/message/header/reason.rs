@@ -1,5 +1,7 @@
 //! Why something happened: Reason (RFC 3326) and Warning (RFC 3261 §20.43).
 
+use std::fmt;
+
 use super::header;
 use crate::message::{Cursor, Malformed, Params, Text, scan};
 
@@ -36,12 +38,12 @@ pub struct ReasonValue<'m> {
 impl<'m> ReasonValue<'m> {
     /// The status code or release cause.
     pub fn cause(&self) -> Option<u16> {
-        self.params.value("cause")?.parse().ok()
+        self.params.number("cause")
     }
 
     /// What it says to people.
     pub fn text(&self) -> Option<Text<'m>> {
-        self.params.value("text").map(|text| Text::quoted(text.as_bytes()))
+        self.params.text("text")
     }
 }
 
@@ -54,4 +56,16 @@ pub struct WarningValue<'m> {
     pub agent: &'m str,
     /// What it says to people.
     pub text: Text<'m>,
+}
+
+impl fmt::Display for ReasonValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.protocol, self.params)
+    }
+}
+
+impl fmt::Display for WarningValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} \"{}\"", self.code, self.agent, String::from_utf8_lossy(self.text.raw()))
+    }
 }

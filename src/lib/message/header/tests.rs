@@ -122,9 +122,7 @@ fn numbers() {
     }
     assert_eq!(read::<Expires>("4294967295"), Ok("4294967295".into()));
     assert_eq!(read::<Expires>("4294967296"), Err(Malformed::Range));
-    assert_eq!(read::<RetryAfter>("120 (I'm (in) a \\) meeting) ;duration=3600"), Ok("120".into()));
     assert_eq!(read::<RetryAfter>("949302838503028349304023988"), Err(Malformed::Range));
-    assert_eq!(read::<RetryAfter>("1 (open"), Err(Malformed::Quote));
     assert_eq!(read::<RSeq>("988789"), Ok("988789".into()));
     assert_eq!(read::<MinSe>("90;lr"), Ok("90".into()));
 }

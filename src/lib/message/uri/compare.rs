@@ -65,7 +65,12 @@ impl Uri<'_> {
             Scheme::Other => push_octets(&mut text, self.opaque(), false),
             Scheme::Tel => {
                 text.extend(digits(self.user().unwrap_or_default()));
-                push_sorted(&mut text, self.params().iter().map(|(name, value)| tel_param(name, value)), ';', ';');
+                push_sorted(
+                    &mut text,
+                    self.params().iter().map(|(name, value)| tel_param(name, value)),
+                    ';',
+                    ';',
+                );
             }
             Scheme::Sip | Scheme::Sips => {
                 if let Some(user) = self.user() {
@@ -80,7 +85,12 @@ impl Uri<'_> {
                 if let Some(port) = self.port() {
                     let _ = write!(text, ":{port}");
                 }
-                push_sorted(&mut text, self.params().iter().map(|(name, value)| sip_param(name, value)), ';', ';');
+                push_sorted(
+                    &mut text,
+                    self.params().iter().map(|(name, value)| sip_param(name, value)),
+                    ';',
+                    ';',
+                );
                 push_sorted(&mut text, self.headers().map(|(name, value)| header(name, value)), '?', '&');
             }
         }
@@ -120,7 +130,8 @@ fn params_cover(left: Params<'_>, right: Params<'_>) -> bool {
         there.any(|(_, other)| match (value, other) {
             (Some(value), Some(other)) => {
                 eq_unescaped(value.as_bytes(), other.as_bytes(), true)
-                    || same_name(name, MADDR) && address(value).is_some_and(|host| address(other) == Some(host))
+                    || same_name(name, MADDR)
+                        && address(value).is_some_and(|host| address(other) == Some(host))
             }
             (value, other) => value.is_none() && other.is_none(),
         })
@@ -143,7 +154,10 @@ fn headers_cover(left: &Uri<'_>, right: &Uri<'_>) -> bool {
 
 /// A number without its visual separators, in lower case (RFC 3966 §5.1.1).
 fn digits(number: &str) -> impl Iterator<Item = char> + '_ {
-    number.chars().filter(|&digit| !matches!(digit, '-' | '.' | '(' | ')')).map(|digit| digit.to_ascii_lowercase())
+    number
+        .chars()
+        .filter(|&digit| !matches!(digit, '-' | '.' | '(' | ')'))
+        .map(|digit| digit.to_ascii_lowercase())
 }
 
 fn same_digits(left: &str, right: &str) -> bool {
