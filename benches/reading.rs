@@ -6,8 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 use sipkit::message::{
-    ContactValue, Edits, Header, HeaderId, Host, Limits, Message, NameAddr, Params, RawHeader, Uri,
-    header,
+    ContactValue, Edits, Header, HeaderId, Host, Limits, Message, NameAddr, Params, RawHeader, StartLine,
+    Uri, header,
 };
 
 /// A running figure over lengths and numbers, in the order in which they stand.
@@ -97,15 +97,15 @@ impl Sum {
 pub fn scan(bytes: Bytes) -> Option<Sum> {
     let message = Message::parse(bytes, &Limits::default()).ok()?;
     let mut sum = Sum::default();
-    let message = start(&mut sum, message)?;
+    start(&mut sum, &message)?;
     sum.via(message.via().ok()?);
     if let Some(route) = message.find::<header::Route>().ok()? {
         sum.address(route);
     }
     sum.text(message.call_id().ok()?);
     sum.cseq(message.cseq().ok()?);
-    sum.optional(message.from().ok()?.tag());
-    sum.optional(message.to().ok()?.tag());
+    sum.optional(message.from_tag().ok()?);
+    sum.optional(message.to_tag().ok()?);
     sum.number(message.find::<header::MaxForwards>().ok()?.unwrap_or(70));
     Some(sum)
 }
@@ -115,7 +115,7 @@ pub fn scan(bytes: Bytes) -> Option<Sum> {
 pub fn full(bytes: Bytes) -> Option<Sum> {
     let message = Message::parse(bytes, &Limits::default()).ok()?;
     let mut sum = Sum::default();
-    let message = start(&mut sum, message)?;
+    start(&mut sum, &message)?;
     for row in message.headers() {
         sum.number(row.id as u8);
         read(&mut sum, row)?;
@@ -124,20 +124,18 @@ pub fn full(bytes: Bytes) -> Option<Sum> {
     Some(sum)
 }
 
-fn start(sum: &mut Sum, message: Message) -> Option<Message> {
-    match message.into_request() {
-        Ok(request) => {
-            sum.text(request.method().as_str());
-            sum.uri(request.uri().ok()?);
-            Some(request.into_message())
+fn start(sum: &mut Sum, message: &Message) -> Option<()> {
+    match message.start_line() {
+        StartLine::Request { method, uri } => {
+            sum.text(method.as_str());
+            sum.uri(Uri::parse(uri).ok()?);
         }
-        Err(message) => {
-            let response = message.into_response().ok()?;
-            sum.number(response.status());
-            sum.text(response.reason());
-            Some(response.into_message())
+        StartLine::Response { status, reason } => {
+            sum.number(status);
+            sum.text(reason.raw());
         }
     }
+    Some(())
 }
 
 /// All values of one row.

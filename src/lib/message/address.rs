@@ -73,6 +73,24 @@ impl<'m> NameAddr<'m> {
     }
 }
 
+/// The tag parameter of an address of which nothing else is looked at.
+pub(super) fn read_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+    if cursor.peek() == Some(b'"') {
+        cursor.quoted()?;
+    }
+    let rest = cursor.rest();
+    let length = scan::length_while(rest, |byte| !matches!(byte, b'<' | b';'));
+    if rest.get(length) == Some(&b'<') {
+        let end = memchr::memchr(b'>', &rest[length..]).ok_or(Malformed::Angle)?;
+        cursor.advance(length + end + 1);
+    } else {
+        cursor.advance(length);
+    }
+    let tag = Params::read_one(cursor, "tag");
+    cursor.take_rest();
+    tag
+}
+
 /// The address as this library writes it: always with angle brackets.
 impl fmt::Display for NameAddr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

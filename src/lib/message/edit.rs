@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::{
     HeaderId, Message, RawHeader, Span, header,
     header::values::{Rows, spans},
-    index::StartLine,
+    index::Start,
     write,
 };
 
@@ -58,7 +58,7 @@ impl<'m> Edits<'m> {
 
     /// Another Request-URI; nothing happens to a response.
     pub fn uri(&mut self, uri: impl Display) -> &mut Self {
-        if let StartLine::Request { uri: (start, end), .. } = self.base.start {
+        if let Start::Request { uri: (start, end), .. } = self.base.start {
             let text = self.add(|out| write::uri(out, uri));
             self.splice(Span::new(usize::from(start), usize::from(end)), text, Order::Last);
         }

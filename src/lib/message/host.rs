@@ -94,14 +94,22 @@ fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
 
 /// A port in digits, which may have any number of leading zeros.
 pub(super) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
-    let digits = cursor.take_while(|byte| byte.is_ascii_digit());
-    if digits.is_empty() {
-        return Err(Malformed::Port);
+    let mut port = 0_u32;
+    let mut length = 0;
+    for &byte in cursor.rest() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Beyond 65535 more digits do not make it any better.
+        port = (port * 10 + u32::from(digit)).min(1 << 16);
+        length += 1;
     }
-    digits
-        .iter()
-        .try_fold(0_u16, |port, &digit| port.checked_mul(10)?.checked_add(u16::from(digit - b'0')))
-        .ok_or(Malformed::Port)
+    cursor.advance(length);
+    match u16::try_from(port) {
+        Ok(port) if length > 0 => Ok(port),
+        _ => Err(Malformed::Port),
+    }
 }
 
 impl PartialEq for Host<'_> {

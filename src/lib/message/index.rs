@@ -29,13 +29,24 @@ const INLINE: usize = 32;
 /// One header row, in octets from the start of the message; the next row's name ends it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
-    pub(super) name: u16,
-    pub(super) value: u16,
-    pub(super) end: u16,
+    name: u16,
+    value: u16,
+    end: u16,
     pub(super) id: HeaderId,
+    /// Fills the row up to eight octets.
+    spare: u8,
 }
 
 impl Row {
+    /// All zeros, which is quickly written.
+    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], spare: 0 };
+
+    /// A row whose name begins at `name`, with the place of its value; all lie in the head, so 16 bits do.
+    #[inline]
+    pub(super) fn new(id: HeaderId, name: usize, value: Span) -> Self {
+        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, spare: 0 }
+    }
+
     /// Where the name begins.
     #[inline]
     pub(super) fn start(self) -> usize {
@@ -51,8 +62,7 @@ impl Row {
 
 impl Default for Index {
     fn default() -> Self {
-        let row = Row { name: 0, value: 0, end: 0, id: HeaderId::Unknown };
-        Self { inline: [row; INLINE], spilled: Vec::new(), count: 0, present: [0; 2] }
+        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, present: [0; 2] }
     }
 }
 
@@ -120,7 +130,7 @@ fn place(id: HeaderId) -> (usize, u64) {
 
 /// The start line; spans count from the start of the message.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum StartLine {
+pub(super) enum Start {
     Request { method: (u16, u16), uri: (u16, u16) },
     Response { status: u16, reason: (u16, u16) },
 }
@@ -128,7 +138,7 @@ pub(super) enum StartLine {
 /// What one scan found.
 pub(super) struct Scan {
     /// `None`: this is no SIP message at all.
-    pub(super) start: Option<StartLine>,
+    pub(super) start: Option<Start>,
     /// Where the header rows end and the empty line begins.
     pub(super) rows_end: usize,
     pub(super) body: Span,
@@ -332,7 +342,7 @@ impl Scanner<'_> {
             _ => return self.fail(code.min(line.len()), ParseErrorKind::StatusCode),
         };
         let reason = (code + length + 1).min(line.len());
-        self.found.start = Some(StartLine::Response { status, reason: (short(reason), short(line.len())) });
+        self.found.start = Some(Start::Response { status, reason: (short(reason), short(line.len())) });
     }
 
     /// `Method SP Request-URI SP SIP-Version` with single spaces (RFC 3261 §7.1).
@@ -374,7 +384,7 @@ impl Scanner<'_> {
         if uri.len() > self.limits.uri {
             self.fail(uri_start, ParseErrorKind::UriTooLong);
         }
-        self.found.start = Some(StartLine::Request {
+        self.found.start = Some(Start::Request {
             method: (0, short(space)),
             uri: (short(uri_start), short(uri_start + uri.len())),
         });
@@ -382,7 +392,7 @@ impl Scanner<'_> {
 
     /// The same for a line in ASCII with nothing wrong.
     #[inline]
-    fn plain_request_line(&self, line: &[u8]) -> Option<StartLine> {
+    fn plain_request_line(&self, line: &[u8]) -> Option<Start> {
         let rest = line.strip_suffix(b" SIP/2.0")?;
         let space = scan::length_while(rest, scan::is_token);
         let uri = rest.get(space + 1..)?;
@@ -390,8 +400,8 @@ impl Scanner<'_> {
             && rest[space] == b' '
             && !uri.is_empty()
             && uri.len() <= self.limits.uri
-            && scan::length_while(uri, |byte| byte.is_ascii_graphic()) == uri.len();
-        sound.then(|| StartLine::Request {
+            && scan::visible_length(uri) == uri.len();
+        sound.then(|| Start::Request {
             method: (0, short(space)),
             uri: (short(space + 1), short(rest.len())),
         })
@@ -435,6 +445,7 @@ fn short(at: usize) -> u16 {
 }
 
 /// The method a request line names; the span holds a token.
+#[inline]
 pub(super) fn method(name: &[u8]) -> Method<'_> {
-    Method::parse(scan::ascii(name).unwrap_or_default())
+    Method::of(name).unwrap_or_else(|| Method::Other(scan::ascii(name).unwrap_or_default()))
 }

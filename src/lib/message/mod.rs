@@ -57,13 +57,13 @@ pub use method::Method;
 pub use name::HeaderId;
 pub use params::{Param, Params};
 pub use scan::{Cursor, Span};
-pub use start::{Request, Response};
+pub use start::{Request, Response, StartLine};
 pub use status::reason_phrase;
 pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 
-use header::values::{AllRows, Rows, Values};
-use index::{Index, Scan, StartLine};
+use header::values::{self, AllRows, Rows, Values};
+use index::{Index, Scan, Start};
 
 /// One SIP message exactly as it is on the wire, and where its parts are.
 ///
@@ -71,7 +71,7 @@ use index::{Index, Scan, StartLine};
 #[derive(Clone)]
 pub struct Message {
     bytes: Bytes,
-    start: StartLine,
+    start: Start,
     index: Index,
     /// Where the header rows end and the empty line begins.
     rows_end: usize,
@@ -109,7 +109,7 @@ impl Message {
     }
 
     fn unread(bytes: Bytes) -> Self {
-        let start = StartLine::Request { method: (0, 0), uri: (0, 0) };
+        let start = Start::Request { method: (0, 0), uri: (0, 0) };
         Self { bytes, start, index: Index::default(), rows_end: 0, body: Span::default() }
     }
 
@@ -144,7 +144,7 @@ impl Message {
 
     /// Whether the start line is a request line.
     pub fn is_request(&self) -> bool {
-        matches!(self.start, StartLine::Request { .. })
+        matches!(self.start, Start::Request { .. })
     }
 
     /// The message back if it is a response.
@@ -160,11 +160,13 @@ impl Message {
     }
 
     /// The first value of a header field, if there is one.
+    #[inline]
     pub fn find<H: Header>(&self) -> Result<Option<H::View<'_>>, HeaderError> {
-        self.each::<H>().next().transpose()
+        values::first::<H>(self).transpose()
     }
 
     /// The first value of a header field that must be there.
+    #[inline]
     pub fn header<H: Header>(&self) -> Result<H::View<'_>, HeaderError> {
         self.find::<H>()?.ok_or(HeaderError::Missing(H::ID))
     }
@@ -216,6 +218,16 @@ impl Message {
     /// Whom the request is meant for (To).
     pub fn to(&self) -> Result<NameAddr<'_>, HeaderError> {
         self.header::<header::To>()
+    }
+
+    /// The tag of From; the address before it is neither read nor judged.
+    pub fn from_tag(&self) -> Result<Option<&str>, HeaderError> {
+        self.header::<header::FromTag>()
+    }
+
+    /// The tag of To; the address before it is neither read nor judged.
+    pub fn to_tag(&self) -> Result<Option<&str>, HeaderError> {
+        self.header::<header::ToTag>()
     }
 
     /// Call-ID.

@@ -69,36 +69,36 @@ impl<'m> Params<'m> {
     }
 
     /// Name and value of each, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&'m str, Option<&'m str>)> + use<'m> {
         self.each().map(|param| (param.name, param.value))
     }
 
     /// The same with what else is known of each.
+    #[inline]
     pub fn each(&self) -> impl Iterator<Item = Param<'m>> + use<'m> {
-        let params = *self;
-        let mut at = 0;
-        let mut marks = 0;
-        std::iter::from_fn(move || {
-            let place = if marks < usize::from(params.marked) {
-                marks += 1;
-                params.marks[marks - 1].place(params.text)
-            } else {
-                Place::next(params.text.as_bytes(), at, params.kind).ok()??
-            };
-            at = place.end;
-            place.param(params.text, params.origin as usize)
-        })
+        Each { params: *self, at: 0, mark: 0 }
     }
 
     /// The first parameter of that name.
     pub fn find(&self, name: &str) -> Option<Param<'m>> {
-        let in_uri = self.kind == Kind::Uri;
-        self.each().find(|param| {
-            param.name.eq_ignore_ascii_case(name)
-                || in_uri
-                    && param.name.len() > name.len()
-                    && eq_unescaped(param.name.as_bytes(), name.as_bytes(), true)
-        })
+        let marks = self.marks.get(..usize::from(self.marked)).unwrap_or_default();
+        for mark in marks {
+            let found = self.text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
+            if self.is_name(found, name) {
+                return mark.place(self.text).param(self.text, self.origin as usize);
+            }
+        }
+        let at = marks.last().map_or(0, |mark| mark.place(self.text).end);
+        Each { params: *self, at, mark: MARKS as u8 }.find(|param| self.is_name(param.name.as_bytes(), name))
+    }
+
+    #[inline]
+    fn is_name(&self, found: &[u8], name: &str) -> bool {
+        if found.len() == name.len() {
+            return found.eq_ignore_ascii_case(name.as_bytes());
+        }
+        self.kind == Kind::Uri && found.len() > name.len() && eq_unescaped(found, name.as_bytes(), true)
     }
 
     /// Whether there are none.
@@ -117,7 +117,11 @@ impl<'m> Params<'m> {
     }
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        if cursor.is_done() {
+            return Ok(Self::unmarked("", cursor.position() as u32, Kind::Header));
+        }
         Self::read_kind(cursor, Kind::Header)
     }
 
@@ -131,34 +135,64 @@ impl<'m> Params<'m> {
         Self::read_kind(cursor, Kind::List)
     }
 
+    /// The value of one parameter among those that follow; none behind it is looked at.
+    pub(super) fn read_one(cursor: &mut Cursor<'m>, name: &str) -> Result<Option<&'m str>, Malformed> {
+        let all = cursor.rest();
+        let mut end = 0;
+        while end < all.len() {
+            let place = match Place::plain(all, end) {
+                Some(place) => place,
+                None => match Place::next(all, end, Kind::Header) {
+                    Ok(Some(place)) => place,
+                    Ok(None) => break,
+                    Err((at, why)) => {
+                        cursor.advance(at);
+                        return Err(why);
+                    }
+                },
+            };
+            if all.get(place.name.0..place.name.1).is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+            {
+                let Some((start, end)) = place.value else { return Ok(None) };
+                cursor.advance(start);
+                return cursor.ahead(end - start).map(Some).ok_or(Malformed::Utf8);
+            }
+            end = place.end;
+        }
+        Ok(None)
+    }
+
     fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
         let all = cursor.rest();
-        if all.is_empty() && kind != Kind::List {
-            return Ok(Self::NONE.at(cursor.position()));
-        }
-        let mut params = Self::NONE.at(cursor.position());
-        params.kind = kind;
+        let mut params = Self::unmarked("", cursor.position() as u32, kind);
         let mut end = 0;
-        loop {
-            match Place::next(all, end, kind) {
-                Ok(None) => break,
-                Ok(Some(place)) => {
-                    if let Some(mark) = params.marks.get_mut(usize::from(params.marked))
-                        && place.end <= usize::from(u16::MAX)
-                    {
-                        *mark = Mark::of(&place);
-                        params.marked += 1;
+        while end < all.len() || kind == Kind::List && end == 0 {
+            let place = match Place::plain(all, end) {
+                Some(place) => place,
+                None => match Place::next(all, end, kind) {
+                    Ok(Some(place)) => place,
+                    Ok(None) => break,
+                    Err((at, why)) => {
+                        cursor.advance(at);
+                        return Err(why);
                     }
-                    end = place.end;
-                }
-                Err((at, why)) => {
-                    cursor.advance(at);
-                    return Err(why);
-                }
-            }
+                },
+            };
+            params.mark(&place);
+            end = place.end;
         }
         params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
         Ok(params)
+    }
+
+    #[inline]
+    fn mark(&mut self, place: &Place) {
+        if let Some(mark) = self.marks.get_mut(usize::from(self.marked))
+            && place.end <= usize::from(u16::MAX)
+        {
+            *mark = Mark::of(place);
+            self.marked += 1;
+        }
     }
 
     /// URI parameters, already checked.
@@ -169,11 +203,36 @@ impl<'m> Params<'m> {
     const fn unmarked(text: &'m str, origin: u32, kind: Kind) -> Self {
         Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
     }
+}
 
-    /// Positions in a message fit 32 bits: its head is at most 64 KiB.
-    fn at(mut self, origin: usize) -> Self {
-        self.origin = u32::try_from(origin).unwrap_or(u32::MAX);
-        self
+/// An iterator over parameters: first those that are marked, then what follows.
+struct Each<'m> {
+    params: Params<'m>,
+    /// Where the next parameter is to be looked for.
+    at: usize,
+    /// How many marks are used up.
+    mark: u8,
+}
+
+impl<'m> Iterator for Each<'m> {
+    type Item = Param<'m>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Param<'m>> {
+        let params = &self.params;
+        let place = if self.mark < params.marked {
+            let mark = params.marks.get(usize::from(self.mark))?;
+            self.mark += 1;
+            mark.place(params.text)
+        } else {
+            let text = params.text.as_bytes();
+            if self.at >= text.len() {
+                return None;
+            }
+            Place::plain(text, self.at).or_else(|| Place::next(text, self.at, params.kind).ok()?)?
+        };
+        self.at = place.end;
+        place.param(params.text, params.origin as usize)
     }
 }
 
@@ -261,8 +320,29 @@ struct Place {
 }
 
 impl Place {
-    /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
+    /// The parameter that begins right at `from`, if it is `;name` or `;name=value` without quotes, brackets
+    /// or white space: nearly all are.
     #[inline]
+    fn plain(text: &[u8], from: usize) -> Option<Self> {
+        if text.get(from) != Some(&b';') {
+            return None;
+        }
+        let name = (from + 1, skip(text, from + 1, NAME));
+        if name.0 == name.1 {
+            return None;
+        }
+        match text.get(name.1) {
+            Some(b'=') => {
+                let value = (name.1 + 1, skip(text, name.1 + 1, NAME | EQUALS));
+                (value.0 < value.1).then_some(Self { name, value: Some(value), quoted: false, end: value.1 })
+            }
+            None | Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
+            _ => None,
+        }
+    }
+
+    /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
+    #[cold]
     fn next(text: &[u8], from: usize, kind: Kind) -> Result<Option<Self>, (usize, Malformed)> {
         let mut at = skip_ws(text, from);
         if kind != Kind::List || from > 0 {
@@ -294,6 +374,7 @@ impl Place {
         Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
     }
 
+    #[inline]
     fn param<'m>(&self, text: &'m str, origin: usize) -> Option<Param<'m>> {
         Some(Param {
             name: text.get(self.name.0..self.name.1)?,

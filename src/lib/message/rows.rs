@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::{
     HeaderId,
     index::{Index, Row},
-    scan,
+    scan::{self, Span},
 };
 
 /// What was found besides the rows.
@@ -65,22 +65,21 @@ fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
 /// The place of an octet before which there is no CR or LF; 16 are looked at in one go.
 #[inline(always)]
 fn next_low(text: &[u8]) -> usize {
-    let (blocks, rest) = text.as_chunks::<16>();
-    let mut at = 0;
-    for block in blocks {
+    let mut rest = text;
+    while let Some((block, more)) = rest.split_first_chunk::<16>() {
         let [first, second] = low(block);
         if (first | second) & TOPS != 0 {
             let (half, found) = if first & TOPS != 0 { (0, first) } else { (8, second) };
-            return at + half + (found & TOPS).trailing_zeros() as usize / 8;
+            return text.len() - rest.len() + half + (found & TOPS).trailing_zeros() as usize / 8;
         }
-        at += 16;
+        rest = more;
     }
-    at + scan::length_while(rest, |byte| byte >= 14)
+    text.len() - rest.len() + scan::length_while(rest, |byte| byte >= 14)
 }
 
 /// Sets the top bit of each octet below 14: CR, LF, HTAB and what is rare. It is set for other octets too,
 /// those above ASCII and 14 right behind a lower one.
-#[inline]
+#[inline(always)]
 fn low(block: &[u8; 16]) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *block;
     [[a, b, c, d, e, f, g, h], rest]
@@ -90,7 +89,7 @@ fn low(block: &[u8; 16]) -> [u64; 2] {
 /// The top bit of each octet.
 const TOPS: u64 = 0x8080_8080_8080_8080;
 
-/// The row from `start` to the line end at `end`, if it is one. Positions fit 16 bits, as the head does.
+/// The row from `start` to the line end at `end`, if it is one.
 #[inline]
 pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
     let (id, colon) = match known(head, start) {
@@ -104,7 +103,7 @@ pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
         && !scan::is_ws(first)
         && !scan::is_ws(last)
     {
-        return Some(Row { name: start as u16, value: value as u16, end: end as u16, id });
+        return Some(Row::new(id, start, Span::new(value, end)));
     }
     loosely(head, start, colon, end, id)
 }
@@ -117,7 +116,7 @@ fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) ->
     // An empty value lies right after the colon.
     let before = if value.is_empty() { 0 } else { scan::length_while(text, scan::is_ws) };
     let at = colon + 1 + before;
-    Some(Row { name: start as u16, value: at as u16, end: (at + value.len()) as u16, id })
+    Some(Row::new(id, start, Span::new(at, at + value.len())))
 }
 
 /// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold

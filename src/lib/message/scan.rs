@@ -28,18 +28,19 @@ impl Span {
     }
 }
 
-/// Octets, and the same as text if they are UTF-8. Checking all of a value once is much cheaper than
-/// checking each of its parts.
+/// Octets, and the same as text if they are known to be UTF-8: when all of a message is read, it is cheaper
+/// to check that once than for each part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Octets<'m> {
     pub(super) bytes: &'m [u8],
-    /// Empty if they are not UTF-8; then each part is checked by itself.
+    /// Empty if it is not known; then each part is checked by itself.
     text: &'m str,
 }
 
 impl<'m> Octets<'m> {
+    #[inline]
     pub(super) fn new(bytes: &'m [u8]) -> Self {
-        Self { bytes, text: std::str::from_utf8(bytes).unwrap_or_default() }
+        Self { bytes, text: "" }
     }
 
     #[inline]
@@ -184,11 +185,15 @@ impl<'m> Cursor<'m> {
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
+    #[inline]
     pub fn number(&mut self) -> Result<u64, Malformed> {
-        number(self.take_while(|byte| byte.is_ascii_digit()))
+        let (value, length) = leading_number(self.rest());
+        self.at += length;
+        value
     }
 
     /// Takes 1*DIGIT within 32 bits.
+    #[inline]
     pub fn number_u32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.number()?).map_err(|_| Malformed::Range)
     }
@@ -218,6 +223,23 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
         }
         at += 2;
     }
+}
+
+/// How many octets there are before the first that is not visible in ASCII.
+pub(super) fn visible_length(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks::<8>();
+    let mut length = 0;
+    for block in blocks {
+        let octets = u64::from_le_bytes(*block);
+        // Each sets the top bit: below "!", DEL, above ASCII. Behind such an octet it may be set for others.
+        let low = octets.wrapping_sub(0x2121_2121_2121_2121);
+        let high = octets.wrapping_add(0x0101_0101_0101_0101) | octets;
+        if (low | high) & 0x8080_8080_8080_8080 != 0 {
+            break;
+        }
+        length += 8;
+    }
+    length + length_while(&text[length..], |byte| byte.is_ascii_graphic())
 }
 
 /// How many octets there are before the first that is not of a class.
@@ -305,22 +327,37 @@ pub(super) fn ascii(bytes: &[u8]) -> Option<&str> {
 
 /// 1*DIGIT within 64 bits.
 pub(super) fn number(digits: &[u8]) -> Result<u64, Malformed> {
-    if digits.is_empty() {
-        return Err(Malformed::Number);
+    match leading_number(digits) {
+        (Ok(_) | Err(Malformed::Range), length) if length < digits.len() => Err(Malformed::Number),
+        (number, _) => number,
     }
+}
+
+/// The number at the front, and how many digits it has.
+fn leading_number(text: &[u8]) -> (Result<u64, Malformed>, usize) {
     let mut sum = 0_u64;
-    for (count, &digit) in digits.iter().enumerate() {
-        let digit = u64::from(digit.wrapping_sub(b'0'));
+    let mut fits = true;
+    let mut length = 0;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return Err(Malformed::Number);
+            break;
         }
         // Nineteen digits always fit.
-        sum = match count {
-            0..19 => sum * 10 + digit,
-            _ => sum.checked_mul(10).and_then(|sum| sum.checked_add(digit)).ok_or(Malformed::Range)?,
-        };
+        if length < 19 {
+            sum = sum * 10 + u64::from(digit);
+        } else {
+            let more = sum.checked_mul(10).and_then(|sum| sum.checked_add(u64::from(digit)));
+            fits &= more.is_some();
+            sum = more.unwrap_or(u64::MAX);
+        }
+        length += 1;
     }
-    Ok(sum)
+    match (length, fits) {
+        (0, _) => (Err(Malformed::Number), 0),
+        (_, false) => (Err(Malformed::Range), length),
+        (_, true) => (Ok(sum), length),
+    }
 }
 
 /// Everything but what `value_length` has to look at.

@@ -36,6 +36,7 @@ mod user_to_user;
 pub(super) mod values;
 mod via;
 
+pub(super) use address::{FromTag, ToTag};
 pub use address::{
     From, PAssertedIdentity, PPreferredIdentity, PolicyId, ReferTo, ReferredBy, RemotePartyId, ReplyTo, To,
 };

@@ -3,12 +3,12 @@
 //! (RFC 3903 §11.3), Suppress-If-Match (RFC 5839 §7.2).
 
 use super::header;
-use crate::message::{Cursor, Malformed, Text};
+use crate::message::{Cursor, Malformed, Text, scan};
 
 header!(
     /// Which call or registration the message belongs to; compared octet by octet.
     CallId, Single, &'m str, |cursor: &mut Cursor<'m>| {
-        let word = cursor.take_text_while(|byte| byte.is_ascii_graphic());
+        let word = cursor.take_text(scan::visible_length(cursor.rest()));
         word.filter(|word| !word.is_empty()).ok_or(Malformed::Empty)
     }
 );

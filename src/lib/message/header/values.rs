@@ -124,6 +124,26 @@ impl<'m> Iterator for Rows<'m> {
     }
 }
 
+/// The first value of a field.
+#[inline]
+pub(in crate::message) fn first<'m, H: Header>(
+    message: &'m Message,
+) -> Option<Result<H::View<'m>, HeaderError>> {
+    let mut from = 0;
+    loop {
+        let at = message.index.next(H::ID, from)?;
+        let span = message.index.row(at)?.value();
+        let value = message.octets(span);
+        if H::FORM == Form::OptionalList && value.is_empty() {
+            from = at + 1;
+            continue;
+        }
+        let several = H::FORM != Form::Single && scan::has_comma(value);
+        let length = if several { scan::value_length(value) } else { value.len() };
+        return Some(read_value::<H>(Octets::new(&value[..length]), span.start));
+    }
+}
+
 /// The values of one row.
 struct RowValues<'m, H> {
     row: Octets<'m>,

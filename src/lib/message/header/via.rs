@@ -78,13 +78,25 @@ impl Header for Via<'_> {
             }
             version
         };
-        let transport = cursor.token()?;
+        let transport = match cursor.rest() {
+            [b'U', b'D', b'P', b' ', ..] => common(cursor, "UDP"),
+            [b'T', b'C', b'P', b' ', ..] => common(cursor, "TCP"),
+            [b'T', b'L', b'S', b' ', ..] => common(cursor, "TLS"),
+            _ => cursor.token()?,
+        };
         cursor.skip_ws();
         let host = Host::read(cursor)?;
         let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
         let params = Params::read(cursor)?;
         Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
     }
+}
+
+/// Passes over a word that need not be checked.
+#[inline]
+fn common(cursor: &mut Cursor<'_>, word: &'static str) -> &'static str {
+    cursor.advance(word.len());
+    word
 }
 
 /// `SLASH token`
