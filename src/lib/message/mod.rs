@@ -26,6 +26,7 @@ mod build;
 mod edit;
 mod error;
 pub mod escape;
+mod frame;
 mod fuzz;
 pub mod header;
 mod host;
@@ -63,7 +64,8 @@ pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 
 use header::values::{self, AllRows, Rows, Values};
-use index::{Index, Scan, Start};
+use frame::Scan;
+use index::{Index, Start};
 
 /// One SIP message exactly as it is on the wire, and where its parts are.
 ///
@@ -84,7 +86,7 @@ impl Message {
     /// Without Content-Length the body goes to the end; octets after the body it states are dropped
     /// (RFC 3261 §18.3). Line ends before the start line are dropped too.
     pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
-        let leading = index::leading_line_ends(&bytes);
+        let leading = frame::leading_line_ends(&bytes);
         bytes.advance(leading);
         let mut message = Self::unread(bytes);
         match message.index_all(limits) {
@@ -101,7 +103,7 @@ impl Message {
     /// Rows that cannot be told apart are left out; limits on the head do not apply, or 513 could not be
     /// answered. Do not forward or edit such a message.
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
-        let leading = index::leading_line_ends(&bytes);
+        let leading = frame::leading_line_ends(&bytes);
         let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
         let mut message = Self::unread(bytes.slice(leading..));
         let (readable, _) = message.index_all(&limits);
@@ -115,7 +117,7 @@ impl Message {
 
     /// Finds what the message consists of: whether it has a start line, and the first error.
     fn index_all(&mut self, limits: &Limits) -> (bool, Option<ParseError>) {
-        let Scan { start, rows_end, body, error } = index::scan(&self.bytes, limits, &mut self.index);
+        let Scan { start, rows_end, body, error } = frame::scan(&self.bytes, limits, &mut self.index);
         self.bytes.truncate(body.end);
         self.rows_end = rows_end;
         self.body = body;
@@ -189,7 +191,7 @@ impl Message {
 
     /// Whether there is a row of that field.
     pub fn has(&self, id: HeaderId) -> bool {
-        self.index.next(id, 0).is_some()
+        self.index.first(id).is_some()
     }
 
     /// The rows of any header field by name, in any case; compact and full names mean the same.

@@ -1,40 +1,83 @@
-//! The header rows of a head with nothing unusual in it: one pass that looks at 16 octets at a time.
+//! The scan of a message with nothing unusual in it: each part is looked at as few times as can be, line
+//! ends sixteen octets at a time.
 //!
-//! What is wrong with a head, and where, is not found here: [`read`] gives up, and the index reads the rows
-//! one by one.
+//! What is wrong with a message, and where, is not found here: this gives up, and `frame` looks again.
 
 use memchr::memchr;
 
 use super::{
-    HeaderId,
-    index::{Index, Row},
+    HeaderId, Limits,
+    frame::Scan,
+    index::{Index, Row, Start},
     scan::{self, Span},
 };
 
-/// What was found besides the rows.
-pub(super) struct Found {
-    /// Where the rows end and the empty line begins.
-    pub(super) end: usize,
-    pub(super) content_length: Option<u64>,
+/// Scans `bytes`, which begin with the start line, and puts the rows into `index`.
+///
+/// `None`, and a part of the rows, if there is anything to find fault with, and for a Request-URI beyond
+/// ASCII or a second Content-Length, which can be right.
+pub(super) fn scan(bytes: &[u8], limits: &Limits, index: &mut Index) -> Option<Scan> {
+    let head = bytes.get(..bytes.len().min(limits.head).min(Limits::MAX_HEAD))?;
+    let (start, next) = request_line(head, limits).or_else(|| status_line(head))?;
+    let (rows_end, length) = rows(head, next, limits.rows, index)?;
+    let body = rows_end + 2;
+    let there = bytes.len() - body;
+    let length = match length {
+        Some(length) => usize::try_from(length).ok().filter(|&length| length <= there)?,
+        None => there,
+    };
+    let body = Span::new(body, body + length);
+    (length <= limits.body).then_some(Scan { start: Some(start), rows_end, body, error: None })
 }
 
-/// Reads the rows that begin at `start` up to the empty line. `None` if a line end is not CRLF, a row is
-/// none, there are more than `limit`, Content-Length is unclear, or the empty line is missing.
-pub(super) fn read(head: &[u8], mut start: usize, limit: usize, index: &mut Index) -> Option<Found> {
+/// `Method SP Request-URI SP SIP/2.0 CRLF`, and where the next line begins.
+#[inline]
+fn request_line(head: &[u8], limits: &Limits) -> Option<(Start, usize)> {
+    let space = scan::length_while(head, scan::is_token);
+    let uri = space + 1;
+    let length = scan::visible_length(head.get(uri..)?);
+    let end = uri + length;
+    let version = b" SIP/2.0\r\n";
+    let sound = space > 0 && head[space] == b' ' && length > 0 && length <= limits.uri;
+    if !sound || !head.get(end..)?.starts_with(version) {
+        return None;
+    }
+    let start = Start::Request { method: (0, space as u16), uri: (uri as u16, end as u16) };
+    Some((start, end + version.len()))
+}
+
+/// `SIP/2.0 SP 3DIGIT SP Reason-Phrase CRLF`, and where the next line begins.
+#[inline]
+fn status_line(head: &[u8]) -> Option<(Start, usize)> {
+    let rest = head.strip_prefix(b"SIP/2.0 ")?;
+    let [hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', ..] = *rest else {
+        return None;
+    };
+    let digit = |byte: u8| u16::from(byte - b'0');
+    let end = line_end(head, 12)?;
+    let status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
+    Some((Start::Response { status, reason: (12, end as u16) }, end + 2))
+}
+
+/// Reads the rows from `start` up to the empty line, and gives where that is, and Content-Length.
+fn rows(head: &[u8], mut start: usize, limit: usize, index: &mut Index) -> Option<(usize, Option<u64>)> {
     let mut content_length = None;
-    let mut at = start;
     loop {
-        let end = line_end(head, at)?;
-        at = end + 2;
-        if end == start {
-            return Some(Found { end, content_length });
+        let name = known(head, start);
+        if name.is_none() && head.get(start..)?.starts_with(b"\r\n") {
+            return Some((start, content_length));
         }
-        if let Some(b' ' | b'\t') = head.get(at) {
-            // A fold.
-            continue;
+        // No line ends in a known name.
+        let mut end = line_end(head, name.map_or(start, |(_, colon)| colon + 1))?;
+        while let Some(b' ' | b'\t') = head.get(end + 2) {
+            end = line_end(head, end + 2)?;
         }
-        let row = row(head, start, end)?;
-        if row.id == HeaderId::ContentLength {
+        let (id, colon) = match name {
+            Some(name) => name,
+            None => any(head, start, end)?,
+        };
+        let row = placed(head, start, colon, end, id);
+        if id == HeaderId::ContentLength {
             let value = row.value();
             let length = scan::number(head.get(value.start..value.end)?).ok()?;
             if content_length.replace(length).is_some() {
@@ -45,7 +88,7 @@ pub(super) fn read(head: &[u8], mut start: usize, limit: usize, index: &mut Inde
             return None;
         }
         index.push(row);
-        start = at;
+        start = end + 2;
     }
 }
 
@@ -90,12 +133,14 @@ fn low(block: &[u8; 16]) -> [u64; 2] {
 const TOPS: u64 = 0x8080_8080_8080_8080;
 
 /// The row from `start` to the line end at `end`, if it is one.
-#[inline]
 pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
-    let (id, colon) = match known(head, start) {
-        Some((id, colon)) if colon < end => (id, colon),
-        _ => any(head, start, end)?,
-    };
+    let (id, colon) = any(head, start, end)?;
+    Some(placed(head, start, colon, end, id))
+}
+
+/// The row with the place of its value.
+#[inline]
+fn placed(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Row {
     // Nearly always one space before the value and none after it.
     let value = colon + 2;
     if value < end
@@ -103,20 +148,20 @@ pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
         && !scan::is_ws(first)
         && !scan::is_ws(last)
     {
-        return Some(Row::new(id, start, Span::new(value, end)));
+        return Row::new(id, start, Span::new(value, end));
     }
     loosely(head, start, colon, end, id)
 }
 
 /// The same with any white space around the value.
 #[cold]
-fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Option<Row> {
-    let text = head.get(colon + 1..end)?;
+fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Row {
+    let text = head.get(colon + 1..end).unwrap_or_default();
     let value = scan::trim(text);
     // An empty value lies right after the colon.
     let before = if value.is_empty() { 0 } else { scan::length_while(text, scan::is_ws) };
     let at = colon + 1 + before;
-    Some(Row::new(id, start, Span::new(at, at + value.len())))
+    Row::new(id, start, Span::new(at, at + value.len()))
 }
 
 /// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold

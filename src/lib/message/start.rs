@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use super::{Message, Method, Text, Uri, UriError, index, index::Start, scan};
+use super::{Message, Method, Text, Uri, UriError, frame, index::Start, scan};
 
 /// What a message begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Message {
     pub fn start_line(&self) -> StartLine<'_> {
         match self.start {
             Start::Request { method, uri } => StartLine::Request {
-                method: index::method(self.head(method)),
+                method: frame::method(self.head(method)),
                 uri: scan::ascii(self.head(uri)).unwrap_or_default(),
             },
             Start::Response { status, reason } => {
@@ -48,7 +48,7 @@ impl Request {
     /// The method of the request line.
     pub fn method(&self) -> Method<'_> {
         match self.0.start {
-            Start::Request { method, .. } => index::method(self.0.head(method)),
+            Start::Request { method, .. } => frame::method(self.0.head(method)),
             Start::Response { .. } => Method::Other(""),
         }
     }

@@ -118,7 +118,8 @@ impl<'m> Iterator for Rows<'m> {
     type Item = RawHeader<'m>;
 
     fn next(&mut self) -> Option<RawHeader<'m>> {
-        let at = self.message.index.next(self.id, self.next)?;
+        let index = &self.message.index;
+        let at = if self.next == 0 { index.first(self.id)? } else { index.next(self.id, self.next)? };
         self.next = at + 1;
         RawHeader::of(self.message, at)
     }
@@ -129,19 +130,37 @@ impl<'m> Iterator for Rows<'m> {
 pub(in crate::message) fn first<'m, H: Header>(
     message: &'m Message,
 ) -> Option<Result<H::View<'m>, HeaderError>> {
-    let mut from = 0;
+    let mut at = message.index.first(H::ID)?;
     loop {
-        let at = message.index.next(H::ID, from)?;
         let span = message.index.row(at)?.value();
         let value = message.octets(span);
         if H::FORM == Form::OptionalList && value.is_empty() {
-            from = at + 1;
+            at = message.index.next(H::ID, at + 1)?;
             continue;
         }
-        let several = H::FORM != Form::Single && scan::has_comma(value);
-        let length = if several { scan::value_length(value) } else { value.len() };
-        return Some(read_value::<H>(Octets::new(&value[..length]), span.start));
+        return Some(match read_front::<H>(Octets::new(value), span.start) {
+            Some((view, _)) => Ok(view),
+            None => {
+                let several = H::FORM != Form::Single && scan::has_comma(value);
+                let length = if several { scan::value_length(value) } else { value.len() };
+                read_value::<H>(Octets::new(&value[..length]), span.start)
+            }
+        });
     }
+}
+
+/// The first value in the octets and its length, for a field whose values need not be cut apart to be read.
+/// `None` for other fields and if there is anything wrong with it.
+#[inline]
+fn read_front<H: Header>(octets: Octets<'_>, origin: usize) -> Option<(H::View<'_>, usize)> {
+    if !H::STOPS_AT_COMMA {
+        return None;
+    }
+    let mut cursor = Cursor::within(octets, origin);
+    cursor.skip_ws();
+    let view = H::read(&mut cursor).ok()?;
+    cursor.skip_ws();
+    matches!(cursor.peek(), None | Some(b',')).then(|| (view, cursor.position() - origin))
 }
 
 /// The values of one row.
@@ -151,16 +170,17 @@ struct RowValues<'m, H> {
     origin: usize,
     /// Where the next value begins in the row; `None`: there is none.
     next: Option<usize>,
-    /// Whether there may be several.
-    list: bool,
+    /// Whether every value up to here could be read without cutting it off first. A failed try may have
+    /// looked at all of the row, so there is only one.
+    uncut: bool,
     field: PhantomData<H>,
 }
 
 impl<'m, H: Header> RowValues<'m, H> {
+    #[inline]
     fn of(row: Octets<'m>, origin: usize) -> Self {
         let empty = H::FORM == Form::OptionalList && row.bytes.is_empty();
-        let list = H::FORM != Form::Single && scan::has_comma(row.bytes);
-        Self { row, origin, next: (!empty).then_some(0), list, field: PhantomData }
+        Self { row, origin, next: (!empty).then_some(0), uncut: true, field: PhantomData }
     }
 }
 
@@ -170,12 +190,20 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.next.take()?;
-        if !self.list {
+        if H::FORM == Form::Single {
             return Some(read_value::<H>(self.row, self.origin));
         }
-        let end = start + scan::value_length(self.row.bytes.get(start..)?);
-        self.next = (end < self.row.bytes.len()).then_some(end + 1);
-        Some(read_value::<H>(self.row.part(start, end), self.origin + start))
+        let rest = if start == 0 { self.row } else { self.row.part(start, self.row.bytes.len()) };
+        if self.uncut
+            && let Some((view, length)) = read_front::<H>(rest, self.origin + start)
+        {
+            self.next = (length < rest.bytes.len()).then_some(start + length + 1);
+            return Some(Ok(view));
+        }
+        self.uncut = false;
+        let length = scan::value_length(rest.bytes);
+        self.next = (length < rest.bytes.len()).then_some(start + length + 1);
+        Some(read_value::<H>(rest.part(0, length), self.origin + start))
     }
 }
 
@@ -188,8 +216,7 @@ pub(in crate::message) struct Values<'m, H> {
 
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        let row =
-            RowValues { row: Octets::new(b""), origin: 0, next: None, list: false, field: PhantomData };
+        let row = RowValues { row: Octets::new(b""), origin: 0, next: None, uncut: true, field: PhantomData };
         Self { message, next_row: 0, row }
     }
 }
@@ -202,7 +229,11 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             if let Some(value) = self.row.next() {
                 return Some(value);
             }
-            let at = self.message.index.next(H::ID, self.next_row)?;
+            let index = &self.message.index;
+            let at = match self.next_row {
+                0 => index.first(H::ID)?,
+                next => index.next(H::ID, next)?,
+            };
             self.next_row = at + 1;
             let span = self.message.index.row(at)?.value();
             self.row = RowValues::of(Octets::new(self.message.octets(span)), span.start);

@@ -63,6 +63,7 @@ impl<'m> Via<'m> {
 impl Header for Via<'_> {
     const ID: HeaderId = HeaderId::Via;
     const FORM: Form = Form::List;
+    const STOPS_AT_COMMA: bool = true;
     type View<'m> = Via<'m>;
 
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
