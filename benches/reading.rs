@@ -178,8 +178,8 @@ pub fn edit(message: &Message, hop: &Hop<'_>, out: &mut BytesMut) -> Option<Sum>
     let left = row.read::<header::MaxForwards>().ok()?.checked_sub(1)?;
     let mut edits = Edits::new(message);
     edits.pop_value(HeaderId::Route).replace(row, left);
-    let Hop { sent_by, branch } = hop;
-    edits.prepend(HeaderId::RecordRoute, format_args!("<sip:{sent_by};lr>"));
+    let Hop { record_route, sent_by, branch } = hop;
+    edits.prepend(HeaderId::RecordRoute, record_route);
     edits.prepend(HeaderId::Via, format_args!("SIP/2.0/UDP {sent_by};branch={branch}"));
     out.clear();
     edits.write(out);
@@ -190,9 +190,14 @@ pub fn edit(message: &Message, hop: &Hop<'_>, out: &mut BytesMut) -> Option<Sum>
 
 /// What this proxy is called, and the branch of its transaction.
 pub struct Hop<'h> {
+    pub record_route: &'h str,
     pub sent_by: &'h str,
     pub branch: &'h str,
 }
 
 /// The proxy of the benchmarks.
-pub const HOP: Hop<'_> = Hop { sent_by: "192.0.2.77:5062", branch: "z9hG4bKe5c04d1f97ab3862" };
+pub const HOP: Hop<'_> = Hop {
+    record_route: "<sip:192.0.2.77:5062;lr>",
+    sent_by: "192.0.2.77:5062",
+    branch: "z9hG4bKe5c04d1f97ab3862",
+};

@@ -242,6 +242,19 @@ pub(super) fn visible_length(text: &[u8]) -> usize {
     length + length_while(&text[length..], |byte| byte.is_ascii_graphic())
 }
 
+/// Whether there is a CR or LF.
+#[inline]
+pub(super) fn has_line_end(text: &[u8]) -> bool {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().any(is_line_end);
+    };
+    // An octet below 14 sets the top bit, and so may others; then they are looked at one by one.
+    let low = |block: &[u8; 8]| u64::from_le_bytes(*block).wrapping_sub(0x0E0E_0E0E_0E0E_0E0E);
+    let found = text.as_chunks::<8>().0.iter().fold(low(last), |found, block| found | low(block));
+    found & 0x8080_8080_8080_8080 != 0 && text.iter().any(is_line_end)
+}
+
 /// How many octets there are before the first that is not of a class.
 #[inline]
 pub(super) fn length_while(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
