@@ -39,6 +39,15 @@ impl<'m> NameAddr<'m> {
     }
 
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        // A cursor of its own stays in registers.
+        let mut here = *cursor;
+        let address = Self::read_here(&mut here);
+        *cursor = here;
+        address
+    }
+
+    #[inline(always)]
+    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Self::read_with(cursor, Params::read)
     }
 
@@ -133,6 +142,7 @@ fn plain_display<'m>(cursor: &mut Cursor<'m>) -> Result<Option<Text<'m>>, Malfor
 }
 
 /// `<URI>`; white space next to the brackets is let pass.
+#[inline]
 pub(super) fn bracketed_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
     let rest = cursor.rest();
     if rest.first() != Some(&b'<') {
@@ -164,6 +174,7 @@ pub(super) fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed
 }
 
 /// The URI that comes next; if it is wrong, the cursor is left where it is so.
+#[inline]
 fn uri_of<'m>(cursor: &mut Cursor<'m>, length: usize) -> Result<Uri<'m>, Malformed> {
     let text = cursor.ahead(length).ok_or(Malformed::Utf8)?;
     Uri::read(text).map_err(|(at, why)| {

@@ -40,6 +40,7 @@ impl<'m> Host<'m> {
     }
 
     /// Takes a host and no port.
+    #[inline(always)]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         let rest = cursor.rest();
         if rest.first() == Some(&b'[') {
@@ -63,7 +64,7 @@ impl<'m> Host<'m> {
 
 /// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
 /// octal. What goes on like a name is none.
-#[inline]
+#[inline(always)]
 fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9);
     let mut octets = [0_u8; 4];
@@ -93,6 +94,7 @@ fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
 }
 
 /// A port in digits, which may have any number of leading zeros.
+#[inline(always)]
 pub(super) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
     let mut port = 0_u32;
     let mut length = 0;

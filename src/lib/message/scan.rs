@@ -180,6 +180,7 @@ impl<'m> Cursor<'m> {
     }
 
     /// Takes a token of at least one octet.
+    #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
         self.take_text_while(is_token).filter(|token| !token.is_empty()).ok_or(Malformed::Token)
     }

@@ -46,9 +46,10 @@ impl<'m> RawHeader<'m> {
         scan::ascii(self.message.octets(name)).unwrap_or_default()
     }
 
+    #[inline]
     fn octets(&self) -> Octets<'m> {
         match self.head {
-            Some(head) => Octets::of(head).part(self.span.start, self.span.end),
+            Some(head) => Octets::of(head.get(self.span.start..self.span.end).unwrap_or_default()),
             None => Octets::new(self.value),
         }
     }
@@ -65,6 +66,7 @@ impl<'m> RawHeader<'m> {
 
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
     /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
+    #[inline]
     pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
         RowValues::<H>::of(self.octets(), self.span.start)
     }
