@@ -233,7 +233,7 @@ fn fact(message: &Message, key: &str, expected: &Value) -> Option<Value> {
         "max_forwards_text" => raw(HeaderId::MaxForwards),
         "retry_after_text" => raw(HeaderId::RetryAfter),
         "contact_expires_text" => text(contacts.first()?.params.value("expires")?),
-        "header_name_exotic" => text(message.named(expected.as_str()?).next()?.name),
+        "header_name_exotic" => text(message.named(expected.as_str()?).next()?.name()),
         "headers_verbatim" => {
             let pairs = expected.as_object()?.keys().map(|name| {
                 (name.clone(), Value::from(message.named(name).next().unwrap().text().to_string()))

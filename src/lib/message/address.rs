@@ -8,7 +8,6 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
-    params::advance,
     scan::{self, Cursor},
     text::Quoted,
 };
@@ -40,6 +39,15 @@ impl<'m> NameAddr<'m> {
     }
 
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        // A cursor of its own stays in registers.
+        let mut here = *cursor;
+        let address = Self::read_here(&mut here);
+        *cursor = here;
+        address
+    }
+
+    #[inline(always)]
+    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Self::read_with(cursor, Params::read)
     }
 
@@ -74,6 +82,24 @@ impl<'m> NameAddr<'m> {
     }
 }
 
+/// The tag parameter of an address of which nothing else is looked at.
+pub(super) fn read_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+    if cursor.peek() == Some(b'"') {
+        cursor.quoted()?;
+    }
+    let rest = cursor.rest();
+    let length = scan::length_while(rest, |byte| !matches!(byte, b'<' | b';'));
+    if rest.get(length) == Some(&b'<') {
+        let end = memchr::memchr(b'>', &rest[length..]).ok_or(Malformed::Angle)?;
+        cursor.advance(length + end + 1);
+    } else {
+        cursor.advance(length);
+    }
+    let tag = Params::read_one(cursor, "tag");
+    cursor.take_rest();
+    tag
+}
+
 /// The address as this library writes it: always with angle brackets.
 impl fmt::Display for NameAddr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,31 +128,32 @@ fn plain_display<'m>(cursor: &mut Cursor<'m>) -> Result<Option<Text<'m>>, Malfor
     }
     match rest.get(at) {
         Some(b'<') => {
-            advance(cursor, at);
+            cursor.advance(at);
             Ok(Some(Text::plain(scan::trim(&rest[..at]))))
         }
         // What has no bracket can only be a URI, whatever is wrong with it.
         Some(b':') if !rest[..at].iter().any(|&byte| scan::is_ws(byte)) => Ok(None),
         _ if memchr::memchr(b'<', rest).is_none() => Ok(None),
         _ => {
-            advance(cursor, at);
+            cursor.advance(at);
             Err(Malformed::DisplayName)
         }
     }
 }
 
 /// `<URI>`; white space next to the brackets is let pass.
+#[inline]
 pub(super) fn bracketed_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed> {
     let rest = cursor.rest();
     if rest.first() != Some(&b'<') {
         return Err(Malformed::Angle);
     }
     let end = memchr::memchr(b'>', rest).ok_or(Malformed::Angle)?;
-    advance(cursor, 1);
+    cursor.advance(1);
     cursor.skip_ws();
     let inner = scan::trim(&rest[1..end]);
-    let uri = uri_of(cursor, inner)?;
-    advance(cursor, inner.len());
+    let uri = uri_of(cursor, inner.len())?;
+    cursor.advance(inner.len());
     cursor.skip_ws();
     cursor.eat(b'>');
     Ok(uri)
@@ -138,19 +165,20 @@ pub(super) fn bare_uri<'m>(cursor: &mut Cursor<'m>) -> Result<Uri<'m>, Malformed
     let end = |&byte: &u8| scan::is_ws(byte) || matches!(byte, b';' | b',' | b'?');
     let length = rest.iter().position(end).unwrap_or(rest.len());
     if rest.get(length) == Some(&b'?') {
-        advance(cursor, length);
+        cursor.advance(length);
         return Err(Malformed::BareUri);
     }
-    let uri = uri_of(cursor, &rest[..length])?;
-    advance(cursor, length);
+    let uri = uri_of(cursor, length)?;
+    cursor.advance(length);
     Ok(uri)
 }
 
 /// The URI that comes next; if it is wrong, the cursor is left where it is so.
-fn uri_of<'m>(cursor: &mut Cursor<'m>, text: &'m [u8]) -> Result<Uri<'m>, Malformed> {
-    let text = scan::ascii(text).ok_or(Malformed::Utf8)?;
+#[inline]
+fn uri_of<'m>(cursor: &mut Cursor<'m>, length: usize) -> Result<Uri<'m>, Malformed> {
+    let text = cursor.ahead(length).ok_or(Malformed::Utf8)?;
     Uri::read(text).map_err(|(at, why)| {
-        advance(cursor, at);
+        cursor.advance(at);
         Malformed::Uri(why)
     })
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{HeaderId, Message, Method, Request, header::values::Rows, reason_phrase, write};
 
@@ -28,7 +28,7 @@ use super::{HeaderId, Message, Method, Request, header::values::Rows, reason_phr
 /// ```
 #[derive(Debug, Clone)]
 pub struct Builder {
-    head: BytesMut,
+    head: Vec<u8>,
     body: Box<[u8]>,
     /// What is answered.
     request: Option<Message>,
@@ -39,7 +39,7 @@ pub struct Builder {
 impl Builder {
     /// A request with nothing but its request line.
     pub fn request(method: Method<'_>, uri: impl Display) -> Self {
-        let mut head = BytesMut::with_capacity(CAPACITY);
+        let mut head = Vec::with_capacity(CAPACITY);
         write::token(&mut head, method.as_str());
         head.put_u8(b' ');
         write::uri(&mut head, uri);
@@ -52,7 +52,7 @@ impl Builder {
     /// the nearer end; without a reason the usual phrase is taken.
     pub fn response(request: &Request, status: u16, reason: Option<&str>) -> Self {
         let status = status.clamp(100, 699);
-        let mut head = BytesMut::with_capacity(CAPACITY);
+        let mut head = Vec::with_capacity(CAPACITY);
         head.put_slice(b"SIP/2.0 ");
         write::value(&mut head, format_args!("{status} "));
         write::value(&mut head, reason.unwrap_or_else(|| reason_phrase(status)));
@@ -135,14 +135,16 @@ impl Builder {
 
     /// The message, with Content-Length, the empty line and the body.
     pub fn finish(mut self) -> Message {
-        write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len(), usize::MAX);
+        write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len());
         self.head.put_slice(b"\r\n");
         self.head.extend_from_slice(&self.body);
-        Message::written(self.head.freeze())
+        Message::written(self.head.into())
     }
 
     fn put(mut self, name: &str, value: impl Display) -> Self {
-        write::row(&mut self.head, name, value, write::HEAD_ROOM);
+        let before = self.head.len();
+        write::row(&mut self.head, name, value);
+        write::within(&mut self.head, before, write::HEAD_ROOM);
         self
     }
 
@@ -150,7 +152,7 @@ impl Builder {
     fn put_rows(&mut self, message: &Message, id: HeaderId) {
         for row in Rows::of(message, id) {
             let before = self.head.len();
-            let name = if id == HeaderId::Unknown { row.name } else { id.name() };
+            let name = if id == HeaderId::Unknown { row.name() } else { id.name() };
             self.head.put_slice(name.as_bytes());
             self.head.put_slice(b": ");
             write::octets(&mut self.head, row.value);

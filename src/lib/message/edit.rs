@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 use super::{
     HeaderId, Message, RawHeader, Span, header,
     header::values::{Rows, spans},
-    index::StartLine,
-    write,
+    index::Start,
+    scan, write,
 };
 
 /// Edits of one message, to be written out in one pass.
@@ -32,7 +32,7 @@ pub struct Edits<'m> {
     /// Sorted by start; at the same place insertions come before a removal.
     splices: SmallVec<[Splice; 8]>,
     /// What the splices put in.
-    added: BytesMut,
+    added: Vec<u8>,
     body: Option<Box<[u8]>>,
 }
 
@@ -53,12 +53,12 @@ enum Order {
 impl<'m> Edits<'m> {
     /// No edits yet.
     pub fn new(message: &'m Message) -> Self {
-        Self { base: message, splices: SmallVec::new(), added: BytesMut::new(), body: None }
+        Self { base: message, splices: SmallVec::new(), added: Vec::new(), body: None }
     }
 
     /// Another Request-URI; nothing happens to a response.
     pub fn uri(&mut self, uri: impl Display) -> &mut Self {
-        if let StartLine::Request { uri: (start, end), .. } = self.base.start {
+        if let Start::Request { uri: (start, end), .. } = self.base.start {
             let text = self.add(|out| write::uri(out, uri));
             self.splice(Span::new(usize::from(start), usize::from(end)), text, Order::Last);
         }
@@ -67,16 +67,16 @@ impl<'m> Edits<'m> {
 
     /// A new row before the first of that field, or first of all. The last one prepended is on top.
     pub fn prepend(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
-        let first = Rows::of(self.base, id).next().map(|row| row.line.start);
-        let at =
-            first.unwrap_or_else(|| self.base.index.row(0).map_or(self.base.rows_end, |(start, _)| start));
-        self.insert_row(at, id.name(), value, Order::First)
+        let index = &self.base.index;
+        let row = index.row(index.first(id).unwrap_or(0));
+        let at = row.map_or(self.base.rows_end, |row| row.start());
+        self.insert_known(at, id, value, Order::First)
     }
 
     /// A new row after the last of that field, or last of all.
     pub fn append(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
         let last = Rows::of(self.base, id).last().map(|row| row.line.end);
-        self.insert_row(last.unwrap_or(self.base.rows_end), id.name(), value, Order::Last)
+        self.insert_known(last.unwrap_or(self.base.rows_end), id, value, Order::Last)
     }
 
     /// A new row of a field this library need not know, last of all.
@@ -165,6 +165,14 @@ impl<'m> Edits<'m> {
     /// (RFC 3261 §16.7: the top Via; §16.4: the top Route).
     pub fn pop_value(&mut self, id: HeaderId) -> &mut Self {
         for row in Rows::of(self.base, id) {
+            if !scan::has_comma(row.value) {
+                // The whole row, unless it is gone already.
+                if self.is_cut(row.span.start) {
+                    continue;
+                }
+                self.splice(row.line, Span::default(), Order::Last);
+                return self;
+            }
             let mut values = spans(row).peekable();
             while let Some(value) = values.next() {
                 if self.is_cut(value.start) {
@@ -203,7 +211,22 @@ impl<'m> Edits<'m> {
 
     /// Appends the message as edited, in one pass.
     pub fn write(&self, out: &mut BytesMut) {
-        self.segments().for_each(|segment| out.extend_from_slice(segment));
+        let base = self.base;
+        let added = self.splices.iter().map(|splice| splice.text.end - splice.text.start).sum::<usize>();
+        out.reserve(base.bytes.len() + added + self.body.as_ref().map_or(0, |body| body.len()));
+        let mut at = 0;
+        for splice in &self.splices {
+            out.extend_from_slice(base.octets(Span::new(at, splice.cut.start)));
+            out.extend_from_slice(&self.added[splice.text.start..splice.text.end]);
+            at = splice.cut.end;
+        }
+        match &self.body {
+            None => out.extend_from_slice(base.octets(Span::new(at, base.bytes.len()))),
+            Some(body) => {
+                out.extend_from_slice(base.octets(Span::new(at, base.body.start)));
+                out.extend_from_slice(body);
+            }
+        }
     }
 
     /// The message as edited, in pieces for a vectored write.
@@ -230,7 +253,20 @@ impl<'m> Edits<'m> {
     fn insert_row(&mut self, at: usize, name: &str, value: impl Display, order: Order) -> &mut Self {
         if !name.is_empty() {
             let text = self.add(|out| {
-                write::row(out, name, value, usize::MAX);
+                write::token(out, name);
+                write::row_value(out, value);
+            });
+            self.splice(Span::new(at, at), text, order);
+        }
+        self
+    }
+
+    /// The same for a field known by name.
+    fn insert_known(&mut self, at: usize, id: HeaderId, value: impl Display, order: Order) -> &mut Self {
+        if id != HeaderId::Unknown {
+            let text = self.add(|out| {
+                out.extend_from_slice(id.name().as_bytes());
+                write::row_value(out, value);
             });
             self.splice(Span::new(at, at), text, order);
         }
@@ -238,8 +274,11 @@ impl<'m> Edits<'m> {
     }
 
     /// Writes text to be put in; `None` if the head has no room for it.
-    fn add(&mut self, text: impl FnOnce(&mut BytesMut)) -> Option<Span> {
+    fn add(&mut self, text: impl FnOnce(&mut Vec<u8>)) -> Option<Span> {
         let start = self.added.len();
+        if self.added.capacity() == 0 {
+            self.added = Vec::with_capacity(CAPACITY);
+        }
         text(&mut self.added);
         let room = write::HEAD_ROOM.saturating_sub(self.base.body.start);
         write::within(&mut self.added, start, room).then(|| Span::new(start, self.added.len()))
@@ -251,6 +290,13 @@ impl<'m> Edits<'m> {
 
     fn splice(&mut self, cut: Span, text: impl Into<Option<Span>>, order: Order) {
         let Some(text) = text.into() else { return };
+        // Mostly no edit touches another.
+        let apart = |other: Span| cut.end < other.start || other.end < cut.start;
+        if self.splices.iter().all(|splice| apart(splice.cut)) {
+            let at = self.splices.iter().take_while(|splice| splice.cut.start < cut.start).count();
+            self.splices.insert(at, Splice { cut, text });
+            return;
+        }
         let covers = |splice: &Splice| {
             let other = splice.cut;
             let strictly = if cut.is_empty() { other.start < cut.start } else { other.start <= cut.start };
@@ -277,6 +323,9 @@ impl<'m> Edits<'m> {
         self.splices.insert(at, Splice { cut, text });
     }
 }
+
+/// Enough for what a proxy adds.
+const CAPACITY: usize = 256;
 
 #[cfg(test)]
 #[path = "edit_tests.rs"]

@@ -56,9 +56,9 @@ pub fn fuzz_parse(bytes: &[u8]) {
 fn read_all(message: &Message) {
     let mut sink = String::new();
     for row in message.headers() {
-        assert_eq!(message.named(row.name).filter(|same| same.index == row.index).count(), 1);
+        assert_eq!(message.named(row.name()).filter(|same| same.index == row.index).count(), 1);
         assert!(row.line.start < row.span.start && row.span.end < row.line.end);
-        let _ = write!(sink, "{} {:?} {}", row.name, row.text(), row.is_folded());
+        let _ = write!(sink, "{} {:?} {}", row.name(), row.text(), row.is_folded());
     }
     macro_rules! read {
         ($($field:ident)*) => {$(

@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     Malformed,
-    params::advance,
     scan::{self, Cursor},
 };
 
@@ -41,88 +40,78 @@ impl<'m> Host<'m> {
     }
 
     /// Takes a host and no port.
+    #[inline(always)]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         let rest = cursor.rest();
         if rest.first() == Some(&b'[') {
             let length = memchr::memchr(b']', rest).ok_or(Malformed::Host)?;
             let address = scan::ascii(&rest[1..length]).and_then(|text| text.parse().ok());
             let address = address.ok_or(Malformed::Host)?;
-            advance(cursor, length + 1);
+            cursor.advance(length + 1);
             return Ok(Self::V6(address));
         }
-        let (length, classes) = extent(rest);
-        let name = &rest[..length];
-        if length == 0 || name[0] == b'.' {
-            return Err(Malformed::Host);
-        }
-        advance(cursor, length);
-        if classes & LETTER == 0
-            && let Some(address) = dotted(name)
-        {
+        if let Some((address, length)) = dotted(rest) {
+            cursor.advance(length);
             return Ok(Self::V4(address));
         }
-        scan::ascii(name).map(Self::Name).ok_or(Malformed::Host)
-    }
-}
-
-/// How far a name or IPv4 address goes, and what it is made of.
-#[inline]
-pub(super) fn extent(text: &[u8]) -> (usize, u8) {
-    let mut classes = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        let class = CLASS[usize::from(byte)];
-        if class == 0 {
-            return (at, classes);
+        let length = scan::length_while(rest, scan::is_host);
+        if length == 0 || rest[0] == b'.' {
+            return Err(Malformed::Host);
         }
-        classes |= class;
+        cursor.take_text(length).map(Self::Name).ok_or(Malformed::Host)
     }
-    (text.len(), classes)
 }
 
-/// An IPv4 address: four numbers up to 255 without leading zeros, which could be read as octal.
-fn dotted(text: &[u8]) -> Option<Ipv4Addr> {
+/// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
+/// octal. What goes on like a name is none.
+#[inline(always)]
+fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9);
     let mut octets = [0_u8; 4];
-    let mut parts = 0;
-    let mut value = 0_u16;
-    let mut digits = 0;
-    for &byte in text.iter().chain(b".") {
-        if byte == b'.' {
-            *octets.get_mut(parts)? = u8::try_from(value).ok().filter(|_| digits > 0)?;
-            (parts, value, digits) = (parts + 1, 0, 0);
-            continue;
+    let mut at = 0;
+    for (count, octet) in octets.iter_mut().enumerate() {
+        if count > 0 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
         }
-        if digits == 3 || digits > 0 && value == 0 {
-            return None;
+        let mut value = u16::from(digit(at)?);
+        at += 1;
+        while value > 0
+            && let Some(digit) = digit(at)
+        {
+            value = value * 10 + u16::from(digit);
+            if value > 255 {
+                return None;
+            }
+            at += 1;
         }
-        value = value * 10 + u16::from(byte - b'0');
-        digits += 1;
+        *octet = value as u8;
     }
-    (parts == 4).then(|| Ipv4Addr::from(octets))
+    let ends = text.get(at).is_none_or(|&byte| !scan::is_host(byte));
+    ends.then(|| (Ipv4Addr::from(octets), at))
 }
-
-/// Digits and dots, of which an IPv4 address consists.
-const DIGIT: u8 = 1;
-/// What makes a name of it; "_" is not in the grammar, but in names in use.
-const LETTER: u8 = 2;
-
-static CLASS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'0'..=b'9' | b'.' => DIGIT,
-            b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => LETTER,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
 
 /// A port in digits, which may have any number of leading zeros.
+#[inline(always)]
 pub(super) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
-    let number = cursor.number().map_err(|_| Malformed::Port)?;
-    u16::try_from(number).map_err(|_| Malformed::Port)
+    let mut port = 0_u32;
+    let mut length = 0;
+    for &byte in cursor.rest() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Beyond 65535 more digits do not make it any better.
+        port = (port * 10 + u32::from(digit)).min(1 << 16);
+        length += 1;
+    }
+    cursor.advance(length);
+    match u16::try_from(port) {
+        Ok(port) if length > 0 => Ok(port),
+        _ => Err(Malformed::Port),
+    }
 }
 
 impl PartialEq for Host<'_> {

@@ -1,369 +1,132 @@
-//! One forward scan over the head of a message: start line, header rows, where the body lies.
-//!
-//! Line ends are CRLF; a bare CR or LF in the head is refused (RFC 3261 §7, §25.1: elsewhere the same
-//! octets could be read as different header fields). Empty lines before the start line are skipped
-//! (§7.5). The scan notes the first error and goes on as far as sense can be made, so that the same code
-//! serves `parse` (any error refuses) and `salvage` (what is there is enough to answer 400).
+//! Where the parts of a head are: the start line and the header rows.
 
-use memchr::{memchr, memchr2};
-use smallvec::SmallVec;
+use super::{HeaderId, scan::Span};
 
-use super::{
-    HeaderId, Limits, Method, ParseError, ParseErrorKind,
-    scan::{self, Span},
-};
-
-/// Three parallel arrays, so that finding the first row of a field is a search over at most 32 octets.
-#[derive(Debug, Clone, Default)]
+/// The header rows in order.
+#[derive(Debug, Clone)]
 pub(super) struct Index {
-    pub(super) ids: SmallVec<[u8; INLINE]>,
-    flags: SmallVec<[u8; INLINE]>,
-    spans: SmallVec<[Row; INLINE]>,
+    inline: [Row; INLINE],
+    /// All rows, if they are more than fit inline.
+    spilled: Vec<Row>,
+    count: usize,
+    /// For each field, by its number, how many rows come up to its first one; 0 if it has none.
+    first: [u8; FIELDS],
 }
 
-/// Most messages have fewer rows than this; more are kept on the heap.
+/// Most messages have no more rows than this; more are kept on the heap.
 const INLINE: usize = 32;
 
-/// Octets from the start of the message; the name begins the row, the next row ends it.
+/// One header row, in octets from the start of the message; the next row's name ends it.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     name: u16,
     value: u16,
     end: u16,
+    pub(super) id: HeaderId,
+    /// Fills the row up to eight octets.
+    _spare: u8,
 }
 
-/// The value holds a comma, so it may be a list.
-pub(super) const COMMA: u8 = 1;
+impl Row {
+    /// All zeros, which is quickly written.
+    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], _spare: 0 };
+
+    /// A row whose name begins at `name`, with the place of its value; all lie in the head, so 16 bits do.
+    #[inline]
+    pub(super) fn new(id: HeaderId, name: usize, value: Span) -> Self {
+        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, _spare: 0 }
+    }
+
+    /// Where the name begins.
+    #[inline]
+    pub(super) fn start(self) -> usize {
+        usize::from(self.name)
+    }
+
+    /// Where the trimmed value lies.
+    #[inline]
+    pub(super) fn value(self) -> Span {
+        Span::new(usize::from(self.value), usize::from(self.end))
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, first: [0; FIELDS] }
+    }
+}
 
 impl Index {
-    pub(super) fn len(&self) -> usize {
-        self.ids.len()
+    #[inline]
+    fn rows(&self) -> &[Row] {
+        match self.inline.get(..self.count) {
+            Some(rows) => rows,
+            None => &self.spilled,
+        }
     }
 
-    /// Where name begins and where the trimmed value lies.
-    pub(super) fn row(&self, at: usize) -> Option<(usize, Span)> {
-        let row = self.spans.get(at)?;
-        Some((usize::from(row.name), Span::new(usize::from(row.value), usize::from(row.end))))
+    #[inline]
+    pub(super) fn row(&self, at: usize) -> Option<Row> {
+        self.rows().get(at).copied()
     }
 
-    pub(super) fn id(&self, at: usize) -> HeaderId {
-        let id = self.ids.get(at).map_or(usize::MAX, |&id| usize::from(id));
-        HeaderId::KNOWN.get(id).copied().unwrap_or(HeaderId::Unknown)
-    }
-
-    pub(super) fn flags(&self, at: usize) -> u8 {
-        self.flags.get(at).copied().unwrap_or_default()
+    /// The first row of a field.
+    #[inline]
+    pub(super) fn first(&self, id: HeaderId) -> Option<usize> {
+        match self.first[id as usize % FIELDS] {
+            0 => None,
+            // Beyond that rows are not told apart.
+            u8::MAX => self.next(id, usize::from(u8::MAX) - 1),
+            row => Some(usize::from(row) - 1),
+        }
     }
 
     /// The first row of a field at or after `from`.
+    #[inline]
     pub(super) fn next(&self, id: HeaderId, from: usize) -> Option<usize> {
-        memchr(id as u8, self.ids.get(from..)?).map(|at| from + at)
+        self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, row: Row) {
+        let first = &mut self.first[row.id as usize % FIELDS];
+        if *first == 0 {
+            *first = (self.count + 1).min(usize::from(u8::MAX)) as u8;
+        }
+        match self.inline.get_mut(self.count) {
+            Some(place) => *place = row,
+            None => self.spill(row),
+        }
+        self.count += 1;
+    }
+
+    #[cold]
+    fn spill(&mut self, row: Row) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(INLINE * 4);
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(row);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.spilled.clear();
+        self.count = 0;
+        self.first = [0; FIELDS];
     }
 }
+
+/// More than there are fields.
+const FIELDS: usize = 128;
+const _: () = assert!((HeaderId::Unknown as usize) < FIELDS);
 
 /// The start line; spans count from the start of the message.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum StartLine {
+pub(super) enum Start {
     Request { method: (u16, u16), uri: (u16, u16) },
     Response { status: u16, reason: (u16, u16) },
-}
-
-/// What one scan found.
-pub(super) struct Scan {
-    /// `None`: this is no SIP message at all.
-    pub(super) start: Option<StartLine>,
-    pub(super) index: Index,
-    /// Where the header rows end and the empty line begins.
-    pub(super) rows_end: usize,
-    pub(super) body: Span,
-    pub(super) error: Option<ParseError>,
-}
-
-/// Octets of CR and LF before the start line.
-pub(super) fn leading_line_ends(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| byte != b'\r' && byte != b'\n').unwrap_or(bytes.len())
-}
-
-/// Scans `bytes`, which begin with the start line.
-pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Scan {
-    let mut scanner = Scanner {
-        bytes,
-        limits,
-        head: &bytes[..bytes.len().min(limits.head).min(Limits::MAX_HEAD)],
-        found: Scan {
-            start: None,
-            index: Index::default(),
-            rows_end: 0,
-            body: Span::new(bytes.len(), bytes.len()),
-            error: None,
-        },
-        content_length: None,
-        response: false,
-    };
-    scanner.run();
-    scanner.found
-}
-
-struct Scanner<'b> {
-    bytes: &'b [u8],
-    limits: &'b Limits,
-    /// The octets in which the head must end.
-    head: &'b [u8],
-    found: Scan,
-    content_length: Option<u64>,
-    response: bool,
-}
-
-impl Scanner<'_> {
-    fn run(&mut self) {
-        if self.bytes.is_empty() {
-            return self.fail(0, ParseErrorKind::Empty);
-        }
-        let Some((end, next)) = self.line(0) else {
-            return self.blame_uri();
-        };
-        self.start_line(end);
-        if self.found.start.is_none() {
-            return;
-        }
-        let mut at = next;
-        loop {
-            self.found.rows_end = at;
-            // The empty line that ends the head.
-            let Some((mut end, mut next)) = self.line(at) else { return };
-            if end == at {
-                return self.body(next);
-            }
-            while matches!(self.head.get(next), Some(b' ' | b'\t')) {
-                let Some(line) = self.line(next) else { return };
-                (end, next) = line;
-            }
-            if self.found.index.len() >= self.limits.rows {
-                return self.fail(at, ParseErrorKind::TooManyRows);
-            }
-            self.row(at, end);
-            at = next;
-        }
-    }
-
-    /// The end of the line that begins at `at`, and where the next begins.
-    fn line(&mut self, at: usize) -> Option<(usize, usize)> {
-        let mut from = at;
-        loop {
-            let Some(length) = self.head.get(from..).and_then(|rest| memchr2(b'\r', b'\n', rest)) else {
-                self.unterminated();
-                return None;
-            };
-            let stop = from + length;
-            match (self.head[stop], self.head.get(stop + 1)) {
-                (b'\r', Some(b'\n')) => return Some((stop, stop + 2)),
-                (b'\r', None) => {
-                    self.unterminated();
-                    return None;
-                }
-                (b'\n', _) => {
-                    self.fail(stop, ParseErrorKind::LineEnd);
-                    return Some((stop, stop + 1));
-                }
-                _ => self.fail(stop, ParseErrorKind::LineEnd),
-            }
-            from = stop + 1;
-        }
-    }
-
-    fn unterminated(&mut self) {
-        if self.head.len() < self.bytes.len() {
-            self.fail(self.head.len(), ParseErrorKind::HeadTooLarge);
-        } else {
-            self.fail(self.bytes.len(), ParseErrorKind::Unterminated);
-        }
-    }
-
-    /// A head that is full before its first line ends has a Request-URI to blame, if that is one.
-    fn blame_uri(&mut self) {
-        let method = self.head.iter().take_while(|&&byte| scan::is_token(byte)).count();
-        if let Some(error) = &mut self.found.error
-            && error.kind == ParseErrorKind::HeadTooLarge
-        {
-            error.kind = match self.head.get(method) {
-                Some(b' ') if method > 0 => ParseErrorKind::UriTooLong,
-                _ => ParseErrorKind::StartLine,
-            };
-        }
-    }
-
-    fn row(&mut self, start: usize, end: usize) {
-        let line = &self.head[start..end];
-        let Some(colon) = memchr(b':', line) else {
-            return self.fail(start, ParseErrorKind::HeaderLine);
-        };
-        // Before the colon there may be SP and HTAB, but no fold (RFC 3261 §25.1 HCOLON).
-        let end_of_name = line[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
-        let name = &line[..end_of_name.map_or(0, |last| last + 1)];
-        if name.is_empty() || !name.iter().copied().all(scan::is_token) {
-            return self.fail(start, ParseErrorKind::HeaderLine);
-        }
-        let value = scan::trim(&line[colon + 1..]);
-        // An empty value lies right after the colon.
-        let before = line[colon + 1..].iter().take_while(|&&byte| scan::is_ws(byte)).count();
-        let at = start + colon + 1 + if value.is_empty() { 0 } else { before };
-        let id = HeaderId::from_name(name);
-        if id == HeaderId::ContentLength {
-            self.content_length(at, value);
-        }
-        let mut flags = 0;
-        if memchr(b',', value).is_some() {
-            flags |= COMMA;
-        }
-        self.found.index.ids.push(id as u8);
-        self.found.index.flags.push(flags);
-        self.found.index.spans.push(Row {
-            name: short(start),
-            value: short(at),
-            end: short(at + value.len()),
-        });
-    }
-
-    /// Two that agree are harmless; two that differ would let two elements see different bodies.
-    fn content_length(&mut self, at: usize, value: &[u8]) {
-        let length = match scan::number(value) {
-            Ok(length) => length,
-            Err(super::Malformed::Range) => u64::MAX,
-            Err(_) => return self.fail(at, ParseErrorKind::ContentLength),
-        };
-        if self.content_length.is_some_and(|before| before != length) {
-            return self.fail(at, ParseErrorKind::ContentLengthConflict);
-        }
-        self.content_length = Some(length);
-    }
-
-    /// Octets after the body are not part of the message (RFC 3261 §18.3).
-    fn body(&mut self, start: usize) {
-        let there = self.bytes.len() - start;
-        let length = match self.content_length {
-            None => there,
-            Some(length) => match usize::try_from(length) {
-                Ok(length) if length <= there => length,
-                _ => {
-                    self.fail(self.bytes.len(), ParseErrorKind::BodyTooShort);
-                    there
-                }
-            },
-        };
-        if length > self.limits.body {
-            self.fail(start, ParseErrorKind::BodyTooLarge);
-        }
-        self.found.body = Span::new(start, start + length);
-    }
-
-    fn start_line(&mut self, end: usize) {
-        let line = &self.head[..end];
-        if line.get(..4).is_some_and(|front| front.eq_ignore_ascii_case(b"SIP/")) {
-            self.response = true;
-            self.status_line(line);
-        } else {
-            self.request_line(line);
-        }
-    }
-
-    /// `SIP-Version SP 3DIGIT SP Reason-Phrase`; the second SP may be missing with an empty phrase.
-    fn status_line(&mut self, line: &[u8]) {
-        let version = memchr(b' ', line).unwrap_or(line.len());
-        match Version::of(&line[..version]) {
-            Version::Two => {}
-            Version::Another => return self.fail(0, ParseErrorKind::Version),
-            Version::None => return self.fail(0, ParseErrorKind::StartLine),
-        }
-        let code = version + 1;
-        let rest = line.get(code..).unwrap_or_default();
-        let length = memchr(b' ', rest).unwrap_or(rest.len());
-        let status = match (length, scan::number(&rest[..length])) {
-            (3, Ok(status @ 100..=699)) => short(status as usize),
-            _ => return self.fail(code.min(line.len()), ParseErrorKind::StatusCode),
-        };
-        let reason = (code + length + 1).min(line.len());
-        self.found.start = Some(StartLine::Response { status, reason: (short(reason), short(line.len())) });
-    }
-
-    /// `Method SP Request-URI SP SIP-Version` with single spaces (RFC 3261 §7.1).
-    fn request_line(&mut self, line: &[u8]) {
-        let Some(space) = memchr(b' ', line) else {
-            return self.fail(0, ParseErrorKind::StartLine);
-        };
-        if space == 0 || !line[..space].iter().copied().all(scan::is_token) {
-            return self.fail(0, ParseErrorKind::StartLine);
-        }
-        let trimmed = line.trim_ascii_end();
-        let last = memchr::memrchr(b' ', trimmed).unwrap_or(space);
-        let uri_end = match Version::of(&trimmed[last + usize::from(last < trimmed.len())..]) {
-            Version::Two => last,
-            Version::Another => {
-                self.fail(last + 1, ParseErrorKind::Version);
-                last
-            }
-            Version::None => {
-                self.fail(last, ParseErrorKind::StartLine);
-                trimmed.len()
-            }
-        };
-        let between = line.get(space + 1..uri_end).unwrap_or_default();
-        let uri = between.trim_ascii();
-        let uri_start = space + 1 + between.len() - between.trim_ascii_start().len();
-        if uri.is_empty()
-            || uri.len() != between.len()
-            || trimmed.len() != line.len()
-            || uri.iter().any(|&byte| byte <= b' ' || byte == 0x7F)
-            || std::str::from_utf8(uri).is_err()
-        {
-            self.fail(uri_start, ParseErrorKind::StartLine);
-        }
-        if uri.len() > self.limits.uri {
-            self.fail(uri_start, ParseErrorKind::UriTooLong);
-        }
-        self.found.start = Some(StartLine::Request {
-            method: (0, short(space)),
-            uri: (short(uri_start), short(uri_start + uri.len())),
-        });
-    }
-
-    /// The first error is the one that counts.
-    fn fail(&mut self, at: usize, kind: ParseErrorKind) {
-        let response = self.response;
-        self.found.error.get_or_insert(ParseError { at, kind, response });
-    }
-}
-
-enum Version {
-    Two,
-    Another,
-    None,
-}
-
-impl Version {
-    /// `SIP/2.0` in any case (RFC 3261 §7.1).
-    fn of(text: &[u8]) -> Self {
-        if text.eq_ignore_ascii_case(b"SIP/2.0") {
-            return Self::Two;
-        }
-        let Some(number) =
-            text.get(..4).filter(|front| front.eq_ignore_ascii_case(b"SIP/")).map(|_| &text[4..])
-        else {
-            return Self::None;
-        };
-        let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-        match memchr(b'.', number) {
-            Some(dot) if digits(&number[..dot]) && digits(&number[dot + 1..]) => Self::Another,
-            _ => Self::None,
-        }
-    }
-}
-
-/// A position in the head, which is at most 65535 octets long.
-fn short(at: usize) -> u16 {
-    u16::try_from(at).unwrap_or(u16::MAX)
-}
-
-/// The method a request line names; the span holds a token.
-pub(super) fn method(name: &[u8]) -> Method<'_> {
-    Method::parse(scan::ascii(name).unwrap_or_default())
 }

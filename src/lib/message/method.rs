@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::scan;
+use super::{
+    Malformed,
+    scan::{self, Cursor},
+};
 
 /// A request method; one that is not known here keeps its name.
 #[derive(Debug, Clone, Copy, Eq)]
@@ -45,23 +48,39 @@ impl<'m> Method<'m> {
 
     /// Any name; methods are case-sensitive (RFC 3261 §7.1), so `invite` is an unknown one.
     pub fn parse(name: &'m str) -> Self {
-        match name {
-            "ACK" => Self::Ack,
-            "BYE" => Self::Bye,
-            "CANCEL" => Self::Cancel,
-            "INFO" => Self::Info,
-            "INVITE" => Self::Invite,
-            "MESSAGE" => Self::Message,
-            "NOTIFY" => Self::Notify,
-            "OPTIONS" => Self::Options,
-            "PRACK" => Self::Prack,
-            "PUBLISH" => Self::Publish,
-            "REFER" => Self::Refer,
-            "REGISTER" => Self::Register,
-            "SUBSCRIBE" => Self::Subscribe,
-            "UPDATE" => Self::Update,
-            other => Self::Other(other),
+        Self::of(name.as_bytes()).unwrap_or(Self::Other(name))
+    }
+
+    /// The method of that name, if it is known.
+    #[inline]
+    pub(super) fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"ACK" => Self::Ack,
+            b"BYE" => Self::Bye,
+            b"CANCEL" => Self::Cancel,
+            b"INFO" => Self::Info,
+            b"INVITE" => Self::Invite,
+            b"MESSAGE" => Self::Message,
+            b"NOTIFY" => Self::Notify,
+            b"OPTIONS" => Self::Options,
+            b"PRACK" => Self::Prack,
+            b"PUBLISH" => Self::Publish,
+            b"REFER" => Self::Refer,
+            b"REGISTER" => Self::Register,
+            b"SUBSCRIBE" => Self::Subscribe,
+            b"UPDATE" => Self::Update,
+            _ => return None,
+        })
+    }
+
+    /// Takes a name, which is a token.
+    pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        let length = scan::length_while(cursor.rest(), scan::is_token);
+        if let Some(method) = Self::of(&cursor.rest()[..length]) {
+            cursor.advance(length);
+            return Ok(method);
         }
+        cursor.token().map(Self::Other)
     }
 
     /// The name as it is on the wire.

@@ -27,6 +27,7 @@ pub mod cpim;
 mod edit;
 mod error;
 pub mod escape;
+mod frame;
 mod fuzz;
 pub mod header;
 mod host;
@@ -36,6 +37,7 @@ mod method;
 mod multipart;
 mod name;
 mod params;
+mod rows;
 mod scan;
 mod sipfrag;
 mod start;
@@ -45,7 +47,7 @@ mod text;
 mod uri;
 mod write;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 pub use address::{AddressBuf, NameAddr};
 pub use build::Builder;
@@ -62,14 +64,15 @@ pub use name::HeaderId;
 pub use params::{Param, Params};
 pub use scan::{Cursor, Span};
 pub use sipfrag::Fragment;
-pub use start::{Request, Response};
+pub use start::{Request, Response, StartLine};
 pub use status::reason_phrase;
 pub use stream::{Frame, FrameError, Framer, Side, websocket};
 pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 
-use header::values::{Rows, Values};
-use index::{Index, Scan, StartLine};
+use frame::Scan;
+use header::values::{self, AllRows, Rows, Values};
+use index::{Index, Start};
 
 /// One SIP message exactly as it is on the wire, and where its parts are.
 ///
@@ -77,7 +80,7 @@ use index::{Index, Scan, StartLine};
 #[derive(Clone)]
 pub struct Message {
     bytes: Bytes,
-    start: StartLine,
+    start: Start,
     index: Index,
     /// Where the header rows end and the empty line begins.
     rows_end: usize,
@@ -89,13 +92,16 @@ impl Message {
     ///
     /// Without Content-Length the body goes to the end; octets after the body it states are dropped
     /// (RFC 3261 §18.3). Line ends before the start line are dropped too.
-    pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
-        let leading = index::leading_line_ends(&bytes);
-        let (message, error) = Self::assemble(bytes.slice(leading..), limits);
-        match (message, error) {
-            (Some(message), None) => Ok(message),
+    pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+        let leading = frame::leading_line_ends(&bytes);
+        bytes.advance(leading);
+        let mut message = Self::unread(bytes);
+        match message.index_all(limits) {
+            (true, None) => Ok(message),
             (_, Some(error)) => Err(ParseError { at: error.at + leading, ..error }),
-            (None, None) => Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false }),
+            (false, None) => {
+                Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false })
+            }
         }
     }
 
@@ -106,29 +112,42 @@ impl Message {
     /// Rows that cannot be told apart are left out; limits on the head do not apply, or 513 could not be
     /// answered. Do not forward or edit such a message.
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
-        let leading = index::leading_line_ends(&bytes);
+        let leading = frame::leading_line_ends(&bytes);
         let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
-        let (message, _) = Self::assemble(bytes.slice(leading..), &limits);
-        message.filter(Self::is_request)
+        let mut message = Self::unread(bytes.slice(leading..));
+        let (readable, _) = message.index_all(&limits);
+        (readable && message.is_request()).then_some(message)
     }
 
-    fn assemble(mut bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
-        let Scan { start, index, rows_end, body, error } = index::scan(&bytes, limits);
-        bytes.truncate(body.end);
-        (start.map(|start| Self { bytes, start, index, rows_end, body }), error)
+    /// What can be read of a fragment, and the first thing wrong with it.
+    fn assemble(bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
+        let mut message = Self::unread(bytes);
+        let (readable, error) = message.index_all(limits);
+        (readable.then_some(message), error)
+    }
+
+    fn unread(bytes: Bytes) -> Self {
+        let start = Start::Request { method: (0, 0), uri: (0, 0) };
+        Self { bytes, start, index: Index::default(), rows_end: 0, body: Span::default() }
+    }
+
+    /// Finds what the message consists of: whether it has a start line, and the first error.
+    fn index_all(&mut self, limits: &Limits) -> (bool, Option<ParseError>) {
+        let Scan { start, rows_end, body, error } = frame::scan(&self.bytes, limits, &mut self.index);
+        self.bytes.truncate(body.end);
+        self.rows_end = rows_end;
+        self.body = body;
+        if let Some(start) = start {
+            self.start = start;
+        }
+        (start.is_some(), error)
     }
 
     /// Indexes what this library wrote; that always begins with a start line.
     fn written(bytes: Bytes) -> Self {
-        let start = StartLine::Request { method: (0, 0), uri: (0, 0) };
-        let (message, _) = Self::assemble(bytes, &Limits::NONE);
-        message.unwrap_or(Self {
-            bytes: Bytes::new(),
-            start,
-            index: Index::default(),
-            rows_end: 0,
-            body: Span::default(),
-        })
+        let mut message = Self::unread(bytes);
+        message.index_all(&Limits::NONE);
+        message
     }
 
     /// The message as it goes over the wire.
@@ -143,7 +162,7 @@ impl Message {
 
     /// Whether the start line is a request line.
     pub fn is_request(&self) -> bool {
-        matches!(self.start, StartLine::Request { .. })
+        matches!(self.start, Start::Request { .. })
     }
 
     /// The message back if it is a response.
@@ -159,11 +178,13 @@ impl Message {
     }
 
     /// The first value of a header field, if there is one.
+    #[inline]
     pub fn find<H: Header>(&self) -> Result<Option<H::View<'_>>, HeaderError> {
-        self.each::<H>().next().transpose()
+        values::first::<H>(self).transpose()
     }
 
     /// The first value of a header field that must be there.
+    #[inline]
     pub fn header<H: Header>(&self) -> Result<H::View<'_>, HeaderError> {
         self.find::<H>()?.ok_or(HeaderError::Missing(H::ID))
     }
@@ -181,25 +202,25 @@ impl Message {
 
     /// The number of rows of a header field.
     pub fn count(&self, id: HeaderId) -> usize {
-        memchr::memchr_iter(id as u8, &self.index.ids).count()
+        Rows::of(self, id).count()
     }
 
     /// Whether there is a row of that field.
     pub fn has(&self, id: HeaderId) -> bool {
-        self.index.next(id, 0).is_some()
+        self.index.first(id).is_some()
     }
 
     /// The rows of any header field by name, in any case; compact and full names mean the same.
     pub fn named(&self, name: &str) -> impl Iterator<Item = RawHeader<'_>> {
         let id = HeaderId::from_name(name.as_bytes());
         self.headers().filter(move |row| {
-            row.id == id && (id != HeaderId::Unknown || row.name.eq_ignore_ascii_case(name))
+            row.id == id && (id != HeaderId::Unknown || row.name().eq_ignore_ascii_case(name))
         })
     }
 
     /// All rows in order.
     pub fn headers(&self) -> impl Iterator<Item = RawHeader<'_>> {
-        (0..self.index.len()).filter_map(|at| RawHeader::of(self, at))
+        AllRows::of(self)
     }
 
     /// The topmost Via.
@@ -217,6 +238,16 @@ impl Message {
         self.header::<header::To>()
     }
 
+    /// The tag of From; the address before it is neither read nor judged.
+    pub fn from_tag(&self) -> Result<Option<&str>, HeaderError> {
+        self.header::<header::FromTag>()
+    }
+
+    /// The tag of To; the address before it is neither read nor judged.
+    pub fn to_tag(&self) -> Result<Option<&str>, HeaderError> {
+        self.header::<header::ToTag>()
+    }
+
     /// Call-ID.
     pub fn call_id(&self) -> Result<&str, HeaderError> {
         self.header::<header::CallId>()
@@ -232,6 +263,12 @@ impl Message {
         self.find::<header::Contact>()
     }
 
+    /// Where a row ends, its line end included.
+    fn row_end(&self, at: usize) -> usize {
+        self.index.row(at + 1).map_or(self.rows_end, |next| next.start())
+    }
+
+    #[inline]
     fn octets(&self, span: Span) -> &[u8] {
         self.bytes.get(span.start..span.end).unwrap_or_default()
     }

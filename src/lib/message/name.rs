@@ -146,6 +146,7 @@ names! {
 
 impl HeaderId {
     /// The field a name means: full or compact, in any case.
+    #[inline]
     pub fn from_name(name: &[u8]) -> Self {
         let (&[first, .., last], Some(&middle)) = (name, name.get(name.len() / 2)) else {
             return match name {
@@ -244,28 +245,30 @@ const fn slot(length: usize, first: u8, middle: u8, last: u8) -> usize {
     (length.wrapping_mul(824) + letters) % SLOT_COUNT
 }
 
-/// Equality in any case, eight octets at a time; the last eight overlap those before. `known` consists of
-/// letters and hyphens.
+/// Equality in any case, eight octets at a time; the last eight may overlap those before. `known` consists
+/// of letters and hyphens.
+#[inline]
 fn same_name(name: &[u8], known: &[u8]) -> bool {
-    if name.len() != known.len() {
+    let length = name.len();
+    if length != known.len() {
         return false;
     }
-    let mut rest = (name, known);
-    while let (Some((left, more)), Some((right, known_more))) =
-        (rest.0.split_first_chunk::<8>(), rest.1.split_first_chunk::<8>())
+    if let (Some(left), Some(right)) = (name.first_chunk(), known.first_chunk())
+        && let (Some(left_end), Some(right_end)) = (name.last_chunk(), known.last_chunk())
     {
-        if differ(u64::from_le_bytes(*left), u64::from_le_bytes(*right)) {
-            return false;
-        }
-        rest = (more, known_more);
+        return !differ(u64::from_le_bytes(*left), u64::from_le_bytes(*right))
+            && !differ(u64::from_le_bytes(*left_end), u64::from_le_bytes(*right_end))
+            && (length <= 16 || same_name(&name[8..length - 8], &known[8..length - 8]));
     }
-    if rest.0.is_empty() {
-        return true;
+    if let (Some(left), Some(right)) = (name.first_chunk(), known.first_chunk())
+        && let (Some(left_end), Some(right_end)) = (name.last_chunk(), known.last_chunk())
+    {
+        let wide = |start: &[u8; 4], end: &[u8; 4]| {
+            u64::from(u32::from_le_bytes(*start)) << 32 | u64::from(u32::from_le_bytes(*end))
+        };
+        return !differ(wide(left, left_end), wide(right, right_end));
     }
-    match (name.last_chunk::<8>(), known.last_chunk::<8>()) {
-        (Some(left), Some(right)) => !differ(u64::from_le_bytes(*left), u64::from_le_bytes(*right)),
-        _ => rest.0.eq_ignore_ascii_case(rest.1),
-    }
+    name.eq_ignore_ascii_case(known)
 }
 
 /// Whether they differ in more than the case of letters; in `known`, bit 6 tells a letter from a hyphen.

@@ -19,8 +19,11 @@ use super::{
 #[derive(Clone, Copy, Default)]
 pub struct Params<'m> {
     text: &'m str,
-    origin: usize,
+    origin: u32,
     kind: Kind,
+    /// Where the first of them lie, so that they need not be looked for again.
+    marked: u8,
+    marks: [Mark; MARKS],
 }
 
 /// Where parameters stand decides what a value may be.
@@ -37,7 +40,7 @@ enum Kind {
 
 impl<'m> Params<'m> {
     /// No parameters.
-    pub const NONE: Params<'static> = Params { text: "", origin: 0, kind: Kind::Header };
+    pub const NONE: Params<'static> = Params::unmarked("", 0, Kind::Header);
 
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
@@ -66,30 +69,36 @@ impl<'m> Params<'m> {
     }
 
     /// Name and value of each, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&'m str, Option<&'m str>)> + use<'m> {
         self.each().map(|param| (param.name, param.value))
     }
 
     /// The same with what else is known of each.
+    #[inline]
     pub fn each(&self) -> impl Iterator<Item = Param<'m>> + use<'m> {
-        let params = *self;
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let place = Place::next(params.text.as_bytes(), at, params.kind).ok()??;
-            at = place.end;
-            place.param(params.text, params.origin)
-        })
+        Each { params: *self, at: 0, mark: 0 }
     }
 
     /// The first parameter of that name.
     pub fn find(&self, name: &str) -> Option<Param<'m>> {
-        let in_uri = self.kind == Kind::Uri;
-        self.each().find(|param| {
-            param.name.eq_ignore_ascii_case(name)
-                || in_uri
-                    && param.name.len() > name.len()
-                    && eq_unescaped(param.name.as_bytes(), name.as_bytes(), true)
-        })
+        let marks = self.marks.get(..usize::from(self.marked)).unwrap_or_default();
+        for mark in marks {
+            let found = self.text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
+            if self.is_name(found, name) {
+                return mark.place(self.text).param(self.text, self.origin as usize);
+            }
+        }
+        let at = marks.last().map_or(0, |mark| mark.place(self.text).end);
+        Each { params: *self, at, mark: MARKS as u8 }.find(|param| self.is_name(param.name.as_bytes(), name))
+    }
+
+    #[inline]
+    fn is_name(&self, found: &[u8], name: &str) -> bool {
+        if found.len() == name.len() {
+            return found.eq_ignore_ascii_case(name.as_bytes());
+        }
+        self.kind == Kind::Uri && found.len() > name.len() && eq_unescaped(found, name.as_bytes(), true)
     }
 
     /// Whether there are none.
@@ -104,12 +113,39 @@ impl<'m> Params<'m> {
 
     /// Where the parameters end, in octets from the start of the message: a further one goes there.
     pub fn end(&self) -> usize {
-        self.origin + self.text.len()
+        self.origin as usize + self.text.len()
     }
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        if cursor.is_done() {
+            return Ok(Self::unmarked("", cursor.position() as u32, Kind::Header));
+        }
         Self::read_kind(cursor, Kind::Header)
+    }
+
+    /// The same where speed is worth the code: in Via and addresses.
+    #[inline(always)]
+    pub(super) fn read_fast(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        let all = cursor.rest();
+        let mut params = Self::unmarked("", cursor.position() as u32, Kind::Header);
+        let mut end = 0;
+        while end < all.len() {
+            match Place::plain(all, end) {
+                Some(place) if place.end <= usize::from(u16::MAX) && usize::from(params.marked) < MARKS => {
+                    params.marks[usize::from(params.marked) % MARKS] = Mark::of(&place);
+                    params.marked += 1;
+                    end = place.end;
+                }
+                _ => return Self::read_kind(cursor, Kind::Header),
+            }
+            if all.get(end) == Some(&b',') {
+                break;
+            }
+        }
+        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
+        Ok(params)
     }
 
     /// The same for a field whose values may be URIs in angle brackets.
@@ -119,33 +155,143 @@ impl<'m> Params<'m> {
 
     /// The same for a field that has nothing before its parameters; there must be one.
     pub(super) fn read_list(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        // Nothing separates the first one from what is before.
+        if cursor.peek() == Some(b';') {
+            return Err(Malformed::Parameter);
+        }
         Self::read_kind(cursor, Kind::List)
     }
 
-    fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
-        let (all, origin) = (cursor.rest(), cursor.position());
-        let length = match extent(all, kind) {
-            Ok(length) => length,
-            Err((at, why)) => {
-                advance(cursor, at);
-                return Err(why);
+    /// The value of one parameter among those that follow; none behind it is looked at.
+    pub(super) fn read_one(cursor: &mut Cursor<'m>, name: &str) -> Result<Option<&'m str>, Malformed> {
+        let all = cursor.rest();
+        let mut end = 0;
+        while end < all.len() {
+            let place = match Place::plain(all, end) {
+                Some(place) => place,
+                None => match Place::next(all, end, Kind::Header) {
+                    Ok(Some(place)) => place,
+                    Ok(None) => break,
+                    Err((at, why)) => {
+                        cursor.advance(at);
+                        return Err(why);
+                    }
+                },
+            };
+            if all
+                .get(place.name.0..place.name.1)
+                .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+            {
+                let Some((start, end)) = place.value else { return Ok(None) };
+                cursor.advance(start);
+                return cursor.ahead(end - start).map(Some).ok_or(Malformed::Utf8);
             }
-        };
-        let text = scan::ascii(&all[..length]).ok_or(Malformed::Utf8)?;
-        advance(cursor, length);
-        Ok(Self { text, origin, kind })
+            end = place.end;
+        }
+        Ok(None)
+    }
+
+    #[inline(never)]
+    fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
+        let all = cursor.rest();
+        let mut params = Self::unmarked("", cursor.position() as u32, kind);
+        let mut end = 0;
+        while end < all.len() || kind == Kind::List && end == 0 {
+            let place = match Place::plain(all, end) {
+                Some(place) => place,
+                None => match Place::next(all, end, kind) {
+                    Ok(Some(place)) => place,
+                    Ok(None) => break,
+                    Err((at, why)) => {
+                        cursor.advance(at);
+                        return Err(why);
+                    }
+                },
+            };
+            params.mark(&place);
+            end = place.end;
+        }
+        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
+        Ok(params)
+    }
+
+    #[inline]
+    fn mark(&mut self, place: &Place) {
+        if let Some(mark) = self.marks.get_mut(usize::from(self.marked))
+            && place.end <= usize::from(u16::MAX)
+        {
+            *mark = Mark::of(place);
+            self.marked += 1;
+        }
     }
 
     /// URI parameters, already checked.
     pub(super) fn in_uri(text: &'m str) -> Self {
-        Self { text, origin: 0, kind: Kind::Uri }
+        Self::unmarked(text, 0, Kind::Uri)
+    }
+
+    const fn unmarked(text: &'m str, origin: u32, kind: Kind) -> Self {
+        Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
     }
 }
 
-/// Passes over octets.
-pub(super) fn advance(cursor: &mut Cursor<'_>, octets: usize) {
-    let rest = cursor.rest().get(octets..).unwrap_or_default();
-    *cursor = Cursor::within(rest, cursor.position() + octets);
+/// An iterator over parameters: first those that are marked, then what follows.
+struct Each<'m> {
+    params: Params<'m>,
+    /// Where the next parameter is to be looked for.
+    at: usize,
+    /// How many marks are used up.
+    mark: u8,
+}
+
+impl<'m> Iterator for Each<'m> {
+    type Item = Param<'m>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Param<'m>> {
+        let params = &self.params;
+        let place = if self.mark < params.marked {
+            let mark = params.marks.get(usize::from(self.mark))?;
+            self.mark += 1;
+            mark.place(params.text)
+        } else {
+            let text = params.text.as_bytes();
+            if self.at >= text.len() {
+                return None;
+            }
+            Place::plain(text, self.at).or_else(|| Place::next(text, self.at, params.kind).ok()?)?
+        };
+        self.at = place.end;
+        place.param(params.text, params.origin as usize)
+    }
+}
+
+/// Most values have no more parameters than this.
+const MARKS: usize = 4;
+
+/// A [`Place`] in little room. A value never lies at 0: that stands for none.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    name: (u16, u16),
+    value: (u16, u16),
+}
+
+impl Mark {
+    fn of(place: &Place) -> Self {
+        let (start, end) = place.value.unwrap_or((0, 0));
+        Self { name: (place.name.0 as u16, place.name.1 as u16), value: (start as u16, end as u16) }
+    }
+
+    #[inline]
+    fn place(self, text: &str) -> Place {
+        let name = (usize::from(self.name.0), usize::from(self.name.1));
+        let (start, end) = (usize::from(self.value.0), usize::from(self.value.1));
+        if start == 0 {
+            return Place { name, value: None, quoted: false, end: name.1 };
+        }
+        let quoted = text.as_bytes().get(start - 1) == Some(&b'"');
+        Place { name, value: Some((start, end)), quoted, end: end + usize::from(quoted) }
+    }
 }
 
 /// One parameter.
@@ -204,25 +350,46 @@ struct Place {
 }
 
 impl Place {
-    /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
+    /// The parameter that begins right at `from`, if it is `;name` or `;name=value` without quotes, brackets
+    /// or white space: nearly all are.
     #[inline]
+    fn plain(text: &[u8], from: usize) -> Option<Self> {
+        if text.get(from) != Some(&b';') {
+            return None;
+        }
+        let name = (from + 1, skip(text, from + 1, NAME));
+        if name.0 == name.1 {
+            return None;
+        }
+        match text.get(name.1) {
+            Some(b'=') => {
+                let value = (name.1 + 1, skip(text, name.1 + 1, NAME | EQUALS));
+                (value.0 < value.1).then_some(Self { name, value: Some(value), quoted: false, end: value.1 })
+            }
+            None | Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
+            _ => None,
+        }
+    }
+
+    /// The next `;name[=value]`; `None` when no ";" follows. An error comes with the octet that is wrong.
+    #[cold]
     fn next(text: &[u8], from: usize, kind: Kind) -> Result<Option<Self>, (usize, Malformed)> {
-        let mut at = skip(text, from, WS);
+        let mut at = skip_ws(text, from);
         if kind != Kind::List || from > 0 {
             if text.get(at) != Some(&b';') {
                 return Ok(None);
             }
-            at = skip(text, at + 1, WS);
+            at = skip_ws(text, at + 1);
         }
         let name = (at, skip(text, at, NAME));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));
         }
-        at = skip(text, name.1, WS);
+        at = skip_ws(text, name.1);
         if text.get(at) != Some(&b'=') {
             return Ok(Some(Self { name, value: None, quoted: false, end: name.1 }));
         }
-        at = skip(text, at + 1, WS);
+        at = skip_ws(text, at + 1);
         let (value, quoted) = match text.get(at) {
             Some(b'"') => {
                 let length = scan::closing_quote(&text[at + 1..]).ok_or((at, Malformed::Quote))?;
@@ -237,6 +404,7 @@ impl Place {
         Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
     }
 
+    #[inline]
     fn param<'m>(&self, text: &'m str, origin: usize) -> Option<Param<'m>> {
         Some(Param {
             name: text.get(self.name.0..self.name.1)?,
@@ -250,40 +418,31 @@ impl Place {
     }
 }
 
-/// The octets up to the end of the last parameter.
-fn extent(text: &[u8], kind: Kind) -> Result<usize, (usize, Malformed)> {
-    let mut end = 0;
-    while let Some(place) = Place::next(text, end, kind)? {
-        end = place.end;
-    }
-    Ok(end)
-}
-
 /// Where the octets of a class end.
 #[inline]
-pub(super) fn skip(text: &[u8], mut at: usize, class: u8) -> usize {
-    while let Some(&byte) = text.get(at) {
-        if CLASS[usize::from(byte)] & class == 0 {
-            break;
-        }
+fn skip(text: &[u8], at: usize, class: u8) -> usize {
+    at + scan::length_while(text.get(at..).unwrap_or_default(), |byte| CLASS[usize::from(byte)] & class != 0)
+}
+
+/// Where white space ends; mostly there is none.
+#[inline]
+fn skip_ws(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).copied().is_some_and(scan::is_ws) {
         at += 1;
     }
     at
 }
 
 /// What a parameter's name may hold: anything visible in ASCII but delimiters and "=".
-pub(super) const NAME: u8 = 1;
+const NAME: u8 = 1;
 /// The "=", which only a value may hold.
-pub(super) const EQUALS: u8 = 2;
-/// White space; CR and LF stand in a fold.
-pub(super) const WS: u8 = 4;
+const EQUALS: u8 = 2;
 
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         table[byte] = match byte as u8 {
-            b' ' | b'\t' | b'\r' | b'\n' => WS,
             b'=' => EQUALS,
             b';' | b',' | b'"' | b'<' | b'>' => 0,
             b'!'..=b'~' => NAME,
@@ -329,7 +488,7 @@ mod tests {
     #[test]
     fn errors_point_at_the_octet() {
         for (text, at) in [(";a;;b", 3), (";a; ", 4), (";a=1;x=\"y", 7), ("; =b", 2)] {
-            let mut cursor = Cursor::within(text.as_bytes(), 100);
+            let mut cursor = Cursor::within(scan::Octets::of(text), 100);
             assert!(Params::read(&mut cursor).is_err());
             assert_eq!(cursor.position(), 100 + at, "{text}");
         }

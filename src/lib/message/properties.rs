@@ -379,7 +379,7 @@ proptest! {
         let rows = plan.all_rows();
         prop_assert_eq!(message.headers().count(), rows.len());
         for (found, row) in message.headers().zip(&rows) {
-            prop_assert_eq!((found.name, found.id), (row.name, row.id()));
+            prop_assert_eq!((found.name(), found.id), (row.name, row.id()));
             let value = row.values.join(row.separator);
             prop_assert_eq!(found.value, value.as_bytes());
         }

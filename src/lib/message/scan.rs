@@ -3,7 +3,7 @@
 //! Inside a header value CR and LF occur only as part of a fold (the index has seen to that), so all
 //! four white-space octets count as LWS here.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::Malformed;
 
@@ -28,46 +28,108 @@ impl Span {
     }
 }
 
+/// Octets, and the same as text if they are known to be UTF-8: when all of a message is read, it is cheaper
+/// to check that once than for each part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Octets<'m> {
+    pub(super) bytes: &'m [u8],
+    /// Empty if it is not known; then each part is checked by itself.
+    text: &'m str,
+}
+
+impl<'m> Octets<'m> {
+    #[inline]
+    pub(super) fn new(bytes: &'m [u8]) -> Self {
+        Self { bytes, text: "" }
+    }
+
+    #[inline]
+    pub(super) fn of(text: &'m str) -> Self {
+        Self { bytes: text.as_bytes(), text }
+    }
+
+    /// A part, if it is UTF-8.
+    #[inline]
+    pub(super) fn text(self, start: usize, end: usize) -> Option<&'m str> {
+        match self.text.get(start..end) {
+            None => ascii(self.bytes.get(start..end)?),
+            text => text,
+        }
+    }
+
+    #[inline]
+    pub(super) fn part(self, start: usize, end: usize) -> Self {
+        let bytes = self.bytes.get(start..end).unwrap_or_default();
+        Self { bytes, text: self.text.get(start..end).unwrap_or_default() }
+    }
+}
+
 /// A place in a header value, moved forward by what it reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'m> {
-    bytes: &'m [u8],
+    octets: Octets<'m>,
     at: usize,
-    /// Where `bytes` begins in the message; 0 for text that stands alone.
+    /// Where the octets begin in the message; 0 for text that stands alone.
     origin: usize,
 }
 
 impl<'m> Cursor<'m> {
     /// At the start of text that stands alone.
     pub fn new(bytes: &'m [u8]) -> Self {
-        Self::within(bytes, 0)
+        Self::within(Octets::new(bytes), 0)
     }
 
-    pub(super) fn within(bytes: &'m [u8], origin: usize) -> Self {
-        Self { bytes, at: 0, origin }
+    #[inline]
+    pub(super) fn within(octets: Octets<'m>, origin: usize) -> Self {
+        Self { octets, at: 0, origin }
     }
 
     /// Octets from the start of the message.
+    #[inline]
     pub fn position(&self) -> usize {
         self.origin + self.at
     }
 
     /// What is still to be read.
+    #[inline]
     pub fn rest(&self) -> &'m [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        self.octets.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub fn is_done(&self) -> bool {
-        self.at >= self.bytes.len()
+        self.at >= self.octets.bytes.len()
     }
 
     /// The next octet.
+    #[inline]
     pub fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.octets.bytes.get(self.at).copied()
+    }
+
+    /// Passes over that many octets.
+    #[inline]
+    pub(super) fn advance(&mut self, length: usize) {
+        self.at = self.octets.bytes.len().min(self.at + length);
+    }
+
+    /// The next octets as text, if they are UTF-8; they are still to be read.
+    #[inline]
+    pub(super) fn ahead(&self, length: usize) -> Option<&'m str> {
+        self.octets.text(self.at, self.at + length)
+    }
+
+    /// Takes that many octets as text; takes nothing if they are not UTF-8.
+    #[inline]
+    pub(super) fn take_text(&mut self, length: usize) -> Option<&'m str> {
+        let text = self.ahead(length)?;
+        self.at += length;
+        Some(text)
     }
 
     /// Passes over SP, HTAB and folds.
+    #[inline]
     pub fn skip_ws(&mut self) {
         while self.peek().is_some_and(is_ws) {
             self.at += 1;
@@ -75,6 +137,7 @@ impl<'m> Cursor<'m> {
     }
 
     /// Takes `byte` if it comes next.
+    #[inline]
     pub fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -82,6 +145,7 @@ impl<'m> Cursor<'m> {
     }
 
     /// Takes `byte` with the white space around it.
+    #[inline]
     pub fn eat_spaced(&mut self, byte: u8) -> bool {
         let before = self.at;
         self.skip_ws();
@@ -94,31 +158,43 @@ impl<'m> Cursor<'m> {
     }
 
     /// Takes octets as long as `class` holds, possibly none.
+    #[inline]
     pub fn take_while(&mut self, class: impl Fn(u8) -> bool) -> &'m [u8] {
         let rest = self.rest();
-        let length = rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len());
+        let length = length_while(rest, class);
         self.at += length;
         &rest[..length]
+    }
+
+    /// The same as text, if it is UTF-8.
+    #[inline]
+    pub(super) fn take_text_while(&mut self, class: impl Fn(u8) -> bool) -> Option<&'m str> {
+        self.take_text(length_while(self.rest(), class))
     }
 
     /// Takes everything that is left, without white space at either end.
     pub fn take_rest(&mut self) -> &'m [u8] {
         let rest = trim(self.rest());
-        self.at = self.bytes.len();
+        self.at = self.octets.bytes.len();
         rest
     }
 
     /// Takes a token of at least one octet.
+    #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        ascii(self.take_while(is_token)).filter(|token| !token.is_empty()).ok_or(Malformed::Token)
+        self.take_text_while(is_token).filter(|token| !token.is_empty()).ok_or(Malformed::Token)
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
+    #[inline]
     pub fn number(&mut self) -> Result<u64, Malformed> {
-        number(self.take_while(|byte| byte.is_ascii_digit()))
+        let (value, length) = leading_number(self.rest());
+        self.at += length;
+        value
     }
 
     /// Takes 1*DIGIT within 32 bits.
+    #[inline]
     pub fn number_u32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.number()?).map_err(|_| Malformed::Range)
     }
@@ -150,31 +226,93 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// How many octets there are before the first that is not visible in ASCII.
+pub(super) fn visible_length(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks::<8>();
+    let mut length = 0;
+    for block in blocks {
+        let octets = u64::from_le_bytes(*block);
+        // Each sets the top bit: below "!", DEL, above ASCII. Behind such an octet it may be set for others.
+        let low = octets.wrapping_sub(0x2121_2121_2121_2121);
+        let high = octets.wrapping_add(0x0101_0101_0101_0101) | octets;
+        if (low | high) & 0x8080_8080_8080_8080 != 0 {
+            break;
+        }
+        length += 8;
+    }
+    length + length_while(&text[length..], |byte| byte.is_ascii_graphic())
+}
+
+/// Whether there is a CR or LF.
+#[inline]
+pub(super) fn has_line_end(text: &[u8]) -> bool {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().any(is_line_end);
+    };
+    // An octet below 14 sets the top bit, and so may others; then they are looked at one by one.
+    let low = |block: &[u8; 8]| u64::from_le_bytes(*block).wrapping_sub(0x0E0E_0E0E_0E0E_0E0E);
+    let found = text.as_chunks::<8>().0.iter().fold(low(last), |found, block| found | low(block));
+    found & 0x8080_8080_8080_8080 != 0 && text.iter().any(is_line_end)
+}
+
+/// How many octets there are before the first that is not of a class.
+#[inline]
+pub(super) fn length_while(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
+    // Four at a time: fewer checks of the end.
+    let (fours, rest) = text.as_chunks::<4>();
+    let mut length = 0;
+    for &[first, second, third, fourth] in fours {
+        if !class(first) {
+            return length;
+        }
+        if !class(second) {
+            return length + 1;
+        }
+        if !class(third) {
+            return length + 2;
+        }
+        if !class(fourth) {
+            return length + 3;
+        }
+        length += 4;
+    }
+    length + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len())
+}
+
 /// The octets before the next comma that separates values: outside quotes and angle brackets
 /// (RFC 3261 §7.3.1). The whole text if there is none.
 pub(super) fn value_length(text: &[u8]) -> usize {
     let mut at = 0;
     let mut bracketed = false;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b',' if !bracketed => return at,
-            b'"' if !bracketed => match closing_quote(&text[at + 1..]) {
+    loop {
+        at += length_while(&text[at..], |byte| LIST[usize::from(byte)]);
+        match text.get(at) {
+            Some(b',') if !bracketed => return at,
+            Some(b'"') if !bracketed => match closing_quote(&text[at + 1..]) {
                 Some(length) => at += length + 1,
                 None => return text.len(),
             },
-            b'<' => bracketed = true,
-            b'>' => bracketed = false,
-            _ => {}
+            Some(b'<') => bracketed = true,
+            Some(b'>') => bracketed = false,
+            Some(_) => {}
+            None => return at,
         }
         at += 1;
     }
-    at
 }
 
+/// Whether there may be several values in a row.
+pub(super) fn has_comma(text: &[u8]) -> bool {
+    memchr(b',', text).is_some()
+}
+
+#[inline]
 pub(super) fn is_ws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+#[inline]
 pub(super) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
@@ -183,6 +321,12 @@ pub(super) fn is_token(byte: u8) -> bool {
 /// taken for a delimiter, because tags and branches in the field hold "=", "/", ":" and more.
 pub(super) fn is_value(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>')
+}
+
+/// Of a host name or IPv4 address; "_" is not in the grammar, but in names in use.
+#[inline]
+pub(super) fn is_host(byte: u8) -> bool {
+    HOST[usize::from(byte)]
 }
 
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {
@@ -197,19 +341,60 @@ pub(super) fn ascii(bytes: &[u8]) -> Option<&str> {
 
 /// 1*DIGIT within 64 bits.
 pub(super) fn number(digits: &[u8]) -> Result<u64, Malformed> {
-    if digits.is_empty() {
-        return Err(Malformed::Number);
+    match leading_number(digits) {
+        (Ok(_) | Err(Malformed::Range), length) if length < digits.len() => Err(Malformed::Number),
+        (number, _) => number,
     }
-    digits.iter().try_fold(0_u64, |sum, &digit| match digit {
-        b'0'..=b'9' => sum
-            .checked_mul(10)
-            .and_then(|sum| sum.checked_add(u64::from(digit - b'0')))
-            .ok_or(Malformed::Range),
-        _ => Err(Malformed::Number),
-    })
 }
 
-const TOKEN: [bool; 256] = {
+/// The number at the front, and how many digits it has.
+fn leading_number(text: &[u8]) -> (Result<u64, Malformed>, usize) {
+    let mut sum = 0_u64;
+    let mut fits = true;
+    let mut length = 0;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Nineteen digits always fit.
+        if length < 19 {
+            sum = sum * 10 + u64::from(digit);
+        } else {
+            let more = sum.checked_mul(10).and_then(|sum| sum.checked_add(u64::from(digit)));
+            fits &= more.is_some();
+            sum = more.unwrap_or(u64::MAX);
+        }
+        length += 1;
+    }
+    match (length, fits) {
+        (0, _) => (Err(Malformed::Number), 0),
+        (_, false) => (Err(Malformed::Range), length),
+        (_, true) => (Ok(sum), length),
+    }
+}
+
+/// Everything but what `value_length` has to look at.
+static LIST: [bool; 256] = {
+    let mut table = [true; 256];
+    table[b',' as usize] = false;
+    table[b'"' as usize] = false;
+    table[b'<' as usize] = false;
+    table[b'>' as usize] = false;
+    table
+};
+
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    table
+};
+
+static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {

@@ -2,7 +2,32 @@
 
 use std::{fmt, ops::Deref};
 
-use super::{Message, Method, Text, Uri, UriError, index, index::StartLine};
+use super::{Message, Method, Text, Uri, UriError, frame, index::Start, scan};
+
+/// What a message begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartLine<'m> {
+    /// A request line; the Request-URI as it is written, checked or not.
+    Request { method: Method<'m>, uri: &'m str },
+    /// A status line: the status code, 100 to 699, and the reason phrase, whatever it holds.
+    Response { status: u16, reason: Text<'m> },
+}
+
+impl Message {
+    /// The start line.
+    #[inline]
+    pub fn start_line(&self) -> StartLine<'_> {
+        match self.start {
+            Start::Request { method, uri } => StartLine::Request {
+                method: frame::method(self.head(method)),
+                uri: scan::ascii(self.head(uri)).unwrap_or_default(),
+            },
+            Start::Response { status, reason } => {
+                StartLine::Response { status, reason: Text::plain(self.head(reason)) }
+            }
+        }
+    }
+}
 
 /// A message that begins with a request line.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,8 +48,8 @@ impl Request {
     /// The method of the request line.
     pub fn method(&self) -> Method<'_> {
         match self.0.start {
-            StartLine::Request { method, .. } => index::method(self.0.head(method)),
-            StartLine::Response { .. } => Method::Other(""),
+            Start::Request { method, .. } => frame::method(self.0.head(method)),
+            Start::Response { .. } => Method::Other(""),
         }
     }
 
@@ -36,8 +61,8 @@ impl Request {
     /// The Request-URI as it is written, checked or not.
     pub fn raw_uri(&self) -> &str {
         match self.0.start {
-            StartLine::Request { uri, .. } => std::str::from_utf8(self.0.head(uri)).unwrap_or_default(),
-            StartLine::Response { .. } => "",
+            Start::Request { uri, .. } => std::str::from_utf8(self.0.head(uri)).unwrap_or_default(),
+            Start::Response { .. } => "",
         }
     }
 }
@@ -61,8 +86,8 @@ impl Response {
     /// The status code, 100 to 699.
     pub fn status(&self) -> u16 {
         match self.0.start {
-            StartLine::Response { status, .. } => status,
-            StartLine::Request { .. } => 0,
+            Start::Response { status, .. } => status,
+            Start::Request { .. } => 0,
         }
     }
 
@@ -74,8 +99,8 @@ impl Response {
     /// The reason phrase, whatever it holds.
     pub fn reason_text(&self) -> Text<'_> {
         match self.0.start {
-            StartLine::Response { reason, .. } => Text::plain(self.0.head(reason)),
-            StartLine::Request { .. } => Text::plain(b""),
+            Start::Response { reason, .. } => Text::plain(self.0.head(reason)),
+            Start::Request { .. } => Text::plain(b""),
         }
     }
 

@@ -10,7 +10,7 @@ use memchr::memmem;
 use thiserror::Error;
 
 use super::{
-    HeaderId, Limits, Malformed, Message, ParseError, ParseErrorKind, index,
+    HeaderId, Limits, Malformed, Message, ParseError, ParseErrorKind, frame,
     scan::{number, trim},
 };
 
@@ -238,7 +238,7 @@ fn is_response(bytes: &[u8]) -> bool {
 /// One WebSocket message is one SIP message (RFC 7118 §5): a Content-Length need not be there, but must not lie.
 pub fn websocket(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
     let length = bytes.len();
-    let leading = index::leading_line_ends(&bytes);
+    let leading = frame::leading_line_ends(&bytes);
     let message = Message::parse(bytes, limits)?;
     let at = leading + message.bytes().len();
     if at < length {

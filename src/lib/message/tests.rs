@@ -139,7 +139,7 @@ fn rows_by_id_by_name_and_in_order() {
     let message = message(
         "v: SIP/2.0/UDP a\r\nX-a: 1\r\nVIA : SIP/2.0/UDP b,\r\n SIP/2.0/TCP c\r\nx-A:2\r\nRoute:\r\n <sip:r>\r\n",
     );
-    assert_eq!(message.raw(HeaderId::Via).map(|row| row.name).collect::<Vec<_>>(), ["v", "VIA"]);
+    assert_eq!(message.raw(HeaderId::Via).map(|row| row.name()).collect::<Vec<_>>(), ["v", "VIA"]);
     assert_eq!(message.named("via").count(), 2);
     assert_eq!(message.named("x-a").map(|row| row.value).collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(message.count(HeaderId::Via), 2);
@@ -250,7 +250,7 @@ proptest! {
         let read: Vec<_> = again
             .headers()
             .filter(|row| row.id == HeaderId::Unknown)
-            .map(|row| (row.name.to_owned(), row.text().to_string()))
+            .map(|row| (row.name().to_owned(), row.text().to_string()))
             .collect();
         prop_assert_eq!(read, rows);
         prop_assert_eq!(Edits::new(&again).finish(), again);

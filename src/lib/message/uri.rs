@@ -7,7 +7,11 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
-use super::{Host, Params, UriError, escape, host::read_port, scan::Cursor};
+use super::{
+    Host, Params, UriError, escape,
+    host::read_port,
+    scan::{self, Cursor, Octets},
+};
 
 mod compare;
 
@@ -124,6 +128,7 @@ impl<'m> Uri<'m> {
     }
 
     /// Text between two positions; they come from `Parts::of`, an ASCII delimiter at each end.
+    #[inline]
     fn slice(&self, start: u16, end: u16) -> &'m str {
         let end = usize::from(end).min(self.text.len());
         self.text.get(usize::from(start)..end).unwrap_or_default()
@@ -292,7 +297,7 @@ impl Parts {
             headers: None,
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => parts.read_sip(bytes, start)?,
+            Scheme::Sip | Scheme::Sips => parts.read_sip(text, start)?,
             Scheme::Tel => {
                 let number = plain(bytes, start, |byte| byte == b';')?;
                 if number == start {
@@ -316,30 +321,21 @@ impl Parts {
 
     /// `[userinfo@]host[:port][;params][?headers]`. The user part may hold ";" and "?", so "@" is what
     /// counts; a URI has at most one that is not escaped.
-    fn read_sip(&mut self, bytes: &[u8], start: usize) -> Result<(), Fault> {
+    fn read_sip(&mut self, text: &str, start: usize) -> Result<(), Fault> {
+        let bytes = text.as_bytes();
         let mut host = start;
-        let mut colon = None;
-        let mut at = start;
-        while let Some(&byte) = bytes.get(at) {
-            if URI[usize::from(byte)] & MARK != 0 {
-                match byte {
-                    b'@' => {
-                        let user_end = colon.unwrap_or(at);
-                        if user_end == start {
-                            return Err((start, UriError::User));
-                        }
-                        self.user = Some((place(start), place(user_end)));
-                        self.password = colon.map(|colon| (place(colon + 1), place(at)));
-                        host = at + 1;
-                        break;
-                    }
-                    b':' => colon = colon.or(Some(at)),
-                    _ => at = escaped(bytes, at)?,
-                }
+        // Most user parts hold nothing that a host could not hold, so this is either.
+        let word = start + scan::length_while(&bytes[start..], scan::is_host);
+        match bytes.get(word) {
+            Some(b'@') if word > start => {
+                self.user = Some((place(start), place(word)));
+                host = word + 1;
             }
-            at += 1;
+            None => {}
+            Some(_) if memchr::memchr(b'@', &bytes[word..]).is_none() => {}
+            Some(_) => host = self.read_user(bytes, start)?,
         }
-        let mut cursor = Cursor::within(bytes.get(host..).unwrap_or_default(), host);
+        let mut cursor = Cursor::within(Octets::of(text.get(host..).unwrap_or_default()), host);
         let read = Host::read(&mut cursor).map_err(|_| fault(bytes, cursor.position(), UriError::Host))?;
         self.address = read.ip();
         self.host = (place(host), place(cursor.position()));
@@ -361,9 +357,35 @@ impl Parts {
             Some(_) => Err(fault(bytes, stop, UriError::Host)),
         }
     }
+
+    /// The user part with its password, before the first "@"; gives where the host begins.
+    fn read_user(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault> {
+        let mut colon = None;
+        let mut at = start;
+        while let Some(&byte) = bytes.get(at) {
+            if URI[usize::from(byte)] & MARK != 0 {
+                match byte {
+                    b'@' => {
+                        let user_end = colon.unwrap_or(at);
+                        if user_end == start {
+                            return Err((start, UriError::User));
+                        }
+                        self.user = Some((place(start), place(user_end)));
+                        self.password = colon.map(|colon| (place(colon + 1), place(at)));
+                        return Ok(at + 1);
+                    }
+                    b':' => colon = colon.or(Some(at)),
+                    _ => at = escaped(bytes, at)?,
+                }
+            }
+            at += 1;
+        }
+        Ok(start)
+    }
 }
 
 /// The scheme and how long its name is.
+#[inline]
 fn scheme(bytes: &[u8]) -> Result<(Scheme, usize), Fault> {
     match bytes {
         [s, i, p, b':', ..] if [s | 0x20, i | 0x20, p | 0x20] == *b"sip" => return Ok((Scheme::Sip, 3)),
@@ -386,15 +408,14 @@ fn params(bytes: &[u8], mut at: usize, tel: bool) -> Result<usize, Fault> {
     while bytes.get(at) == Some(&b';') {
         let name = at + 1;
         at = name;
-        while let Some(&byte) = bytes.get(at) {
-            let class = URI[usize::from(byte)];
-            if class & PARAM == 0 && !(at > name && (byte == b'=' || tel && byte == b'?')) {
-                break;
+        loop {
+            at += scan::length_while(&bytes[at..], |byte| URI[usize::from(byte)] & PARAM != 0);
+            match bytes.get(at) {
+                Some(b'%') => at = escaped(bytes, at)? + 1,
+                Some(b'=') if at > name => at += 1,
+                Some(b'?') if tel && at > name => at += 1,
+                _ => break,
             }
-            if byte == b'%' {
-                at = escaped(bytes, at)?;
-            }
-            at += 1;
         }
         if at == name {
             return Err(fault(bytes, at, UriError::Parameter));
@@ -443,7 +464,7 @@ fn place(at: usize) -> u16 {
 const MARK: u8 = 1;
 /// White space, controls, quotes, angle brackets.
 const BAD: u8 = 2;
-/// What a parameter may hold besides "=".
+/// What a parameter may hold besides "=" and escapes.
 const PARAM: u8 = 4;
 
 static URI: [u8; 256] = {
@@ -452,7 +473,8 @@ static URI: [u8; 256] = {
     while byte < 256 {
         table[byte] = match byte as u8 {
             0..=b' ' | 0x7F | b'<' | b'>' | b'"' => BAD | MARK,
-            b'@' | b':' | b'%' => MARK | PARAM,
+            b'%' => MARK,
+            b'@' | b':' => MARK | PARAM,
             b';' | b'=' | b'?' | b',' => 0,
             b'!'..=b'~' => PARAM,
             _ => 0,

@@ -2,8 +2,8 @@
 //! Referred-By (RFC 3892), the identities of RFC 3325, Remote-Party-ID of the drafts before it, Policy-ID
 //! (RFC 6794).
 
-use super::header;
-use crate::message::NameAddr;
+use super::{Form, Header, header};
+use crate::message::{Cursor, HeaderId, Malformed, NameAddr, address::read_tag};
 
 header!(
     /// Who sends the request.
@@ -32,3 +32,29 @@ header!(
 header!(
     /// A session policy that was taken into account.
     PolicyId, List, NameAddr<'m>, NameAddr::read);
+
+/// The tag of From, without reading the address: all that is needed to match a message to its dialog.
+pub(in crate::message) enum FromTag {}
+
+/// The tag of To.
+pub(in crate::message) enum ToTag {}
+
+impl Header for FromTag {
+    const ID: HeaderId = HeaderId::From;
+    const FORM: Form = Form::Single;
+    type View<'m> = Option<&'m str>;
+
+    fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+        read_tag(cursor)
+    }
+}
+
+impl Header for ToTag {
+    const ID: HeaderId = HeaderId::To;
+    const FORM: Form = Form::Single;
+    type View<'m> = Option<&'m str>;
+
+    fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+        read_tag(cursor)
+    }
+}

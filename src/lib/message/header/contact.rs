@@ -15,7 +15,8 @@ header!(
             return Ok(ContactValue::Star);
         }
         NameAddr::read(cursor).map(ContactValue::Addr)
-    }
+    },
+    stops
 );
 
 /// One Contact value.

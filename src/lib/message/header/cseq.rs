@@ -24,7 +24,7 @@ impl Header for CSeq<'_> {
         if number > MAX {
             return Err(Malformed::Range);
         }
-        Ok(CSeq { number, method: Method::parse(spaced(cursor)?.token()?) })
+        Ok(CSeq { number, method: Method::read(spaced(cursor)?)? })
     }
 }
 

@@ -39,6 +39,7 @@ mod via;
 pub use address::{
     From, PAssertedIdentity, PPreferredIdentity, PolicyId, ReferTo, ReferredBy, RemotePartyId, ReplyTo, To,
 };
+pub(super) use address::{FromTag, ToTag};
 pub use answer::{AnswerMode, AnswerModeValue, PrivAnswerMode};
 pub use auth::{
     AuthParam, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
@@ -96,6 +97,9 @@ pub trait Header {
     const ID: HeaderId;
     /// Whether rows are lists.
     const FORM: Form;
+    /// Whether [`Header::read`] always stops before a comma that separates values, so that they need not be
+    /// cut apart before they are read.
+    const STOPS_AT_COMMA: bool = false;
     /// What one value is read as; it borrows from the message.
     type View<'m>;
 
@@ -117,6 +121,12 @@ pub enum Form {
 /// Writes a marker type and its `Header`: name, form, view, how one value is read.
 macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr) => {
+        header!($(#[$doc])* $name, $form, $view, $read, cut);
+    };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, stops) => {
+        header!($(#[$doc])* $name, $form, $view, $read, cut, const STOPS_AT_COMMA: bool = true;);
+    };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $stops:item)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub enum $name {}
@@ -124,8 +134,10 @@ macro_rules! header {
         impl $crate::message::header::Header for $name {
             const ID: $crate::message::HeaderId = $crate::message::HeaderId::$name;
             const FORM: $crate::message::header::Form = $crate::message::header::Form::$form;
+            $($stops)?
             type View<'m> = $view;
 
+            #[inline]
             fn read<'m>(
                 cursor: &mut $crate::message::Cursor<'m>,
             ) -> Result<Self::View<'m>, $crate::message::Malformed> {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::header;
-use crate::message::{Cursor, Malformed, Params, Text, params::advance};
+use crate::message::{Cursor, Malformed, Params, Text};
 
 header!(
     /// How many more hops the request may take, 0 to 255.
@@ -83,7 +83,7 @@ fn comment<'m>(cursor: &mut Cursor<'m>) -> Result<Text<'m>, Malformed> {
             _ => {}
         }
         if depth == 0 {
-            advance(cursor, at + 1);
+            cursor.advance(at + 1);
             return Ok(Text::quoted(&text[1..at]));
         }
         at += 1;

@@ -6,16 +6,16 @@ use crate::message::Cursor;
 
 header!(
     /// Extensions the server must support.
-    Require, List, &'m str, Cursor::token);
+    Require, List, &'m str, Cursor::token, stops);
 header!(
     /// Extensions every proxy must support.
-    ProxyRequire, List, &'m str, Cursor::token);
+    ProxyRequire, List, &'m str, Cursor::token, stops);
 header!(
     /// Extensions the sender supports, possibly none.
-    Supported, OptionalList, &'m str, Cursor::token);
+    Supported, OptionalList, &'m str, Cursor::token, stops);
 header!(
     /// Extensions that were required and are not supported.
-    Unsupported, List, &'m str, Cursor::token);
+    Unsupported, List, &'m str, Cursor::token, stops);
 header!(
     /// Methods the sender supports, possibly none.
-    Allow, OptionalList, &'m str, Cursor::token);
+    Allow, OptionalList, &'m str, Cursor::token, stops);

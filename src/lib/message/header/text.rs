@@ -8,8 +8,8 @@ use crate::message::{Cursor, Malformed, Text, scan};
 header!(
     /// Which call or registration the message belongs to; compared octet by octet.
     CallId, Single, &'m str, |cursor: &mut Cursor<'m>| {
-        let word = cursor.take_while(|byte| byte.is_ascii_graphic());
-        scan::ascii(word).filter(|word| !word.is_empty()).ok_or(Malformed::Empty)
+        let word = cursor.take_text(scan::visible_length(cursor.rest()));
+        word.filter(|word| !word.is_empty()).ok_or(Malformed::Empty)
     }
 );
 header!(

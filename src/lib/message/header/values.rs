@@ -3,15 +3,16 @@
 use std::marker::PhantomData;
 
 use super::{Form, Header};
-use crate::message::{Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text, index::COMMA, scan};
+use crate::message::{
+    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text,
+    scan::{self, Octets},
+};
 
 /// One header row as it stands in the message.
 #[derive(Debug, Clone, Copy)]
 pub struct RawHeader<'m> {
     /// The field, or `Unknown`.
     pub id: HeaderId,
-    /// As written: in any case, possibly compact.
-    pub name: &'m str,
     /// Without white space at either end; folds are left in.
     pub value: &'m [u8],
     /// The place of the row among all rows, from 0.
@@ -20,22 +21,37 @@ pub struct RawHeader<'m> {
     pub span: Span,
     /// Where the whole row lies, its line end included.
     pub line: Span,
+    message: &'m Message,
+    /// The head, if it is known to be UTF-8.
+    head: Option<&'m str>,
 }
 
 impl<'m> RawHeader<'m> {
     pub(in crate::message) fn of(message: &'m Message, index: usize) -> Option<Self> {
-        let (start, span) = message.index.row(index)?;
-        let end = message.index.row(index + 1).map_or(message.rows_end, |(next, _)| next);
-        let row = message.octets(Span::new(start, span.start));
-        let name = row.iter().position(|&byte| !scan::is_token(byte)).unwrap_or(row.len());
-        Some(Self {
-            id: message.index.id(index),
-            name: scan::ascii(&row[..name]).unwrap_or_default(),
-            value: message.octets(span),
-            index,
-            span,
-            line: Span::new(start, end),
-        })
+        Self::within(message, None, index)
+    }
+
+    #[inline]
+    fn within(message: &'m Message, head: Option<&'m str>, index: usize) -> Option<Self> {
+        let row = message.index.row(index)?;
+        let (span, line) = (row.value(), Span::new(row.start(), message.row_end(index)));
+        Some(Self { id: row.id, value: message.octets(span), index, span, line, message, head })
+    }
+
+    /// The name as written: in any case, possibly compact.
+    pub fn name(&self) -> &'m str {
+        let front = Span::new(self.line.start, self.span.start);
+        let length = scan::length_while(self.message.octets(front), scan::is_token);
+        let name = Span::new(front.start, front.start + length);
+        scan::ascii(self.message.octets(name)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn octets(&self) -> Octets<'m> {
+        match self.head {
+            Some(head) => Octets::of(head.get(self.span.start..self.span.end).unwrap_or_default()),
+            None => Octets::new(self.value),
+        }
     }
 
     /// The value for display.
@@ -48,10 +64,42 @@ impl<'m> RawHeader<'m> {
         memchr::memchr2(b'\r', b'\n', self.value).is_some()
     }
 
+    /// The values of the row, read as the field's type; a malformed value is one error, the values after
+    /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
+    #[inline]
+    pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
+        RowValues::<H>::of(self.octets(), self.span.start)
+    }
+
     /// Reads the row's first value as another field's type; for fields this library does not know.
     pub fn read<H: Header>(&self) -> Result<H::View<'m>, HeaderError> {
         let length = if H::FORM == Form::Single { self.value.len() } else { scan::value_length(self.value) };
-        read_value::<H>(&self.value[..length], self.span.start)
+        read_value::<H>(self.octets().part(0, length), self.span.start)
+    }
+}
+
+/// All rows of a message.
+pub(in crate::message) struct AllRows<'m> {
+    message: &'m Message,
+    head: Option<&'m str>,
+    next: usize,
+}
+
+impl<'m> AllRows<'m> {
+    pub(in crate::message) fn of(message: &'m Message) -> Self {
+        let head = message.octets(Span::new(0, message.rows_end));
+        Self { message, head: scan::ascii(head), next: 0 }
+    }
+}
+
+impl<'m> Iterator for AllRows<'m> {
+    type Item = RawHeader<'m>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RawHeader<'m>> {
+        let row = RawHeader::within(self.message, self.head, self.next)?;
+        self.next += 1;
+        Some(row)
     }
 }
 
@@ -72,9 +120,92 @@ impl<'m> Iterator for Rows<'m> {
     type Item = RawHeader<'m>;
 
     fn next(&mut self) -> Option<RawHeader<'m>> {
-        let at = self.message.index.next(self.id, self.next)?;
+        let index = &self.message.index;
+        let at = if self.next == 0 { index.first(self.id)? } else { index.next(self.id, self.next)? };
         self.next = at + 1;
         RawHeader::of(self.message, at)
+    }
+}
+
+/// The first value of a field.
+#[inline]
+pub(in crate::message) fn first<'m, H: Header>(
+    message: &'m Message,
+) -> Option<Result<H::View<'m>, HeaderError>> {
+    let mut at = message.index.first(H::ID)?;
+    loop {
+        let span = message.index.row(at)?.value();
+        let value = message.octets(span);
+        if H::FORM == Form::OptionalList && value.is_empty() {
+            at = message.index.next(H::ID, at + 1)?;
+            continue;
+        }
+        return Some(match read_front::<H>(Octets::new(value), span.start) {
+            Some((view, _)) => Ok(view),
+            None => {
+                let several = H::FORM != Form::Single && scan::has_comma(value);
+                let length = if several { scan::value_length(value) } else { value.len() };
+                read_value::<H>(Octets::new(&value[..length]), span.start)
+            }
+        });
+    }
+}
+
+/// The first value in the octets and its length, for a field whose values need not be cut apart to be read.
+/// `None` for other fields and if there is anything wrong with it.
+#[inline]
+fn read_front<H: Header>(octets: Octets<'_>, origin: usize) -> Option<(H::View<'_>, usize)> {
+    if !H::STOPS_AT_COMMA {
+        return None;
+    }
+    let mut cursor = Cursor::within(octets, origin);
+    cursor.skip_ws();
+    let view = H::read(&mut cursor).ok()?;
+    cursor.skip_ws();
+    matches!(cursor.peek(), None | Some(b',')).then(|| (view, cursor.position() - origin))
+}
+
+/// The values of one row.
+struct RowValues<'m, H> {
+    row: Octets<'m>,
+    /// Where the row's value lies in the message.
+    origin: usize,
+    /// Where the next value begins in the row; `None`: there is none.
+    next: Option<usize>,
+    /// Whether every value up to here could be read without cutting it off first. A failed try may have
+    /// looked at all of the row, so there is only one.
+    uncut: bool,
+    field: PhantomData<H>,
+}
+
+impl<'m, H: Header> RowValues<'m, H> {
+    #[inline]
+    fn of(row: Octets<'m>, origin: usize) -> Self {
+        let empty = H::FORM == Form::OptionalList && row.bytes.is_empty();
+        Self { row, origin, next: (!empty).then_some(0), uncut: true, field: PhantomData }
+    }
+}
+
+impl<'m, H: Header> Iterator for RowValues<'m, H> {
+    type Item = Result<H::View<'m>, HeaderError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next.take()?;
+        if H::FORM == Form::Single {
+            return Some(read_value::<H>(self.row, self.origin));
+        }
+        let rest = if start == 0 { self.row } else { self.row.part(start, self.row.bytes.len()) };
+        if self.uncut
+            && let Some((view, length)) = read_front::<H>(rest, self.origin + start)
+        {
+            self.next = (length < rest.bytes.len()).then_some(start + length + 1);
+            return Some(Ok(view));
+        }
+        self.uncut = false;
+        let length = scan::value_length(rest.bytes);
+        self.next = (length < rest.bytes.len()).then_some(start + length + 1);
+        Some(read_value::<H>(rest.part(0, length), self.origin + start))
     }
 }
 
@@ -82,15 +213,13 @@ impl<'m> Iterator for Rows<'m> {
 pub(in crate::message) struct Values<'m, H> {
     message: &'m Message,
     next_row: usize,
-    /// What is left of the current row; `None`: go to the next.
-    rest: Option<Span>,
-    comma: bool,
-    field: PhantomData<H>,
+    row: RowValues<'m, H>,
 }
 
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        Self { message, next_row: 0, rest: None, comma: false, field: PhantomData }
+        let row = RowValues { row: Octets::new(b""), origin: 0, next: None, uncut: true, field: PhantomData };
+        Self { message, next_row: 0, row }
     }
 }
 
@@ -98,28 +227,19 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.message;
-        let span = loop {
-            if let Some(span) = self.rest.take() {
-                break span;
+        loop {
+            if let Some(value) = self.row.next() {
+                return Some(value);
             }
-            let row = message.index.next(H::ID, self.next_row)?;
-            self.next_row = row + 1;
-            let (_, span) = message.index.row(row)?;
-            self.comma = H::FORM != Form::Single && message.index.flags(row) & COMMA != 0;
-            if !(H::FORM == Form::OptionalList && span.is_empty()) {
-                break span;
-            }
-        };
-        let mut value = message.octets(span);
-        if self.comma {
-            let length = scan::value_length(value);
-            if length < value.len() {
-                self.rest = Some(Span::new(span.start + length + 1, span.end));
-            }
-            value = &value[..length];
+            let index = &self.message.index;
+            let at = match self.next_row {
+                0 => index.first(H::ID)?,
+                next => index.next(H::ID, next)?,
+            };
+            self.next_row = at + 1;
+            let span = self.message.index.row(at)?.value();
+            self.row = RowValues::of(Octets::new(self.message.octets(span)), span.start);
         }
-        Some(read_value::<H>(value, span.start))
     }
 }
 
@@ -138,7 +258,7 @@ pub(in crate::message) fn spans(row: RawHeader<'_>) -> impl Iterator<Item = Span
     })
 }
 
-fn read_value<H: Header>(value: &[u8], origin: usize) -> Result<H::View<'_>, HeaderError> {
+fn read_value<H: Header>(value: Octets<'_>, origin: usize) -> Result<H::View<'_>, HeaderError> {
     let mut cursor = Cursor::within(value, origin);
     cursor.skip_ws();
     let read = if cursor.is_done() && H::FORM != Form::Single {

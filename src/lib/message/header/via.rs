@@ -63,19 +63,50 @@ impl<'m> Via<'m> {
 impl Header for Via<'_> {
     const ID: HeaderId = HeaderId::Via;
     const FORM: Form = Form::List;
+    const STOPS_AT_COMMA: bool = true;
     type View<'m> = Via<'m>;
 
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-        let start = cursor.position();
+        // A cursor of its own stays in registers.
+        let mut here = *cursor;
+        let via = read(&mut here);
+        *cursor = here;
+        via
+    }
+}
+
+#[inline(always)]
+fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
+    let start = cursor.position();
+    let version = if cursor.rest().starts_with(b"SIP/2.0/") {
+        cursor.advance(b"SIP/2.0/".len());
+        "2.0"
+    } else {
         cursor.token()?;
         let version = slash(cursor)?;
-        let transport = slash(cursor)?;
-        cursor.skip_ws();
-        let host = Host::read(cursor)?;
-        let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
-        let params = Params::read(cursor)?;
-        Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
-    }
+        if !cursor.eat_spaced(b'/') {
+            return Err(Malformed::Token);
+        }
+        version
+    };
+    let transport = match cursor.rest() {
+        [b'U', b'D', b'P', b' ', ..] => common(cursor, "UDP"),
+        [b'T', b'C', b'P', b' ', ..] => common(cursor, "TCP"),
+        [b'T', b'L', b'S', b' ', ..] => common(cursor, "TLS"),
+        _ => cursor.token()?,
+    };
+    cursor.skip_ws();
+    let host = Host::read(cursor)?;
+    let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
+    let params = Params::read_fast(cursor)?;
+    Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
+}
+
+/// Passes over a word that need not be checked.
+#[inline]
+fn common(cursor: &mut Cursor<'_>, word: &'static str) -> &'static str {
+    cursor.advance(word.len());
+    word
 }
 
 /// `SLASH token`
