@@ -133,10 +133,7 @@ in_background() {
   local name=$1; shift
   step "$* (in the background)"
   rm -f "$name.rc"
-  # reap sends TERM to the group: the program gets it once, and the shell stays to note the status
-  spawn "$name" bash -c 'trap : TERM; "${@:2}" >"$1.json" 2>"$1.err" & while wait $!; [ $? -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
-    # a wait that TERM cut short says 143 even if the program has just ended; the next one knows better
-    wait $!; echo $? >"$1.rc.new"; mv "$1.rc.new" "$1.rc"' - "$PWD/$name" "$@"
+  spawn "$name" "$HERE/note-status" "$PWD/$name" "$@"
 }
 bound() { ss -Hlnu | grep -q ":$1 "; }
 # server ARGUMENT...: sip-test-server with a capture
