@@ -67,16 +67,18 @@ fn rows(head: &[u8], mut start: usize, limit: usize, index: &mut Index) -> Optio
         if name.is_none() && head.get(start..)?.starts_with(b"\r\n") {
             return Some((start, content_length));
         }
-        // No line ends in a known name.
-        let mut end = line_end(head, name.map_or(start, |(_, colon)| colon + 1))?;
+        let mut end = line_end(head, start)?;
+        let mut folded = false;
         while let Some(b' ' | b'\t') = head.get(end + 2) {
             end = line_end(head, end + 2)?;
+            folded = true;
         }
         let (id, colon) = match name {
             Some(name) => name,
             None => any(head, start, end)?,
         };
-        let row = placed(head, start, colon, end, id);
+        let mut row = placed(head, start, colon, end, id);
+        row.folded = folded;
         if id == HeaderId::ContentLength {
             let value = row.value();
             let length = scan::number(head.get(value.start..value.end)?).ok()?;
@@ -135,7 +137,9 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 /// The row from `start` to the line end at `end`, if it is one.
 pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
     let (id, colon) = any(head, start, end)?;
-    Some(placed(head, start, colon, end, id))
+    let mut row = placed(head, start, colon, end, id);
+    row.folded = scan::has_line_end(head.get(start..end)?);
+    Some(row)
 }
 
 /// The row with the place of its value.
@@ -148,7 +152,7 @@ fn placed(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> 
         && !scan::is_ws(first)
         && !scan::is_ws(last)
     {
-        return Row::new(id, start, Span::new(value, end));
+        return Row::new(id, start, Span::new(value, end), false);
     }
     loosely(head, start, colon, end, id)
 }
@@ -161,7 +165,7 @@ fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) ->
     // An empty value lies right after the colon.
     let before = if value.is_empty() { 0 } else { scan::length_while(text, scan::is_ws) };
     let at = colon + 1 + before;
-    Row::new(id, start, Span::new(at, at + value.len()))
+    Row::new(id, start, Span::new(at, at + value.len()), false)
 }
 
 /// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold
@@ -206,8 +210,8 @@ fn colons(octets: u64) -> u64 {
     other.wrapping_sub(0x0101_0101_0101_0101) & !other & TOPS
 }
 
-/// Makes letters lower case. Of what may stand in a line only letters become letters, and only a hyphen a
-/// hyphen.
+/// Makes letters lower case, and nothing else a letter. It makes CR a hyphen: a bare CR is found with the
+/// line's end.
 const CASE: u64 = 0x2020_2020_2020_2020;
 
 /// A name of up to 15 octets in lower case, filled up with zeros.
@@ -315,6 +319,18 @@ mod tests {
                     assert_eq!(read(&other), Some((id, name.len() + 2)), "{other}");
                 }
             }
+        }
+    }
+
+    /// A bare CR is close to a hyphen, and 14 behind a low octet close to a line end.
+    #[test]
+    fn near_misses_are_left_to_the_frame() {
+        let limits = Limits::default();
+        let scan = |text: &str| scan(text.as_bytes(), &limits, &mut Index::default()).is_some();
+        assert!(scan("BYE sip:a SIP/2.0\r\nMax-Forwards: 70\r\n\r\n"));
+        assert!(scan("BYE sip:a SIP/2.0\r\nMax-Forwards: 7\t\u{e}\u{e}0\r\n\r\n"));
+        for wrong in ["Max\rForwards: 70", "Max-Forwards:\r70", "Max-Forwards: 7\n0", "Max-Forwards 70", ": 70"] {
+            assert!(!scan(&format!("BYE sip:a SIP/2.0\r\n{wrong}\r\n\r\n")), "{wrong:?}");
         }
     }
 
