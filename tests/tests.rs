@@ -3,6 +3,7 @@
 mod allocations;
 mod architecture;
 mod device;
+mod instructions;
 mod ladder;
 mod slow_reader;
 mod torture;

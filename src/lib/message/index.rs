@@ -95,18 +95,20 @@ impl Index {
         }
         match self.inline.get_mut(self.count) {
             Some(place) => *place = row,
-            None => self.spill(row),
+            None => {
+                if self.spilled.is_empty() {
+                    self.spill();
+                }
+                self.spilled.push(row);
+            }
         }
         self.count += 1;
     }
 
     #[cold]
-    fn spill(&mut self, row: Row) {
-        if self.spilled.is_empty() {
-            self.spilled.reserve(INLINE * 4);
-            self.spilled.extend_from_slice(&self.inline);
-        }
-        self.spilled.push(row);
+    fn spill(&mut self) {
+        self.spilled.reserve(INLINE * 4);
+        self.spilled.extend_from_slice(&self.inline);
     }
 
     pub(super) fn len(&self) -> usize {
