@@ -36,7 +36,7 @@ fn run(args: Vec<String>) -> Result<String, String> {
     let iterations: u64 = iterations.parse().map_err(|_| format!("ITERS is a number, not {iterations}"))?;
     let bytes = Bytes::from(fs::read(file).map_err(|error| format!("{file}: {error}"))?);
     let size = bytes.len();
-    let message = Message::parse(bytes.clone(), &reading::RAISED).map_err(|error| error.to_string())?;
+    let message = Message::parse(bytes.clone(), &reading::raised()).map_err(|error| error.to_string())?;
     let mut out = BytesMut::with_capacity(4 << 10);
     let (sum, seconds) = match mode.as_str() {
         "scan" => measure(iterations, || reading::scan(black_box(bytes.clone()))),

@@ -4,6 +4,8 @@
 //! states on the way, and nothing left behind. It may differ only by a timeout its ladder proves
 //! legitimate; such seeds would be listed in [`LEGITIMATE`].
 
+mod odd;
+
 use std::{fmt::Write, net::SocketAddr};
 
 use sipkit::{
@@ -28,6 +30,8 @@ struct Party {
     habit: Habit,
     /// What was learnt, in short words; progress left out, which loss may leave out too.
     log: Vec<String>,
+    /// Messages that came.
+    pages: usize,
     auth: auth::Client,
 }
 
@@ -46,10 +50,11 @@ enum Habit {
 impl Party {
     fn new(habit: Habit) -> Self {
         Self {
-            ua: UserAgent::new(ua::Config::default()),
+            ua: UserAgent::new(ua::Config { pages: true, ..ua::Config::default() }),
             call: None,
             habit,
             log: Vec::new(),
+            pages: 0,
             auth: auth::Client::default(),
         }
     }
@@ -87,7 +92,14 @@ impl Party {
 
     fn react(&mut self, cx: &mut Cx<'_>) {
         while let Some(event) = self.ua.event() {
-            let Event::Call(id, event) = event else { continue };
+            let (id, event) = match event {
+                Event::Call(id, event) => (id, event),
+                Event::Page { .. } => {
+                    self.pages += 1;
+                    continue;
+                }
+                Event::Routed { .. } | Event::NoRoute { .. } => continue,
+            };
             match event {
                 CallEvent::Incoming { .. } => {
                     self.call = Some(id);
@@ -159,6 +171,11 @@ impl TransactionUser for Party {
         self.react(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.react(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.react(cx);
@@ -170,6 +187,18 @@ const SDP: &str =
 
 fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// A test server without media.
+fn responder(auth: Option<(auth::Policy, Vec<Login>)>) -> Responder {
+    Responder::new(responder::Config {
+        ua: ua::Config::default(),
+        media: None,
+        rtp_ports: None,
+        codecs: vec![sipkit::sdp::Codec::PCMU],
+        auth,
+        notices: None,
+    })
 }
 
 type Pair = (World, Node<Party>, Node<Party>);
@@ -427,15 +456,11 @@ fn challenges_of_every_algorithm_are_answered() {
             let alice = world.add("alice", at("192.0.2.1:5060"), party);
             let mut policy = auth::Policy::new(Side::Server, "example.com");
             policy.algorithms = vec![algorithm];
-            let server = Responder::new(responder::Config {
-                ua: ua::Config::default(),
-                media: None,
-                rtp_ports: None,
-                codecs: vec![sipkit::sdp::Codec::PCMU],
-                auth: Some((policy, vec![Login::new("alice", "secret")])),
-                notices: None,
-            });
-            world.add("server", at("192.0.2.2:5060"), server);
+            world.add(
+                "server",
+                at("192.0.2.2:5060"),
+                responder(Some((policy, vec![Login::new("alice", "secret")]))),
+            );
             world.links(wire());
             world.with(alice, |party, cx| party.dial_to("sip:echo@192.0.2.2", cx));
             if password == "secret" {
@@ -479,4 +504,47 @@ fn a_call_outlives_strangers() {
     pair.0.with(pair.1, Party::hang_up);
     assert!(over(&mut pair));
     assert!(pair.0.ladder().steps().all(|step| step.fate != Fate::Lost || step.to.starts_with("198")));
+}
+
+/// An INVITE with its session description beside or inside other parts (RFC 5621 §3), or beside a body that may
+/// be ignored.
+#[test]
+fn an_offer_is_found_among_other_parts() {
+    let sdp = format!("Content-Type: application/sdp\r\n\r\n{SDP}");
+    let other = |handling: &str| {
+        format!("Content-Type: application/x-odd\r\nContent-Disposition: render{handling}\r\n\r\nodd")
+    };
+    let mixed = |first: &str, second: &str| format!("--b\r\n{first}\r\n--b\r\n{second}\r\n--b--\r\n");
+    let table = [
+        ("multipart/mixed;boundary=b", "", mixed(&sdp, &other(";handling=optional")), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(";handling=optional"), &sdp), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(""), &sdp), "415"),
+        ("multipart/alternative;boundary=b", "", mixed(&other(""), &sdp), "200"),
+        ("multipart/mixed;boundary=b", "", mixed(&other(";handling=optional"), "\r\n"), "415"),
+        ("multipart/mixed", "", mixed(&sdp, &sdp), "415"),
+        ("application/x-odd", "Content-Disposition: render;handling=optional\r\n", "odd".to_owned(), "200"),
+    ];
+    for (kind, more, body, status) in table {
+        let mut world = World::new(1);
+        let server = Responder::new(responder::Config {
+            ua: ua::Config::default(),
+            media: None,
+            rtp_ports: None,
+            codecs: vec![sipkit::sdp::Codec::PCMU],
+            auth: None,
+            notices: None,
+        });
+        world.add("server", at("192.0.2.2:5060"), server);
+        let invite = format!(
+            "INVITE sip:echo@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             From: <sip:alice@192.0.2.1>;tag=1\r\nTo: <sip:echo@192.0.2.2>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:alice@192.0.2.1>\r\nMax-Forwards: 70\r\nContent-Type: {kind}\r\n{more}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        world.inject(at("192.0.2.1:5060"), at("192.0.2.2:5060"), invite);
+        world.run_for(Duration::from_millis(100));
+        let finals = |what: &str| world.ladder().steps().any(|step| step.what == what);
+        assert!(finals(status), "{kind} {more}{body}\n{}", world.ladder());
+    }
 }

@@ -2,12 +2,17 @@
 
 mod allocations;
 mod architecture;
+mod bad_input;
+mod cli;
 mod device;
 mod instructions;
 mod ladder;
+mod programs;
 mod slow_reader;
+mod support;
 mod torture;
 mod transport;
+mod verdicts;
 
 #[path = "../benches/reading.rs"]
 mod reading;

@@ -134,8 +134,9 @@ in_background() {
   step "$* (in the background)"
   rm -f "$name.rc"
   # reap sends TERM to the group: the program gets it once, and the shell stays to note the status
-  spawn "$name" bash -c 'trap : TERM; "${@:2}" >"$1.json" 2>"$1.err" & while wait $!; rc=$?; [ $rc -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
-    echo $rc >"$1.rc.new"; mv "$1.rc.new" "$1.rc"' - "$PWD/$name" "$@"
+  spawn "$name" bash -c 'trap : TERM; "${@:2}" >"$1.json" 2>"$1.err" & while wait $!; [ $? -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
+    # a wait that TERM cut short says 143 even if the program has just ended; the next one knows better
+    wait $!; echo $? >"$1.rc.new"; mv "$1.rc.new" "$1.rc"' - "$PWD/$name" "$@"
 }
 bound() { ss -Hlnu | grep -q ":$1 "; }
 # server ARGUMENT...: sip-test-server with a capture
@@ -161,10 +162,11 @@ field() { "$HERE/field" "$1" "$2"; }
 field_is() { local got; got=$(field "$1" "$2"); [ "$got" = "$3" ] || fail "$2 in $1 is $got, not $3"; }
 
 # --- judging ----------------------------------------------------------------------------------------------------
-judge_capture() { # MALFORMED=expected when the peer sends such packets on purpose
+judge_capture() { # MALFORMED=expected when the peer sends what is malformed, or so thinks Wireshark: ours must not be
   [ -s "$1" ] || fail "no capture $1"
   local strict=--no-malformed; [ "${MALFORMED:-}" = expected ] && strict=
   "$LAB/check-pcap" "$1" $strict --ports "$SIP_PORTS" "${@:2}" || fail "the capture $1 is not right"
+  [ -n "$strict" ] || count 0 "$1" "_ws.malformed && (udp.srcport == $OURS || udp.srcport == $SERVER_PORT)"
 }
 # heard FILE TONE SECONDS [CHANNEL]: that tone, without gaps
 heard() {
@@ -177,6 +179,11 @@ rtp() { "$HERE/rtp" "$1" --sip-ports "$SIP_PORTS" "${@:2}" || fail "the RTP in $
 count() {
   local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" 2>/dev/null | wc -l)
   [ "$n" = "$1" ] || fail "$n packets match $3 in $2, not $1"
+}
+# different WANTED FILE FILTER FIELD: values that this field has in them, copies of a packet apart
+different() {
+  local n; n=$(tshark -n -r "$2" -d "udp.port==$SIP_PORTS,sip" -Y "$3" -T fields -e "$4" 2>/dev/null | sort -u | wc -l)
+  [ "$n" = "$1" ] || fail "$4 has $n values where $3 in $2, not $1"
 }
 
 # --- telling what went wrong ------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ use clap::{ArgAction, Args, ValueHint};
 
 use super::{
     capture::CapturePath,
-    generate::Generate,
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
@@ -33,10 +32,6 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "SIPKIT_CONFIG", hide_env = true, value_hint = ValueHint::FilePath)]
     #[arg(hide_short_help = true, help_heading = "Configuration")]
     pub config: Option<PathBuf>,
-
-    /// Print a manual page, a completion script, or the JSON Schema of --json
-    #[arg(long, value_name = "KIND", hide = true, exclusive = true)]
-    pub generate: Option<Generate>,
 }
 
 /// How results and diagnostics are written.
@@ -93,7 +88,7 @@ pub struct Identity {
     #[arg(long, value_name = "URI", env = "SIPKIT_FROM", hide_env = true)]
     pub from: Option<String>,
 
-    /// User name for authentication [default: as in --from]
+    /// Name for authentication [default: as in --from]
     #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
@@ -150,8 +145,8 @@ pub struct Headers {
 pub struct Media {
     /// device, none, tone:HZ, echo or file:IN.wav
     ///
-    /// device:NAME is a certain sound card. The default is the sound card, or silence with a warning if there is none. Only a device asked for by name
-    /// must be there (exit 24).
+    /// device:NAME is a certain sound card. The default is the sound card, or silence with a warning if there is none.
+    /// A device that was asked for must be there (exit 24).
     #[arg(long, value_name = "SOURCE")]
     pub audio: Option<Audio>,
 
@@ -164,7 +159,7 @@ pub struct Media {
     /// Known are opus (if it was built in), pcmu and pcma.
     #[arg(
         long,
-        value_name = "NAME,…",
+        value_name = "NAME,...",
         value_enum,
         hide_possible_values = true,
         ignore_case = true,

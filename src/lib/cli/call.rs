@@ -20,7 +20,7 @@ use super::{
 #[command(override_usage = "sip-call [OPTIONS] TARGET\n       sip-call [OPTIONS] --answer")]
 pub struct Args {
     /// Whom to call: sip:bob@example.com, or bob@192.0.2.1:5060
-    #[arg(value_name = "TARGET", required_unless_present_any = ["answer", "generate"], conflicts_with = "answer")]
+    #[arg(value_name = "TARGET", required_unless_present = "answer", conflicts_with = "answer")]
     pub target: Option<String>,
 
     /// Wait for a call and answer it

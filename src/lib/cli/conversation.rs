@@ -113,7 +113,7 @@ impl<'a> Conversation<'a> {
         let mut keys = self.cx.keys();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut report = tokio::time::interval(REPORT);
+        let mut report = tokio::time::interval_at((Instant::now() + REPORT).into(), REPORT);
         let mut digits_at: Option<tokio::time::Instant> = None;
         let mut leave_at: Option<tokio::time::Instant> = None;
         let outcome = loop {
@@ -275,7 +275,20 @@ impl<'a> Conversation<'a> {
                 let duration_ms = Some(duration_ms);
                 self.cx.out.event(Event::Dtmf { call_id, way: Way::Received, digit, duration_ms });
             }
-            MediaEvent::Session(event) => tracing::info!("media: {event:?}"),
+            MediaEvent::Session(session::Event::FirstRtp { from }) => {
+                tracing::info!("media: the first packet came from {from}");
+            }
+            MediaEvent::Session(session::Event::Latched { to }) => {
+                tracing::info!(
+                    "media: sent to {to}, where the peer's comes from, not to the address it described"
+                );
+            }
+            MediaEvent::Session(session::Event::CodecChanged { payload_type, codec }) => {
+                tracing::info!("media: the peer sends {codec}, payload type {payload_type}");
+            }
+            MediaEvent::Session(session::Event::RemoteSsrcChanged { from, to }) => {
+                tracing::info!("media: the peer's source changed, SSRC {from:08x} to {to:08x}");
+            }
             MediaEvent::Finished => {
                 tracing::info!("the file is played to its end; silence is sent from here on");
             }
@@ -495,7 +508,11 @@ impl<'a> Conversation<'a> {
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
         tracing::warn!("{} does not answer; leaving", self.remote);
-        self.ended(By::Local, Cause::Cancelled)
+        let cause = match self.answered {
+            Some(_) => Cause::Bye { reason: None },
+            None => Cause::Failed(stack::Failure::Timeout(self.remote)),
+        };
+        self.ended(By::Local, cause)
     }
 }
 

@@ -119,6 +119,8 @@ pub enum Event {
         from: String,
         remote: String,
         code: u16,
+        /// What a MESSAGE says.
+        text: Option<String>,
     },
     Resumed {
         call_id: String,
@@ -174,9 +176,8 @@ impl fmt::Display for Event {
                 write!(f, "by {by}: {code} {}{}", Printable(reason), After(" with ", codec))?;
                 write!(f, "{}", After(", media at ", media_remote))
             }
-            Self::Calling { from, target, local, remote, .. } => {
-                write!(f, "{} from {}", Printable(target), Printable(from))?;
-                write!(f, "{}{}", After(" at ", remote), After(", our address ", local))
+            Self::Calling { from, target, remote, .. } => {
+                write!(f, "{}{}, from {}", Printable(target), After(" at ", remote), Printable(from))
             }
             Self::Challenged { realm, algorithm, .. } => {
                 write!(f, "for realm {}: answering with {}", Printable(realm), Printable(algorithm))
@@ -202,7 +203,7 @@ impl fmt::Display for Event {
             }
             Self::Held { by, .. } | Self::Resumed { by, .. } => write!(f, "by {by}"),
             Self::Incoming { from, target, remote, .. } => {
-                write!(f, "call from {} at {remote} to {}", Printable(from), Printable(target))
+                write!(f, "{} at {remote}, to {}", Printable(from), Printable(target))
             }
             Self::Listening { protocol, local } => write!(f, "on {local} over {protocol}"),
             Self::Media { codec, direction, media_remote, .. } => {
@@ -214,8 +215,12 @@ impl fmt::Display for Event {
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
             }
-            Self::Request { method, from, remote, code, .. } => {
-                write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))
+            Self::Request { method, from, remote, code, text, .. } => {
+                write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))?;
+                match text {
+                    Some(text) => write!(f, ", “{}”", Printable(text.trim_end())),
+                    None => Ok(()),
+                }
             }
             Self::Statistics { media, .. } => write!(f, "{media}"),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
@@ -281,33 +286,42 @@ pub struct MediaSummary {
     pub level_out_dbfs: Option<f64>,
 }
 
+impl MediaSummary {
+    /// What was counted, in words.
+    pub fn packets(&self) -> String {
+        let loss = self.loss_percent.map(|percent| format!(" ({percent:.1} %)")).unwrap_or_default();
+        let some = |count: &Option<u64>| count.filter(|&count| count > 0);
+        let counts = [
+            self.packets_sent.map(|count| format!("{count} sent")),
+            self.packets_received.map(|count| format!("{count} received")),
+            self.packets_lost.map(|count| format!("{count} lost{loss}")),
+            some(&self.packets_reordered).map(|count| format!("{count} reordered")),
+            some(&self.packets_duplicated).map(|count| format!("{count} duplicated")),
+            some(&self.packets_rejected).map(|count| format!("{count} from strangers dropped")),
+        ];
+        let codec = self.codec.as_deref().unwrap_or("no codec");
+        format!("{codec}: {}", joined(counts))
+    }
+
+    /// What was measured, in words; empty if nothing was.
+    pub fn quality(&self) -> String {
+        let known = |value: Option<f64>| value.filter(|value| value.is_finite());
+        joined([
+            known(self.jitter_ms).map(|ms| format!("jitter {ms:.1} ms")),
+            known(self.rtt_ms).map(|ms| format!("round trip {ms:.1} ms")),
+            known(self.level_in_dbfs).map(|level| format!("level {level:.1} dBFS in")),
+            known(self.level_out_dbfs).map(|level| format!("{level:.1} dBFS out")),
+        ])
+    }
+}
+
+fn joined<const N: usize>(known: [Option<String>; N]) -> String {
+    known.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for MediaSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |value: Option<u64>| value.map_or_else(|| "-".into(), |value| value.to_string());
-        let number = |value: Option<f64>, unit: &str| match value.filter(|value| value.is_finite()) {
-            Some(value) => format!("{value:.1} {unit}"),
-            None => "-".into(),
-        };
-        write!(
-            f,
-            "{}: sent {}, received {}, lost {} ({}), reordered {}, duplicated {}, jitter {}, round trip {}, \
-             level in {}, out {}",
-            self.codec.as_deref().unwrap_or("no codec"),
-            count(self.packets_sent),
-            count(self.packets_received),
-            count(self.packets_lost),
-            number(self.loss_percent, "%"),
-            count(self.packets_reordered),
-            count(self.packets_duplicated),
-            number(self.jitter_ms, "ms"),
-            number(self.rtt_ms, "ms"),
-            number(self.level_in_dbfs, "dBFS"),
-            number(self.level_out_dbfs, "dBFS"),
-        )?;
-        match self.packets_rejected {
-            None | Some(0) => Ok(()),
-            Some(rejected) => write!(f, "; {rejected} from strangers dropped"),
-        }
+        f.write_str(&joined([Some(self.packets()), Some(self.quality()).filter(|text| !text.is_empty())]))
     }
 }
 

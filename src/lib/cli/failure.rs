@@ -33,6 +33,7 @@ impl Failure {
                 failure.hint("call the address of its Contact yourself; redirections are not followed")
             }
             401 | 407 => failure.hint("check --user and the password (--password-file or SIPKIT_PASSWORD)"),
+            403 => failure.hint("check --user and the password, and whether this call is allowed to you"),
             404 => failure.hint("check the user part of the target"),
             488 | 606 => failure.hint("offer other codecs with --codec"),
             _ => failure,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use clap::ValueEnum;
+use clap::{Arg, ValueEnum, value_parser};
 use clap_complete::Shell;
 use clap_mangen::{
     Man,
@@ -54,6 +54,21 @@ pub struct Example {
     pub command: &'static str,
 }
 
+/// What `--generate KIND` asks for, if it is the first argument.
+///
+/// It is not among a program's flags: it is for those who build packages, and completions need not offer it.
+pub(super) fn asked(name: &'static str) -> Option<Result<Generate, clap::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    if !arguments.next()?.to_str()?.starts_with("--generate") {
+        return None;
+    }
+    let kind = Arg::new("generate").long("generate").value_name("KIND").required(true);
+    let command = clap::Command::new(name).arg(kind.value_parser(value_parser!(Generate)));
+    let matches = command.try_get_matches();
+    // Required, so it is there.
+    matches.map(|mut matches| matches.remove_one("generate")).transpose()
+}
+
 /// Writes what was asked for.
 pub(super) fn generate<P: Program>(kind: Generate, out: &mut dyn Write) -> io::Result<()> {
     let mut command = P::command();
@@ -63,12 +78,26 @@ pub(super) fn generate<P: Program>(kind: Generate, out: &mut dyn Write) -> io::R
     match kind {
         Generate::Bash => clap_complete::generate(Shell::Bash, &mut command, name, &mut bytes),
         Generate::Fish => clap_complete::generate(Shell::Fish, &mut command, name, &mut bytes),
-        Generate::Zsh => clap_complete::generate(Shell::Zsh, &mut command, name, &mut bytes),
+        Generate::Zsh => {
+            clap_complete::generate(Shell::Zsh, &mut command, name, &mut bytes);
+            bytes = escape_value_names(&command, bytes);
+        }
         Generate::Man => manual_page::<P>(&mut bytes)?,
         Generate::Schema => bytes.extend(EVENT_SCHEMA.as_bytes()),
     }
     out.write_all(&bytes)?;
     out.flush()
+}
+
+/// A colon ends a field of zsh's `_arguments`; clap_complete leaves those of value names as they are, and what
+/// follows would be run as a command.
+fn escape_value_names(command: &clap::Command, script: Vec<u8>) -> Vec<u8> {
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    let names = command.get_arguments().filter_map(|argument| argument.get_value_names()).flatten();
+    for name in names.filter(|name| name.contains(':')) {
+        script = script.replace(&format!("]:{name}:"), &format!("]:{}:", name.replace(':', "\\:")));
+    }
+    script.into_bytes()
 }
 
 /// A program's flags as clap knows them, with environment and examples below `--help`.
@@ -99,7 +128,8 @@ fn environment(command: &clap::Command) -> Vec<(String, String)> {
 }
 
 fn manual_page<P: Program>(out: &mut Vec<u8>) -> io::Result<()> {
-    let command = P::command();
+    // The short help leaves some out; the manual is for those who want to know.
+    let command = P::command().mut_args(|argument| argument.hide_short_help(false));
     let name = command.get_name().to_owned();
     let environment = environment(&command);
     let man = Man::new(command)
@@ -130,7 +160,7 @@ fn manual_page<P: Program>(out: &mut Vec<u8>) -> io::Result<()> {
             push_term(&mut page, [bold(*term)], meaning);
         }
     }
-    push_output(&mut page);
+    push_results(&mut page);
     push_exit_status(&mut page);
     push_environment(&mut page, &environment);
     push_files(&mut page);
@@ -152,8 +182,8 @@ fn manual_page<P: Program>(out: &mut Vec<u8>) -> io::Result<()> {
     page.to_writer(out)
 }
 
-fn push_output(page: &mut Roff) {
-    page.control("SH", ["OUTPUT"]);
+fn push_results(page: &mut Roff) {
+    page.control("SH", ["RESULTS"]);
     page.text([roman(
         "Standard output carries results only: one line per event, and one for the result. Diagnostics go to standard \
          error. With --json each line is a JSON object with the fields event and time (RFC 3339, UTC) and those listed \

@@ -101,16 +101,37 @@ fn read_keys(pressed: &mpsc::Sender<Key>, ended: &AtomicBool) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        let typed = chunk.get(..length).unwrap_or_default();
-        // An arrow or function key: a sequence whose letters are not meant.
-        if typed.first() == Some(&0x1b) {
-            continue;
-        }
-        for key in typed.iter().filter_map(|&byte| Key::from_byte(byte)) {
+        for key in meant(chunk.get(..length).unwrap_or_default()) {
             // Full: the program is far behind, and a lost key is better than one that acts a minute later.
             let _ = pressed.try_send(key);
         }
     }
+}
+
+/// The keys among the bytes that were typed, leaving out the sequences of arrow and function keys (ECMA-48 §5.4:
+/// ESC, `[`, parameters, one final byte), whose letters are not meant. A sequence comes in one piece.
+fn meant(typed: &[u8]) -> impl Iterator<Item = Key> {
+    let mut sequence = Sequence::None;
+    typed.iter().filter_map(move |&byte| {
+        let (next, is_key) = match (sequence, byte) {
+            (_, 0x1b) => (Sequence::Escape, false),
+            (Sequence::None, _) => (Sequence::None, true),
+            (Sequence::Escape, b'[' | b'O') => (Sequence::Parameters, false),
+            (Sequence::Parameters, 0x20..0x40) => (Sequence::Parameters, false),
+            (Sequence::Escape | Sequence::Parameters, _) => (Sequence::None, false),
+        };
+        sequence = next;
+        if is_key { Key::from_byte(byte) } else { None }
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Sequence {
+    None,
+    /// After ESC.
+    Escape,
+    /// After `ESC [` or `ESC O`.
+    Parameters,
 }
 
 #[cfg(test)]
@@ -135,5 +156,11 @@ mod tests {
                 None
             ]
         );
+    }
+
+    #[test]
+    fn arrow_and_function_keys_are_not_their_letters() {
+        let keys: Vec<_> = meant(b"\x1b[A1\x1bOP2\x1b[15;2~3\x1bq4\x1b").collect();
+        assert_eq!(keys, ['1', '2', '3', '4'].map(Key::Digit));
     }
 }

@@ -126,7 +126,7 @@ impl View {
             None => "-".into(),
         };
         format!(
-            "  loss {}  jitter {}  round trip {}  (? lists the keys)",
+            "  loss {}  jitter {}  round trip {}  ? keys",
             number(self.loss, "%"),
             number(self.jitter_ms, "ms"),
             number(self.rtt_ms, "ms")
@@ -195,13 +195,13 @@ mod tests {
         let mut view =
             View { state: "ringing".into(), peer: "sip:bob@192.0.2.1\x07".into(), ..View::default() };
         assert_eq!(view.headline(), "ringing  sip:bob@192.0.2.1\\x07");
-        assert_eq!(view.network(), "  loss -  jitter -  round trip -  (? lists the keys)");
+        assert_eq!(view.network(), "  loss -  jitter -  round trip -  ? keys");
         view.codec = Some("PCMU/8000".into());
         view.duration = Some(Duration::from_secs(3661));
         view.loss = Some(0.04);
         view.jitter_ms = Some(1.25);
         assert_eq!(view.headline(), "ringing  sip:bob@192.0.2.1\\x07  PCMU/8000  1:01:01");
-        assert_eq!(view.network(), "  loss 0.0 %  jitter 1.2 ms  round trip -  (? lists the keys)");
+        assert_eq!(view.network(), "  loss 0.0 %  jitter 1.2 ms  round trip -  ? keys");
     }
 
     #[test]

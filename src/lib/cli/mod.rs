@@ -104,24 +104,22 @@ where
 {
     let started = Instant::now();
     stop::block_signals();
-    let matches = match generate::command::<P>().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return answer_usage(&error),
-    };
-    let args = match P::from_arg_matches(&matches) {
-        Ok(args) => args,
-        Err(error) => return answer_usage(&error),
-    };
-    if let Some(kind) = args.common().generate {
-        return match generate::generate::<P>(kind, &mut io::stdout().lock()) {
-            Ok(()) => ExitStatus::Done.into(),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Done.into(),
-            Err(error) => {
+    if let Some(kind) = generate::asked(name) {
+        return match kind.map(|kind| generate::generate::<P>(kind, &mut io::stdout().lock())) {
+            Ok(Ok(())) => ExitStatus::Done.into(),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Done.into(),
+            Ok(Err(error)) => {
                 complain(name, &Failure::usage(format_args!("cannot write to standard output: {error}")));
                 ExitStatus::Usage.into()
             }
+            Err(error) => answer_usage(&error),
         };
     }
+    let matches = generate::command::<P>().try_get_matches();
+    let args = match matches.and_then(|matches| P::from_arg_matches(&matches)) {
+        Ok(args) => args,
+        Err(error) => return answer_usage(&error),
+    };
 
     log::start(name, args.common().output.verbose);
     let stop = Stop::new();

@@ -193,10 +193,14 @@ impl fmt::Display for ResultLine<'_> {
         if let Some(total) = timings.total_ms {
             write!(f, ", {:.1} s", total / 1000.0)?;
         }
-        match media {
-            Some(media) => write!(f, "\n                       {media}"),
-            None => Ok(()),
+        let Some(media) = media else { return Ok(()) };
+        // On lines of their own: together they are wider than most terminals.
+        for line in [media.packets(), media.quality()] {
+            if !line.is_empty() {
+                write!(f, "\n          {line}")?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -304,6 +308,7 @@ mod tests {
                 from: "sip:a@b".into(),
                 remote: "192.0.2.1:5060".into(),
                 code: 200,
+                text: None,
             },
             Event::Rate { calls: 10, active: 2, calls_per_second: 1.5 },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },
@@ -371,8 +376,8 @@ mod tests {
         assert_eq!(text.lines().count(), count);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
         assert!(text.contains("ended        by the peer (Q.850 16 Normal) after 5.0 s"), "{text}");
-        assert!(text.contains("calling      sip:c@d from sip:a@b at 192.0.2.1:5060"), "{text}");
-        assert!(text.contains("level in -, out -"), "{text}");
+        assert!(text.contains("calling      sip:c@d at 192.0.2.1:5060, from sip:a@b"), "{text}");
+        assert!(text.contains("PCMU/8000: 250 sent, 3 from strangers dropped, jitter 0.1 ms\n"), "{text}");
     }
 
     #[test]

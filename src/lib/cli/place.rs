@@ -11,7 +11,7 @@ use crate::{
     },
     media::{
         codec,
-        device::{Audio, AudioSpec, Recorder, Warning},
+        device::{Audio, AudioSpec, OpenError, Recorder, Warning},
     },
     message::{AddressBuf, Scheme, UriBuf},
     phone::call::{Dial, DialError, Identity, PhoneCall, Sound},
@@ -40,15 +40,20 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
     let listen = listen(settings.account.local, target.is_none());
-    let config = ua::Config {
-        contact_user: contact_user(&settings.account),
-        incoming_calls: target.is_none(),
-        ..ua::Config::default()
-    };
-    let agent = start(&listen, tap, config)?;
+    let agent = start(&listen, tap, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
+    }
+}
+
+/// There is one call and no other: who calls meanwhile is told so.
+fn one_call(account: &Account, answering: bool) -> ua::Config {
+    ua::Config {
+        contact_user: contact_user(account),
+        incoming_calls: answering,
+        calls: 1,
+        ..ua::Config::default()
     }
 }
 
@@ -85,10 +90,12 @@ async fn place(
         }
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
+    let reason = if account.local.is_some() { "--local" } else { "the route" };
+    tracing::info!("requests go to {} over UDP, from {} ({reason} says so)", flow.remote, flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
-        from: from.to_string(),
+        from: from.uri().to_string(),
         target: target.to_string(),
         local: Some(flow.local.to_string()),
         remote: Some(flow.remote.to_string()),
@@ -133,6 +140,10 @@ async fn answer(
             target: request.raw_uri().to_owned(),
             remote: flow.remote.to_string(),
         });
+        // As a phone does, so that the caller sees both.
+        if call.ring().is_err() {
+            tracing::debug!("the endpoint is gone already");
+        }
         if let Err(error) = call.answer(&mut ids) {
             tracing::warn!("the call from {} cannot be answered: {error}", flow.remote);
             sound = call.into_sound();
@@ -154,6 +165,10 @@ fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let has_scheme = ["sip:", "sips:", "tel:"]
         .iter()
         .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    // What stands before the first colon of user@host[:port] is no user.
+    if !has_scheme && text.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return Err(bad(&"the scheme is not known"));
+    }
     let full = if has_scheme { text.to_owned() } else { format!("sip:{text}") };
     let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
     let view = uri.as_uri();
@@ -242,6 +257,13 @@ fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
         (Some(warning @ Warning::Silent(_)), Some(_)) => {
             return Err(Failure::new(ExitStatus::Audio, warning));
         }
+        // Nobody asked for it, so which devices there are is of no interest.
+        (Some(Warning::Silent(OpenError::Unusable { why, .. })), None) => {
+            let why = why.to_string();
+            let message =
+                format!("no usable sound card ({}); silence stands in for it", why.trim_end_matches('.'));
+            cx.out.event(Event::Warning { call_id: None, message });
+        }
         (Some(warning), _) => {
             cx.out.event(Event::Warning { call_id: None, message: warning.to_string() });
         }
@@ -324,4 +346,16 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
 fn ports_failure(error: &crate::endpoint::media::PortError, ports: Option<PortRange>) -> Failure {
     let failure = Failure::usage(format_args!("no media port: {error}"));
     if ports.is_some() { failure.hint("widen --rtp-ports") } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_call_at_a_time() {
+        let config = one_call(&Account::default(), true);
+        assert_eq!((config.calls, config.incoming_calls), (1, true));
+        assert!(!one_call(&Account::default(), false).incoming_calls);
+    }
 }

@@ -1,6 +1,10 @@
 //! What `sip-test-server` does: starts a responder on each address and tells what happens until it must end.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 
@@ -17,7 +21,7 @@ use crate::{
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
-    event::Party,
+    event::{Party, milliseconds},
     place,
     test_server::{Args, Challenge},
     value::DigestAlgorithm,
@@ -95,8 +99,10 @@ async fn serve(
                 before = now;
             }
         }
-        let enough = args.calls.is_some_and(|calls| teller.ended >= calls);
+        // Notices may get lost when they come too fast; the responder's own count is right, if late.
+        let enough = args.calls.is_some_and(|calls| teller.ended.max(before.ended) >= calls);
         if enough {
+            end_calls(endpoint, cx, notices, &mut teller).await;
             return Ok(());
         }
     }
@@ -125,30 +131,34 @@ async fn end_calls(
     }
 }
 
-/// Notices as events, with the Call-ID the responder names once.
+/// Notices as events.
 #[derive(Default)]
 struct Teller {
-    names: std::collections::HashMap<ua::CallId, String>,
+    /// When each call was answered.
+    answered: HashMap<Arc<str>, Instant>,
     ended: u64,
 }
 
 impl Teller {
     fn tell(&mut self, notice: Notice, cx: &Context) {
         let event = match notice {
-            Notice::Incoming { call, call_id, from, target, remote, behaviour: _ } => {
-                self.names.insert(call, call_id.clone());
-                Event::Incoming { call_id, from, target, remote: remote.to_string() }
+            Notice::Incoming { call_id, from, target, remote, behaviour: _ } => {
+                Event::Incoming { call_id: call_id.to_string(), from, target, remote: remote.to_string() }
             }
-            Notice::Answered { call, codec } => Event::Answered {
-                call_id: self.names.get(&call).cloned().unwrap_or_default(),
-                by: Party::Local,
-                code: 200,
-                reason: "OK".into(),
-                codec,
-                media_remote: None,
-            },
-            Notice::Ended { call, by, cause } => {
+            Notice::Answered { call_id, codec } => {
+                self.answered.insert(call_id.clone(), Instant::now());
+                Event::Answered {
+                    call_id: call_id.to_string(),
+                    by: Party::Local,
+                    code: 200,
+                    reason: "OK".into(),
+                    codec,
+                    media_remote: None,
+                }
+            }
+            Notice::Ended { call_id, by, cause } => {
                 self.ended += 1;
+                let answered = self.answered.remove(&call_id);
                 let (code, reason) = match &cause {
                     Cause::Refused(refused) => (Some(refused.status), Some(refused.reason.clone())),
                     Cause::Cancelled => (Some(487), Some("Request Terminated".to_owned())),
@@ -156,7 +166,7 @@ impl Teller {
                     _ => (None, None),
                 };
                 Event::Ended {
-                    call_id: self.names.remove(&call).unwrap_or_default(),
+                    call_id: call_id.to_string(),
                     by: match by {
                         By::Local => Party::Local,
                         By::Remote => Party::Remote,
@@ -165,20 +175,11 @@ impl Teller {
                     code,
                     reason,
                     cause: None,
-                    duration_ms: None,
+                    duration_ms: answered.map(|answered| milliseconds(answered.elapsed())),
                 }
             }
-            Notice::Request { method, from, remote, status, text } => {
-                if let Some(text) = text {
-                    tracing::info!("message from {remote}: {}", super::printable::Printable(&text));
-                }
-                Event::Request {
-                    call_id: String::new(),
-                    method,
-                    from,
-                    remote: remote.to_string(),
-                    code: status,
-                }
+            Notice::Request { call_id, method, from, remote, status, text } => {
+                Event::Request { call_id, method, from, remote: remote.to_string(), code: status, text }
             }
         };
         cx.out.event(event);

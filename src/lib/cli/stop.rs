@@ -6,13 +6,10 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use nix::{
-    sys::signal::{SigSet, Signal, kill},
-    unistd::getpid,
-};
+use nix::sys::signal::{SigSet, Signal, raise};
 use tokio::sync::watch;
 
-use super::{exit::ExitStatus, terminal};
+use super::{exit::ExitStatus, live, terminal};
 
 /// Why a run must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +91,9 @@ pub(super) fn watch_signals(stop: Stop, leave: impl Fn() + Send + 'static) -> st
                 Ok(Signal::SIGTERM | Signal::SIGHUP) => stop.request(Why::Terminate),
                 Ok(Signal::SIGTSTP) => {
                     let keys = terminal::suspend();
-                    let _ = kill(getpid(), Signal::SIGSTOP);
+                    // The shell prints where the live view was, so that is drawn anew afterwards. Sent to
+                    // this thread, which so takes not one step more; to the process it would.
+                    let _ = live::above(|| raise(Signal::SIGSTOP));
                     terminal::resume(keys);
                     continue;
                 }

@@ -14,6 +14,7 @@ use super::{
     secret::Password,
     value::{DigestAlgorithm, LocalAddress, PortRange},
 };
+use crate::phone::behaviour::Behaviour;
 
 /// Answer SIP calls in every way a test needs
 ///
@@ -139,7 +140,7 @@ impl Program for Args {
         sections: &[Section {
             title: "USER PARTS",
             text: "The user part of the Request-URI chooses what happens to a call:",
-            terms: USER_PARTS,
+            terms: &Behaviour::NAMES,
         }],
         examples: &[
             Example { about: "Serve calls on this machine", command: "sip-test-server" },
@@ -161,25 +162,11 @@ impl Program for Args {
 
 fn user_parts_help() -> String {
     let mut text = String::from("User parts of the Request-URI, and what happens to the call:");
-    for (term, meaning) in USER_PARTS {
+    for (term, meaning) in Behaviour::NAMES {
         text += &format!("\n  {term:<11} {meaning}");
     }
     text
 }
-
-/// What each user part does, for help and manual.
-pub const USER_PARTS: &[(&str, &str)] = &[
-    ("echo", "Answered; sends back what it hears."),
-    ("tone", "Answered; sends a 440 Hz tone."),
-    ("silence", "Answered; sends silence."),
-    ("busy", "486 Busy Here."),
-    ("decline", "603 Decline."),
-    ("ring", "180 Ringing, and never answered."),
-    ("early", "183 with media: a tone before the answer."),
-    ("hangup", "Answered; hung up with BYE after 2 seconds."),
-    ("status-NNN", "That final status, 300 to 699: status-503."),
-    ("redirect", "302 with a Contact for echo at this server."),
-];
 
 #[cfg(test)]
 mod tests {

@@ -16,15 +16,16 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Err(DurationError::NoUnit(text.into()));
     }
-    let duration = humantime::parse_duration(text)?;
+    let duration =
+        humantime::parse_duration(text).map_err(|why| DurationError::Malformed { text: text.into(), why })?;
     if duration > LONGEST { Err(DurationError::TooLong) } else { Ok(duration) }
 }
 
 /// Why a duration was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DurationError {
-    #[error(transparent)]
-    Malformed(#[from] humantime::DurationError),
+    #[error("{text:?} is no time ({why}): write a number with a unit, such as 20s, 500ms or 1h30m")]
+    Malformed { text: String, why: humantime::DurationError },
     #[error("{0} has no unit: write {0}s for seconds, or ms, m, h")]
     NoUnit(String),
     #[error("longer than a year")]

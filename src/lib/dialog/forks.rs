@@ -37,7 +37,7 @@ impl Forks {
         match self.0.iter().position(|dialog| dialog.remote_tag() == tag) {
             Some(at) => {
                 let mut dialog = self.0.swap_remove(at);
-                dialog.confirm(response)?;
+                dialog.confirm(response);
                 Ok(dialog)
             }
             None => Dialog::uac(request, response, flow),

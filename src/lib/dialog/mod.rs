@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use forks::Forks;
-pub use route::RouteSet;
+use route::RouteSet;
 
 /// A dialog, early or confirmed, seen from this side.
 #[derive(Clone, Debug)]
@@ -73,13 +73,14 @@ impl Reject {
 
 impl Dialog {
     /// The dialog a response to our own request makes or belongs to (§12.1.2). `flow` is the one the
-    /// response came by. Without a Contact, which some peers leave out of a 180, the Request-URI stands in.
+    /// response came by. Without a Contact that can be read, which some peers leave out of a 180, the
+    /// Request-URI stands in: a 2xx must be acknowledged.
     pub fn uac(request: &Request, response: &Response, flow: Flow) -> Result<Self, DialogError> {
         let from = request.from()?;
         let to = response.to()?;
-        let target = match contact(response)? {
-            Some(uri) => uri,
-            None => request.uri().map(UriBuf::from).map_err(DialogError::RequestUri)?,
+        let target = match contact(response) {
+            Ok(Some(uri)) => uri,
+            Ok(None) | Err(_) => request.uri().map(UriBuf::from).map_err(DialogError::RequestUri)?,
         };
         Ok(Self {
             call_id: request.call_id()?.into(),
@@ -128,11 +129,6 @@ impl Dialog {
         &self.remote_tag
     }
 
-    /// Who the other side says it is.
-    pub fn remote(&self) -> &AddressBuf {
-        &self.remote
-    }
-
     /// Where requests go, before routing: the peer's Contact.
     pub fn target(&self) -> &UriBuf {
         &self.target
@@ -147,10 +143,6 @@ impl Dialog {
         self.flow
     }
 
-    pub fn set_flow(&mut self, flow: Flow) {
-        self.flow = flow;
-    }
-
     /// Whether the two-sided identifier of a message is this dialog's (§12). `local` and `remote` are the
     /// tags as seen from here.
     pub fn is(&self, call_id: &str, local: &str, remote: &str) -> bool {
@@ -158,15 +150,15 @@ impl Dialog {
     }
 
     /// A 2xx confirms an early dialog and replaces its route set and target (§13.2.2.4).
-    pub fn confirm(&mut self, response: &Response) -> Result<(), HeaderError> {
+    /// A Contact that cannot be read leaves the target as it is: the 2xx must be acknowledged all the same.
+    pub fn confirm(&mut self, response: &Response) {
         if self.state == State::Early {
             self.route = RouteSet::recorded(response, true);
             self.state = State::Confirmed;
         }
-        if let Some(uri) = contact(response)? {
+        if let Ok(Some(uri)) = contact(response) {
             self.target = uri;
         }
-        Ok(())
     }
 
     /// Our own 2xx was sent.

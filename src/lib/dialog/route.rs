@@ -49,10 +49,6 @@ impl RouteSet {
             _ => NextHop::RequestUri,
         }
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 fn is_loose(route: &AddressBuf) -> bool {

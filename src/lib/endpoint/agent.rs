@@ -37,18 +37,14 @@ impl Agent {
     pub fn start(builder: Builder, config: ua::Config) -> Result<Self, StartError> {
         let (incoming, calls) = mpsc::channel(QUEUE);
         let (page, pages) = mpsc::channel(QUEUE);
-        let agency = Agency {
+        let endpoint = builder.start_with(|poster| Agency {
             ua: UserAgent::new(config),
             calls: HashMap::new(),
             routes: HashMap::new(),
             incoming,
             page,
-            poster: None,
-        };
-        let endpoint = builder.start(agency)?;
-        let poster = endpoint.sender();
-        // The inbox is empty and the shard alive: this cannot fail, and if the shard died the first use tells.
-        let _ = endpoint.post(move |agency, _| agency.poster = Some(poster));
+            poster,
+        })?;
         Ok(Self { endpoint, incoming: calls, pages })
     }
 
@@ -71,11 +67,10 @@ impl Agent {
 
     /// Places a call.
     pub async fn call(&self, invite: Invite) -> Result<Call, Unavailable> {
-        let poster = self.endpoint.sender();
         self.endpoint
             .with(move |agency, cx| {
                 let id = agency.ua.invite(invite, cx);
-                agency.adopt(id, poster)
+                agency.adopt(id)
             })
             .await
     }
@@ -180,15 +175,15 @@ struct Agency {
     routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
-    poster: Option<Poster<Agency>>,
+    poster: Poster<Agency>,
 }
 
 impl Agency {
-    fn adopt(&mut self, id: CallId, poster: Poster<Self>) -> Call {
+    fn adopt(&mut self, id: CallId) -> Call {
         let (sender, events) = mpsc::channel(QUEUE);
         self.calls.insert(id, sender);
         let call_id = self.ua.call(id).map(|call| call.call_id().to_owned()).unwrap_or_default();
-        Call { id, call_id, events, poster }
+        Call { id, call_id, events, poster: self.poster.clone() }
     }
 
     fn distribute(&mut self, cx: &mut Cx<'_>) {
@@ -217,8 +212,7 @@ impl Agency {
     fn call_event(&mut self, id: CallId, event: CallEvent, cx: &mut Cx<'_>) {
         let over = matches!(event, CallEvent::Ended { .. });
         if matches!(event, CallEvent::Incoming { .. }) {
-            let Some(poster) = self.poster.clone() else { return };
-            let call = self.adopt(id, poster);
+            let call = self.adopt(id);
             if self.incoming.try_send(call).is_err() {
                 // Nobody takes calls, or too many wait already.
                 self.calls.remove(&id);
@@ -226,12 +220,14 @@ impl Agency {
             }
         }
         let Some(sender) = self.calls.get(&id) else { return };
-        if sender.try_send(event).is_err() && !over {
-            tracing::warn!(?id, "the call's events are not read: hanging up");
-            self.ua.hang_up(id, cx);
-        }
         if over {
+            // Nobody waits for it where the call was dropped.
+            let _ = sender.try_send(event);
             self.calls.remove(&id);
+        } else if sender.capacity() <= 1 || sender.try_send(event).is_err() {
+            // The last place is kept for the end.
+            tracing::debug!(?id, "the call's events are not read: hanging up");
+            self.ua.hang_up(id, cx);
         }
     }
 }
@@ -257,6 +253,11 @@ impl TransactionUser for Agency {
         self.distribute(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.distribute(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.distribute(cx);
@@ -270,3 +271,101 @@ impl TransactionUser for Agency {
 
 /// Events, incoming calls or messages waiting to be read at most.
 const QUEUE: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        auth,
+        message::AddressBuf,
+        stack::{Config, NextHop, Stack},
+        time::Instant,
+        ua::call::{By, Cause},
+    };
+
+    /// An ICMP error wakes the shard by itself: no datagram comes with it, and none of ours follows soon.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_port_without_a_listener_is_reported_at_once() {
+        let listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let builder = Builder { listen, ..Builder::default() };
+        let agent = Agent::start(builder, ua::Config::default()).unwrap();
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            // A connected socket keeps the port from others and refuses what is not its peer's.
+            let held = std::net::UdpSocket::bind(any).unwrap();
+            held.connect(held.local_addr().unwrap()).unwrap();
+            let dead = held.local_addr().unwrap();
+            let target = UriBuf::parse(&format!("sip:{dead}")).unwrap();
+            let invite = Invite {
+                from: AddressBuf::new(None, target.clone()),
+                target,
+                next: NextHop::RequestUri,
+                offer: Body::sdp("v=0\r\n"),
+                auth: auth::Client::default(),
+                headers: Vec::new(),
+            };
+            let mut call = agent.call(invite).await.unwrap();
+            let event =
+                tokio::time::timeout(std::time::Duration::from_millis(400), call.next()).await.unwrap();
+            let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
+                panic!("{event:?}");
+            };
+            assert!(matches!(why, Failure::Unreachable(remote) if remote == dead), "{why}");
+        }
+        agent.stop().await;
+    }
+
+    /// Nobody reads the events of a call: they stop coming, but its end is still told.
+    #[test]
+    fn the_end_is_told_however_many_events_wait() {
+        let (incoming, _calls) = mpsc::channel(1);
+        let (page, _pages) = mpsc::channel(1);
+        let (inbox, _commands) = mpsc::channel(1);
+        let mut agency = Agency {
+            ua: UserAgent::new(ua::Config::default()),
+            calls: HashMap::new(),
+            routes: HashMap::new(),
+            incoming,
+            page,
+            poster: Poster(inbox),
+        };
+        let mut stack = Stack::new(Config::default());
+        let mut call = stack.with(Instant::ZERO, &mut agency, |agency, cx| {
+            let invite = Invite {
+                target: UriBuf::parse("sip:bob@192.0.2.2").unwrap(),
+                from: AddressBuf::parse("sip:alice@192.0.2.1").unwrap(),
+                next: NextHop::RequestUri,
+                offer: Body::sdp(""),
+                auth: auth::Client::default(),
+                headers: Vec::new(),
+            };
+            let id = agency.ua.invite(invite, cx);
+            let call = agency.adopt(id);
+            for _ in 0..2 * QUEUE {
+                agency.call_event(id, CallEvent::Alarm, cx);
+            }
+            agency.call_event(id, CallEvent::Ended { by: By::Remote, cause: Cause::NoAck }, cx);
+            call
+        });
+        let mut last = None;
+        while let Ok(event) = call.events.try_recv() {
+            last = Some(event);
+        }
+        assert!(matches!(last, Some(CallEvent::Ended { .. })), "{last:?}");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_agent_gives_its_port_back() {
+        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let agent = Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap();
+        let local = agent.local()[0];
+        drop(agent);
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while let Err(error) = std::net::UdpSocket::bind(local) {
+            assert!(std::time::Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}

@@ -73,7 +73,7 @@ enum Command<U> {
     Stop,
 }
 
-/// A running shard and the way to its user.
+/// A running shard and the way to its user. Dropping it ends the shard without waiting for it.
 pub struct Endpoint<U> {
     inbox: mpsc::Sender<Command<U>>,
     local: Vec<SocketAddr>,
@@ -83,6 +83,14 @@ pub struct Endpoint<U> {
 impl Builder {
     /// Binds the sockets and starts the shard; `user` is moved to its thread.
     pub fn start<U: TransactionUser + Send + 'static>(self, user: U) -> Result<Endpoint<U>, StartError> {
+        self.start_with(|_| user)
+    }
+
+    /// The same for a user that posts commands to itself, or has others do so.
+    fn start_with<U: TransactionUser + Send + 'static>(
+        self,
+        user: impl FnOnce(Poster<U>) -> U,
+    ) -> Result<Endpoint<U>, StartError> {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -104,7 +112,8 @@ impl Builder {
             }
         };
         let (inbox, commands) = mpsc::channel(INBOX);
-        let shard = shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user);
+        let shard =
+            shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user(Poster(inbox.clone())));
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {
@@ -142,11 +151,6 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
         post(&self.inbox, act)
     }
 
-    /// A way to post that outlives the borrow.
-    pub fn sender(&self) -> Poster<U> {
-        Poster(self.inbox.clone())
-    }
-
     /// Ends the shard once everything posted before is done, and waits for its thread.
     pub async fn stop(mut self) {
         // A shard that is gone already has stopped too.
@@ -155,6 +159,14 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
             // A panic of the shard was already reported by the panic hook.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+impl<U> Drop for Endpoint<U> {
+    fn drop(&mut self) {
+        // Users keep ways to their own inbox, so that it does not close by itself. One that is full belongs to a
+        // shard that has no time to listen.
+        let _ = self.inbox.try_send(Command::Stop);
     }
 }
 

@@ -18,6 +18,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    /// Whether the start line was that of a response.
+    pub fn is_response(&self) -> bool {
+        self.response
+    }
+
     /// The status that answers a request broken like this; `None` where nothing can or may be answered
     /// (a keep-alive, garbage, a response: RFC 3261 §8.1.3.5, §18.3).
     pub fn status(&self) -> Option<u16> {
@@ -28,16 +33,16 @@ impl ParseError {
             ParseErrorKind::Empty | ParseErrorKind::StatusCode => None,
             ParseErrorKind::Version => Some(505),
             ParseErrorKind::UriTooLong => Some(414),
-            ParseErrorKind::HeadTooLarge | ParseErrorKind::TooManyRows | ParseErrorKind::BodyTooLarge => {
-                Some(513)
-            }
+            ParseErrorKind::BodyTooLarge => Some(413),
+            ParseErrorKind::HeadTooLarge | ParseErrorKind::TooManyRows => Some(513),
             ParseErrorKind::StartLine
             | ParseErrorKind::HeaderLine
             | ParseErrorKind::LineEnd
             | ParseErrorKind::Unterminated
             | ParseErrorKind::ContentLength
             | ParseErrorKind::ContentLengthConflict
-            | ParseErrorKind::BodyTooShort => Some(400),
+            | ParseErrorKind::BodyTooShort
+            | ParseErrorKind::TrailingOctets => Some(400),
         }
     }
 }
@@ -74,6 +79,8 @@ pub enum ParseErrorKind {
     BodyTooShort,
     #[error("the body is larger than allowed")]
     BodyTooLarge,
+    #[error("something follows the message")]
+    TrailingOctets,
 }
 
 /// A header field that was asked for is not there or cannot be read.

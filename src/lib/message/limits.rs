@@ -10,21 +10,31 @@ pub struct Limits {
     pub rows: usize,
     /// The Request-URI: 414 Request-URI Too Long (RFC 3261 §21.4.12).
     pub uri: usize,
-    /// The body as Content-Length states it: 513.
+    /// The body as Content-Length states it: 413 Request Entity Too Large (RFC 3261 §21.4.11).
     pub body: usize,
+    /// Parts of a multipart body: 400.
+    pub parts: usize,
+    /// How deep multipart bodies may be nested: 400.
+    pub depth: usize,
 }
 
 impl Limits {
     /// The largest head an index can describe.
     pub const MAX_HEAD: usize = u16::MAX as usize;
     /// For what this library wrote itself: only what the index cannot hold is refused.
-    pub(super) const NONE: Self =
-        Self { head: Self::MAX_HEAD, rows: usize::MAX, uri: Self::MAX_HEAD, body: usize::MAX };
+    pub(super) const NONE: Self = Self {
+        head: Self::MAX_HEAD,
+        rows: usize::MAX,
+        uri: Self::MAX_HEAD,
+        body: usize::MAX,
+        parts: usize::MAX,
+        depth: 8,
+    };
 }
 
 impl Default for Limits {
-    /// 16 KiB of head in at most 256 rows, a Request-URI of 2 KiB, a body of 1 MiB.
+    /// 16 KiB of head in at most 256 rows, a Request-URI of 2 KiB, a body of 1 MiB in at most 64 parts, 8 deep.
     fn default() -> Self {
-        Self { head: 16 << 10, rows: 256, uri: 2 << 10, body: 1 << 20 }
+        Self { head: 16 << 10, rows: 256, uri: 2 << 10, body: 1 << 20, parts: 64, depth: 8 }
     }
 }

@@ -23,6 +23,7 @@
 
 mod address;
 mod build;
+pub mod cpim;
 mod edit;
 mod error;
 pub mod escape;
@@ -33,12 +34,15 @@ mod host;
 mod index;
 mod limits;
 mod method;
+mod multipart;
 mod name;
 mod params;
 mod rows;
 mod scan;
+mod sipfrag;
 mod start;
 mod status;
+mod stream;
 mod text;
 mod uri;
 mod write;
@@ -55,11 +59,14 @@ pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
 pub use host::Host;
 pub use limits::Limits;
 pub use method::Method;
+pub use multipart::{Multipart, MultipartError, Part};
 pub use name::HeaderId;
 pub use params::{Param, Params};
 pub use scan::{Cursor, Span};
+pub use sipfrag::Fragment;
 pub use start::{Request, Response, StartLine};
 pub use status::reason_phrase;
+pub use stream::{Frame, FrameError, Framer, Side, websocket};
 pub use text::{Quoted, Text};
 pub use uri::{Scheme, Uri, UriBuf};
 
@@ -105,9 +112,15 @@ impl Message {
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
         let leading = frame::leading_line_ends(&bytes);
         let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
-        let mut message = Self::unread(bytes.slice(leading..));
-        let (readable, _) = message.index_all(&limits);
-        (readable && message.is_request()).then_some(message)
+        let (message, _) = Self::assemble(bytes.slice(leading..), &limits);
+        message.filter(Self::is_request)
+    }
+
+    /// The message if it has a start line, and the first error.
+    fn assemble(bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
+        let mut message = Self::unread(bytes);
+        let (readable, error) = message.index_all(limits);
+        (readable.then_some(message), error)
     }
 
     fn unread(bytes: Bytes) -> Self {
@@ -280,5 +293,12 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// The code in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

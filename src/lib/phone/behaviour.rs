@@ -32,21 +32,23 @@ pub enum Behaviour {
 impl Behaviour {
     /// How long early media plays before the answer.
     pub const EARLY: Duration = Duration::from_secs(3);
+    /// When `ring` gives up, with 480: a caller that is gone without CANCEL must not be kept for ever.
+    pub const RING: Duration = Duration::from_secs(600);
     /// When `hangup` hangs up.
     pub const HANGUP: Duration = Duration::from_secs(2);
 
-    /// The names, and what each does, for people to read.
+    /// The names, and what each does, for help and manual.
     pub const NAMES: [(&'static str, &'static str); 10] = [
-        ("echo", "answers, sends back what it hears; so does any name not listed here"),
-        ("tone", "answers, plays a tone of 440 Hz"),
-        ("silence", "answers, sends silence"),
-        ("busy", "486 Busy Here"),
-        ("decline", "603 Decline"),
-        ("ring", "180 Ringing, never answers"),
-        ("early", "183 with the tone as early media, answers after 3 s"),
-        ("hangup", "answers with the tone, sends BYE after 2 s"),
-        ("status-NNN", "refuses with status NNN, 300 to 699"),
-        ("redirect", "302 to echo at the same address"),
+        ("echo", "Answered; sends back what it hears. So is every user not listed here."),
+        ("tone", "Answered; sends a tone of 440 Hz."),
+        ("silence", "Answered; sends silence."),
+        ("busy", "486 Busy Here."),
+        ("decline", "603 Decline."),
+        ("ring", "180 Ringing, and never answered."),
+        ("early", "183 with the tone as early media, answered after 3 seconds."),
+        ("hangup", "Answered with the tone; hung up with BYE after 2 seconds."),
+        ("status-NNN", "Refused with that final status, 300 to 699: status-503."),
+        ("redirect", "302 with a Contact for echo at this server."),
     ];
 
     /// The behaviour for a user part; `None` for a `status-` that is no status to refuse with.

@@ -363,17 +363,29 @@ impl PhoneCall {
                 let agreed = match (body, self.agreed()) {
                     (Some(body), _) => self.agree(&body),
                     (None, Some(_)) => Ok(()),
-                    (None, None) => Err(Unfit::NotSdp("empty".into())),
+                    (None, None) => Err(Unfit::Unanswered),
                 };
                 Some(self.settle(agreed, PhoneEvent::Answered { agreed: self.agreed() }))
             }
             CallEvent::Acknowledged { body, path } => {
                 self.path = Some(Path { contact: self.path.and_then(|path| path.contact), ..path });
-                let agreed = body.map_or(Ok(()), |body| self.agree(&body));
                 let first = !std::mem::replace(&mut self.answered, true);
-                match agreed {
-                    Ok(()) if first => Some(PhoneEvent::Answered { agreed: self.agreed() }),
-                    Ok(()) => None,
+                match self
+                    .exchange
+                    .as_mut()
+                    .map_or(Ok(false), |exchange| exchange.acknowledged(body.as_ref()))
+                {
+                    Ok(new) => {
+                        if new {
+                            self.start();
+                        }
+                        match (first, new) {
+                            (true, _) => Some(PhoneEvent::Answered { agreed: self.agreed() }),
+                            // Only now the offer of a 2xx to an empty re-INVITE is answered.
+                            (false, true) => Some(self.changed()),
+                            (false, false) => None,
+                        }
+                    }
                     Err(unfit) => Some(self.give_up(unfit)),
                 }
             }
@@ -383,7 +395,7 @@ impl PhoneCall {
             }
             CallEvent::Reanswered { body, path } => {
                 self.path = Some(path);
-                match body.map_or(Err(Unfit::NotSdp("empty".into())), |body| self.agree(&body)) {
+                match body.map_or(Err(Unfit::Unanswered), |body| self.agree(&body)) {
                     Ok(()) => Some(self.changed()),
                     Err(unfit) => Some(self.give_up(unfit)),
                 }
@@ -398,7 +410,13 @@ impl PhoneCall {
                 Some(PhoneEvent::Challenged { offered, downgrade })
             }
             CallEvent::Ended { by, cause } => Some(PhoneEvent::Ended { by, cause }),
-            CallEvent::Incoming { .. } | CallEvent::OfferWithdrawn | CallEvent::Alarm => None,
+            CallEvent::OfferWithdrawn => {
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.lapse();
+                }
+                None
+            }
+            CallEvent::Incoming { .. } | CallEvent::Alarm => None,
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Exchange {
     origin: LocalOrigin,
     /// Given out and not answered yet.
     offered: Option<Session>,
+    /// It is no offer of our own accord: a request without one asked for it.
+    asked_for: bool,
     current: Option<Negotiated>,
     /// We hold the peer.
     holding: bool,
@@ -35,6 +37,9 @@ pub enum Unfit {
     /// An answer to no offer.
     #[error("an answer without an offer")]
     Unasked,
+    /// No answer to an offer.
+    #[error("the offer was not answered")]
+    Unanswered,
 }
 
 impl Unfit {
@@ -42,7 +47,7 @@ impl Unfit {
     pub const fn status(&self) -> u16 {
         match self {
             Self::NotSdp(_) => 415,
-            Self::Unreadable(_) | Self::Unasked => 400,
+            Self::Unreadable(_) | Self::Unasked | Self::Unanswered => 400,
             Self::Refused(_) => 488,
         }
     }
@@ -52,7 +57,7 @@ impl Exchange {
     /// `session_id` must be random enough to differ between calls.
     pub fn new(caps: Capabilities, session_id: u64) -> Self {
         let origin = LocalOrigin::new(session_id, caps.address);
-        Self { caps, origin, offered: None, current: None, holding: false, number: 0 }
+        Self { caps, origin, offered: None, asked_for: false, current: None, holding: false, number: 0 }
     }
 
     /// What is in force.
@@ -62,7 +67,8 @@ impl Exchange {
 
     /// The description we gave last, to be said again: a 2xx repeats that of its 183.
     pub fn given(&self) -> Option<Body> {
-        self.current.as_ref().map(|current| Body::sdp(current.local.to_bytes()))
+        let session = self.offered.as_ref().or(self.current.as_ref().map(|current| &current.local));
+        session.map(|session| Body::sdp(session.to_bytes()))
     }
 
     /// Rises each time something new comes into force.
@@ -81,16 +87,19 @@ impl Exchange {
             Some(current) => negotiate::reoffer_with(current, &caps, &mut self.origin),
             None => negotiate::offer(&caps, &mut self.origin),
         };
+        self.asked_for = true;
         self.give(session)
     }
 
-    /// An offer that puts the peer on hold, or takes it back (RFC 3264 §8.4).
+    /// An offer that puts the peer on hold, or takes it back (RFC 3264 §8.4). `None` while there is nothing to
+    /// change yet, or another offer of ours is not answered (§4).
     pub fn hold(&mut self, on: bool) -> Option<Body> {
-        let current = self.current.as_ref()?;
+        let current = self.current.as_ref().filter(|_| self.offered.is_none())?;
         let before = current.audio.as_ref().map_or(Direction::SendRecv, |audio| audio.direction);
         self.holding = on;
         let direction = if on { before.held() } else { self.caps.direction };
         let session = negotiate::reoffer(&current.local, direction, &mut self.origin);
+        self.asked_for = false;
         Some(self.give(session))
     }
 
@@ -118,6 +127,26 @@ impl Exchange {
         Ok(())
     }
 
+    /// The ACK for a 2xx of ours came: with the answer, if that 2xx had an offer. Whether there is something new
+    /// in force. An ACK without the answer it owes leaves what was in force before, if there is anything.
+    pub fn acknowledged(&mut self, answer: Option<&Body>) -> Result<bool, Unfit> {
+        match answer {
+            Some(answer) => self.accept(answer).map(|()| true),
+            None if self.current.is_none() => Err(Unfit::Unanswered),
+            None => {
+                self.lapse();
+                Ok(false)
+            }
+        }
+    }
+
+    /// An offer that the peer's request without one asked for came to nothing.
+    pub fn lapse(&mut self) {
+        if self.asked_for {
+            self.withdraw();
+        }
+    }
+
     /// Our offer was refused: what was in force stays (RFC 3261 §14.1).
     pub fn withdraw(&mut self) {
         if self.offered.take().is_some()
@@ -131,6 +160,7 @@ impl Exchange {
 
     fn agree(&mut self, agreed: Negotiated) {
         self.number += 1;
+        self.asked_for = false;
         self.current = Some(agreed);
     }
 
@@ -218,5 +248,30 @@ mod tests {
         assert_eq!(exchange.answer(&Body::sdp("nonsense")).unwrap_err().status(), 400);
         let odd = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 9 RTP/AVP 97\r\na=rtpmap:97 X/8000\r\n";
         assert_eq!(exchange.answer(&Body::sdp(odd)).unwrap_err().status(), 488);
+    }
+
+    #[test]
+    fn one_offer_at_a_time() {
+        let (mut alice, mut bob) = (Exchange::new(caps(), 1), Exchange::new(caps(), 2));
+        let offer = alice.offer();
+        alice.accept(&bob.answer(&offer).unwrap()).unwrap();
+        let hold = alice.hold(true).unwrap();
+        assert!(alice.hold(false).is_none(), "the first one is still on its way");
+        assert!(!alice.acknowledged(None).unwrap(), "the ACK of another exchange");
+        alice.accept(&bob.answer(&hold).unwrap()).unwrap();
+        assert!(alice.holding());
+        assert_eq!(direction(&alice), Direction::SendOnly);
+    }
+
+    #[test]
+    fn an_ack_owes_the_answer_to_a_late_offer() {
+        let (mut alice, mut bob) = (Exchange::new(caps(), 1), Exchange::new(caps(), 2));
+        let offer = bob.offer();
+        assert_eq!(bob.given(), Some(offer.clone()), "said again in the 2xx");
+        assert!(bob.acknowledged(None).is_err(), "nothing is agreed on");
+        assert!(bob.acknowledged(Some(&alice.answer(&offer).unwrap())).unwrap());
+        bob.offer();
+        assert!(!bob.acknowledged(None).unwrap(), "what was in force stays");
+        assert!(bob.hold(true).is_some());
     }
 }

@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    sync::Arc,
 };
 
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::{
     auth::{self, Check, Login},
     endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
     media::device::Audio,
-    message::{Builder, HeaderId, Method, Request, Response},
+    message::{Builder, HeaderId, Method, Request, Response, header},
     sdp::{Capabilities, Codec, Direction},
     stack::{Cx, Failure, RequestId, TransactionUser},
     transaction::ServerId,
@@ -45,28 +46,29 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub enum Notice {
     Incoming {
-        call: CallId,
-        call_id: String,
+        call_id: Arc<str>,
         from: String,
         target: String,
         remote: SocketAddr,
         behaviour: Behaviour,
     },
     Answered {
-        call: CallId,
+        call_id: Arc<str>,
         codec: Option<String>,
     },
     Ended {
-        call: CallId,
+        call_id: Arc<str>,
         by: By,
         cause: Cause,
     },
     /// A request outside calls was answered.
     Request {
+        call_id: String,
         method: String,
         from: String,
         remote: SocketAddr,
         status: u16,
+        /// The body of a MESSAGE that is text, at most [`TEXT`] bytes of it.
         text: Option<String>,
     },
 }
@@ -116,6 +118,7 @@ impl Guard {
 /// What is kept of a call.
 struct Served {
     behaviour: Behaviour,
+    call_id: Arc<str>,
     session: Option<Box<Session>>,
 }
 
@@ -174,8 +177,8 @@ impl Responder {
             match event {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Page { request, from } => {
-                    let text = String::from_utf8_lossy(request.body()).into_owned();
-                    self.told(&request, from, 200, Some(text));
+                    let text = page_text(&request);
+                    self.told(&request, from, 200, text);
                 }
                 Event::Routed { .. } | Event::NoRoute { .. } => {}
             }
@@ -198,14 +201,12 @@ impl Responder {
         self.counts.calls += 1;
         let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
         let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
-        let Some(behaviour) = Behaviour::of(&user) else {
-            self.calls.insert(id, Served { behaviour: Behaviour::Status(404), session: None });
-            return self.ua.reject(id, 404, Vec::new(), cx);
-        };
-        self.calls.insert(id, Served { behaviour, session: None });
+        // A `status-` that is none: nobody of that name.
+        let behaviour = Behaviour::of(&user).unwrap_or(Behaviour::Status(404));
+        let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
+        self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
         self.notice(Notice::Incoming {
-            call: id,
-            call_id: request.call_id().unwrap_or_default().to_owned(),
+            call_id,
             from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
             target: request.raw_uri().to_owned(),
             remote: path.flow.remote,
@@ -220,8 +221,10 @@ impl Responder {
             return self.ua.reject(id, status, headers, cx);
         }
         if behaviour == Behaviour::Ring {
-            return self.ua.progress(id, 180, None, cx);
+            self.ua.progress(id, 180, None, cx);
+            return self.ua.alarm(id, Behaviour::RING, cx);
         }
+        let offered = offer.is_some();
         let body = match self.describe(id, offer, path, cx) {
             Ok(body) => body,
             Err(status) => return self.ua.reject(id, status, Vec::new(), cx),
@@ -229,7 +232,8 @@ impl Responder {
         match behaviour {
             Behaviour::Early => {
                 self.start(id);
-                self.ua.progress(id, 183, Some(body), cx);
+                // An offer of ours must wait for the 2xx (RFC 3261 §13.2.1).
+                self.ua.progress(id, 183, offered.then_some(body), cx);
                 self.ua.alarm(id, Behaviour::EARLY, cx);
             }
             _ => {
@@ -302,7 +306,9 @@ impl Responder {
         self.start(id);
         self.counts.answered += 1;
         let codec = self.codec(id);
-        self.notice(Notice::Answered { call: id, codec });
+        if let Some(call_id) = self.calls.get(&id).map(|served| served.call_id.clone()) {
+            self.notice(Notice::Answered { call_id, codec });
+        }
         self.ua.answer(id, Some(body), cx);
     }
 
@@ -337,10 +343,11 @@ impl Responder {
     fn acknowledged(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         let Some(served) = self.calls.get_mut(&id) else { return };
         let behaviour = served.behaviour;
-        if let (Some(body), Some(session)) = (body, &mut served.session) {
+        if let Some(session) = &mut served.session {
             session.path = Path { contact: session.path.contact, ..path };
-            match session.exchange.accept(&body) {
-                Ok(()) => self.start(id),
+            match session.exchange.acknowledged(body.as_ref()) {
+                Ok(true) => self.start(id),
+                Ok(false) => {}
                 Err(unfit) => {
                     tracing::debug!(%unfit, "the answer in the ACK does not do");
                     return self.ua.hang_up(id, cx);
@@ -388,13 +395,14 @@ impl Responder {
 
     fn ended(&mut self, id: CallId, by: By, cause: Cause) {
         self.counts.ended += 1;
-        let session = self.calls.remove(&id).and_then(|served| served.session);
+        let Some(Served { call_id, session, .. }) = self.calls.remove(&id) else { return };
         self.discard(session.and_then(|session| session.port));
-        self.notice(Notice::Ended { call: id, by, cause });
+        self.notice(Notice::Ended { call_id, by, cause });
     }
 
     fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {
         self.notice(Notice::Request {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
             method: request.method().to_string(),
             from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
             remote: from.remote,
@@ -465,6 +473,11 @@ impl TransactionUser for Responder {
         self.react(cx);
     }
 
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        self.ua.ended(id, cx);
+        self.react(cx);
+    }
+
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.react(cx);
@@ -478,5 +491,19 @@ fn overloaded(done: Result<(), Overloaded>) {
     }
 }
 
+/// The words of a MESSAGE (RFC 3428 §4: every recipient knows text/plain); what is not text is nobody's reading.
+fn page_text(request: &Request) -> Option<String> {
+    let is_text = match request.find::<header::ContentType>() {
+        Ok(Some(kind)) => kind.type_.eq_ignore_ascii_case("text"),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let body = request.body();
+    let body = body.get(..TEXT).unwrap_or(body);
+    is_text.then(|| String::from_utf8_lossy(body).into_owned())
+}
+
+/// What fits into the one packet a MESSAGE is to fit into (RFC 3428 §8: 1300 bytes), and some more.
+const TEXT: usize = 2048;
 /// Nothing listens to what is sent there (RFC 863), and nothing has to.
 const DISCARD: u16 = 9;

@@ -6,7 +6,7 @@
 //! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen;
 //! 2. [`Stack::advance`] when [`Stack::next_deadline`] has come;
 //! 3. [`Stack::with`] to let the application act on its user;
-//! 4. after each of these, [`Stack::outputs`] until it is empty.
+//! 4. after each of these, [`Stack::output`] until there is none.
 //!
 //! Every call that can reach the application takes it as `&mut dyn TransactionUser`, so one stack serves
 //! any program. The stack never reads a clock, opens a socket or spawns.
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Edits, Limits, Message, Method, Request, Response},
+    message::{Builder, Edits, HeaderId, Limits, Message, Method, Request, Response},
     resolve,
     time::Instant,
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
@@ -142,8 +142,13 @@ impl Stack {
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.requests_received += 1;
-        let (request, reply) = match core.mark_source(request, flow) {
-            Some(marked) => marked,
+        let (request, reply) = match core.mark_source(&request, flow) {
+            Some((marked, reply)) => (marked.unwrap_or(request), reply),
+            None if request.raw(HeaderId::Via).next().is_some() => {
+                // No transaction can come of it; that much can still be said, to where it came from.
+                core.refuse(&request, admit::Refusal { status: 400, why: "Bad Via" }, flow);
+                return;
+            }
             None => {
                 core.stats.garbage += 1;
                 return;
@@ -218,7 +223,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer, now);
+        self.core.resolved(id, query, answer);
         self.settle(now, user);
     }
 
@@ -293,6 +298,7 @@ impl Stack {
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
                 Event::Failed(id, why) => user.failed(id, why, cx),
+                Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
             }
@@ -304,6 +310,7 @@ impl Stack {
 enum Event {
     Response(RequestId, Box<Response>),
     Failed(RequestId, Failure),
+    Ended(RequestId),
     Routed(RequestId, Flow),
     Deadline(u64),
 }
@@ -354,23 +361,24 @@ impl Core {
     }
 
     /// Notes where the request really came from in its top Via (RFC 3261 §18.2.1, RFC 3581 §4), and finds
-    /// where its responses go (§18.2.2). `None` when the top Via cannot be read.
-    fn mark_source(&self, request: Request, flow: Flow) -> Option<(Request, Flow)> {
-        let marks = via::received_params(&request.via().ok()?, flow.remote);
-        let request = if marks.is_nothing() {
-            request
-        } else {
-            let mut edits = Edits::new(&request);
-            if let Some(received) = &marks.received {
-                edits.top_via_param("received", Some(received));
-            }
-            if let Some(rport) = &marks.rport {
-                edits.top_via_param("rport", Some(rport));
-            }
-            edits.finish().into_request().ok()?
-        };
-        let target = via::response_target(&request.via().ok()?, &flow);
-        Some((request, Flow { remote: target.addr, ..flow }))
+    /// where its responses go (§18.2.2). Gives the request only if it had to be changed; `None` when the top
+    /// Via cannot be read.
+    fn mark_source(&self, request: &Request, flow: Flow) -> Option<(Option<Request>, Flow)> {
+        let via = request.via().ok()?;
+        let marks = via::received_params(&via, flow.remote);
+        if marks.is_nothing() {
+            return Some((None, Flow { remote: via::response_target(&via, &flow).addr, ..flow }));
+        }
+        let mut edits = Edits::new(request);
+        if let Some(received) = &marks.received {
+            edits.top_via_param("received", Some(received));
+        }
+        if let Some(rport) = &marks.rport {
+            edits.top_via_param("rport", Some(rport));
+        }
+        let marked = edits.finish().into_request().ok()?;
+        let target = via::response_target(&marked.via().ok()?, &flow);
+        Some((Some(marked), Flow { remote: target.addr, ..flow }))
     }
 
     /// Answers a request without state; an ACK is never answered.
@@ -383,7 +391,7 @@ impl Core {
         let tag = self.ids.tag();
         let mut response = Builder::response(request, refusal.status, reason).to_tag(&tag);
         if refusal.status == 503 {
-            response = response.header(crate::message::HeaderId::RetryAfter, 5);
+            response = response.header(HeaderId::RetryAfter, 5);
         }
         let bytes = response.finish().bytes().clone();
         self.transmit(reply, bytes);
@@ -395,13 +403,13 @@ impl Core {
         match (salvaged.map(Message::into_request), refusal) {
             (Some(Ok(request)), Some(refusal)) => {
                 self.stats.requests_received += 1;
-                if let Some((request, reply)) = self.mark_source(request, flow) {
-                    self.refuse(&request, refusal, reply);
+                if let Some((marked, reply)) = self.mark_source(&request, flow) {
+                    self.refuse(marked.as_ref().unwrap_or(&request), refusal, reply);
                 } else {
                     self.stats.garbage += 1;
                 }
             }
-            (Some(Err(_)), _) => self.stats.bad_responses += 1,
+            _ if error.is_response() => self.stats.bad_responses += 1,
             _ => self.stats.garbage += 1,
         }
         tracing::debug!(%error, "message refused");

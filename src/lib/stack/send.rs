@@ -8,10 +8,11 @@
 
 use crate::{
     message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
-    resolve::{Answer, Destination, Lookup, Progress, Query},
+    resolve::{Answer, Destination, Host, Lookup, Progress, Query},
     time::Instant,
-    transaction::{ClientId, Report},
+    transaction::{Branch, ClientId, Report},
     transport::{Flow, Target},
+    util::slab::Key,
 };
 
 use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
@@ -46,17 +47,17 @@ enum State {
 }
 
 impl Core {
-    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> RequestId {
+    pub(super) fn send(&mut self, outgoing: Outgoing) -> RequestId {
         let destination = next_hop(&outgoing);
-        self.begin(What::Request(Box::new(outgoing)), destination, now)
+        self.begin(What::Request(Box::new(outgoing)), destination)
     }
 
-    pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
+    pub(super) fn probe(&mut self, uri: UriBuf) -> RequestId {
         let destination = Destination::of(&uri.as_uri()).map_err(Failure::Lookup);
-        self.begin(What::Probe, destination, now)
+        self.begin(What::Probe, destination)
     }
 
-    fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
+    fn begin(&mut self, what: What, destination: Result<Destination, Failure>) -> RequestId {
         let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
         // An id is always given, so that the caller has one way to learn of the outcome.
         let id = RequestId(self.sends.insert(sending));
@@ -66,21 +67,21 @@ impl Core {
                 if let Some(sending) = self.sends.get_mut(id.0) {
                     sending.state = State::Resolving(Box::new(lookup));
                 }
-                self.progress(id, progress, now);
+                self.progress(id, progress);
             }
             Err(why) => self.fail(id, why),
         }
         id
     }
 
-    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer) {
         if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
             let progress = lookup.answer(query, answer);
-            self.progress(id, progress, now);
+            self.progress(id, progress);
         }
     }
 
-    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+    fn progress(&mut self, id: RequestId, progress: Progress) {
         match progress {
             Progress::Ask(queries) => {
                 self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));
@@ -88,17 +89,20 @@ impl Core {
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
             Progress::Found(mut targets) => {
-                targets.reverse();
                 if let Some(sending) = self.sends.get_mut(id.0) {
+                    if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
+                        explain(lookup, &targets);
+                    }
+                    targets.reverse();
                     sending.targets = targets;
                 }
-                self.next_target(id, Failure::NoNextHop, now);
+                self.next_target(id, Failure::NoNextHop);
             }
         }
     }
 
     /// Tries the next target, or gives up for the reason the last one failed.
-    fn next_target(&mut self, id: RequestId, why: Failure, _now: Instant) {
+    fn next_target(&mut self, id: RequestId, why: Failure) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         match sending.targets.pop() {
             Some(target) if !sending.cancelled => {
@@ -113,13 +117,22 @@ impl Core {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Connecting(target) = sending.state else { return };
         let Some(flow) = flow else {
-            return self.next_target(id, Failure::Unreachable(target.addr), now);
+            return self.next_target(id, Failure::Unreachable(target.addr));
         };
         let What::Request(outgoing) = &sending.what else {
             self.sends.remove(id.0);
             self.events.push_back(Event::Routed(id, flow));
             return;
         };
+        if outgoing.is_ack() {
+            // Only the ACK for a 2xx comes here: it has a branch but no transaction (§17.1), so a full table
+            // does not keep a call from being acknowledged.
+            let nothing = Key { index: 0, generation: 0 };
+            let branch = Branch(self.ids.cookie(self.shard, nothing));
+            let bytes = complete(outgoing, &flow, &branch).bytes().clone();
+            self.sends.remove(id.0);
+            return self.transmit(flow, bytes);
+        }
         let Some(client) = self.table.reserve() else {
             return self.fail(id, Failure::Overrun);
         };
@@ -128,13 +141,6 @@ impl Core {
             self.table.abandon(client);
             return self.fail(id, Failure::NoNextHop);
         };
-        if request.method() == Method::Ack {
-            // Only the ACK for a 2xx comes here: a transaction of its own it has not (§17.1).
-            self.table.abandon(client);
-            self.sends.remove(id.0);
-            self.transmit(flow, request.bytes().clone());
-            return;
-        }
         sending.state = State::Active { client, flow, sent: Box::new(request.clone()), provisional: false };
         self.by_client.insert(client, id);
         let mut effects = std::mem::take(&mut self.effects);
@@ -166,7 +172,7 @@ impl Core {
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
                     self.by_client.remove(&client);
-                    return self.next_target(id, Failure::Unreachable(remote), now);
+                    return self.next_target(id, Failure::Unreachable(remote));
                 }
                 // A 2xx to an INVITE may come again, from here or from another fork (RFC 6026 §7.2).
                 if !(invite && response.status() < 300) {
@@ -174,14 +180,17 @@ impl Core {
                 }
                 self.events.push_back(Event::Response(id, Box::new(response.clone())));
             }
-            (Report::Ended, _) => self.forget(id, client),
+            (Report::Ended, _) => {
+                self.forget(id, client);
+                self.events.push_back(Event::Ended(id));
+            }
             (Report::Timeout, _) => {
                 self.by_client.remove(&client);
-                self.next_target(id, Failure::Timeout(remote), now);
+                self.next_target(id, Failure::Timeout(remote));
             }
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
-                self.next_target(id, Failure::Unreachable(remote), now);
+                self.next_target(id, Failure::Unreachable(remote));
             }
             (Report::Ack | Report::Deliver, _) => {}
         }
@@ -243,6 +252,19 @@ impl Core {
     fn forget(&mut self, id: RequestId, client: ClientId) {
         self.by_client.remove(&client);
         self.sends.remove(id.0);
+    }
+}
+
+/// For a user who asks why a request goes where it goes.
+fn explain(lookup: &Lookup, targets: &[Target]) {
+    let Destination { host, port, .. } = lookup.destination();
+    if let Host::Name(name) = host {
+        let addresses: Vec<_> = targets.iter().map(|target| target.addr.ip().to_string()).collect();
+        tracing::info!("{name} has the addresses {}; they are tried in this order", addresses.join(", "));
+    }
+    if let (None, Some(target)) = (port, targets.first()) {
+        let (protocol, port) = (target.protocol.as_str(), target.addr.port());
+        tracing::info!("no port given for {host}: {port}, the default of SIP over {protocol}");
     }
 }
 

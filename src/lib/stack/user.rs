@@ -35,6 +35,9 @@ pub trait TransactionUser {
     /// The request got no final response and never will.
     fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>);
 
+    /// An INVITE that was answered 2xx gives no more of them (RFC 6026 §7.2, timer M): its id is over.
+    fn ended(&mut self, _id: RequestId, _cx: &mut Cx<'_>) {}
+
     /// A time asked for with [`Cx::wake`] has come. Tokens are the user's own; a user that changed its
     /// mind ignores the call.
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>);
@@ -61,6 +64,13 @@ pub struct Outgoing {
     pub request: Message,
     pub next: NextHop,
     pub contact: Option<Contact>,
+}
+
+impl Outgoing {
+    /// Whether it is an ACK, which starts no transaction (RFC 3261 §17).
+    pub(crate) fn is_ack(&self) -> bool {
+        self.request.bytes().starts_with(b"ACK ")
+    }
 }
 
 /// Where a request goes first (RFC 3261 §8.1.2).
@@ -140,7 +150,7 @@ impl Cx<'_> {
     ///
     /// Never calls back before it returns.
     pub fn send(&mut self, outgoing: Outgoing) -> RequestId {
-        self.core.send(outgoing, self.now)
+        self.core.send(outgoing)
     }
 
     /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL is sent as soon as a provisional response allows.
@@ -153,7 +163,7 @@ impl Cx<'_> {
     /// Asks which flow a request to `uri` would take; [`TransactionUser::routed`] or
     /// [`TransactionUser::failed`] answers.
     pub fn route(&mut self, uri: UriBuf) -> RequestId {
-        self.core.probe(uri, self.now)
+        self.core.probe(uri)
     }
 
     /// Answers a request. [`Gone`] when its transaction is over.

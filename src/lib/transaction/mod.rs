@@ -174,7 +174,13 @@ fn status_of(message: &Message) -> Option<u16> {
 
 /// Indexes again what was kept as bytes. It passed whatever limits there are when it came.
 fn reread(bytes: &Bytes) -> Option<Message> {
-    let any = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, uri: Limits::MAX_HEAD, body: usize::MAX };
+    let any = Limits {
+        head: Limits::MAX_HEAD,
+        rows: usize::MAX,
+        uri: Limits::MAX_HEAD,
+        body: usize::MAX,
+        ..Limits::default()
+    };
     Message::parse(bytes.clone(), &any).ok()
 }
 

@@ -21,6 +21,9 @@ struct ClientLife {
     port: u16,
     outcomes: u32,
     has_2xx: bool,
+    /// Proceeding and not cancelled: only the peer or the user can end it.
+    may_wait: bool,
+    is_cancelled: bool,
     /// The user or the model abandoned it: it may stay without an outcome.
     abandoned: bool,
     last_input: Instant,
@@ -32,6 +35,8 @@ struct ServerLife {
     branch: String,
     failures: u32,
     finals: u32,
+    /// The status of the failure response on the wire: all copies bear it.
+    failed_with: Option<String>,
     last_input: Instant,
 }
 
@@ -86,7 +91,10 @@ impl Model {
             9 if self.ids.below(4) == 0 => {
                 let id = self.any_client()?;
                 self.table.abandon(id);
-                self.clients.get_mut(&id)?.abandoned = true;
+                let life = self.clients.get_mut(&id)?;
+                life.abandoned = true;
+                life.may_wait = false;
+                life.last_input = self.now;
             }
             _ => {
                 let magnitude = self.ids.below(16);
@@ -115,6 +123,8 @@ impl Model {
             port,
             outcomes: 0,
             has_2xx: false,
+            may_wait: false,
+            is_cancelled: false,
             abandoned: false,
             last_input: self.now,
         };
@@ -129,6 +139,8 @@ impl Model {
         let id = self.table.start_cancel(invite, &cancel, flow, self.now, &mut self.fx)?;
         let life = self.clients.get_mut(&invite)?;
         assert_eq!((life.method, life.outcomes), ("INVITE", 0), "only an INVITE without its outcome");
+        life.may_wait = false;
+        life.is_cancelled = true;
         life.last_input = self.now;
         self.enter(id, "CANCEL", branch, port);
         Some(())
@@ -143,6 +155,11 @@ impl Model {
         if let Some(found) = found {
             assert_eq!(found, id);
             life.last_input = self.now;
+            life.may_wait = status < 200
+                && life.method == "INVITE"
+                && life.outcomes == 0
+                && !life.is_cancelled
+                && !life.abandoned;
             let delivers = |fx: &Effect| *fx == Effect::Client { id, report: Report::Deliver };
             let delivered = self.fx.iter().any(delivers);
             if life.method == "INVITE" && (200..300).contains(&status) {
@@ -168,7 +185,14 @@ impl Model {
         let received = self.table.request(&request, flow(self.protocol, port), self.now, &mut self.fx);
         match received {
             Received::New(id) => {
-                let life = ServerLife { method, branch, failures: 0, finals: 0, last_input: self.now };
+                let life = ServerLife {
+                    method,
+                    branch,
+                    failures: 0,
+                    finals: 0,
+                    failed_with: None,
+                    last_input: self.now,
+                };
                 assert!(self.servers.insert(id, life).is_none(), "an id is never given out twice");
             }
             other => assert_eq!(other, Received::Refused),
@@ -235,10 +259,20 @@ impl Model {
         for effect in self.fx.drain(..) {
             match effect {
                 Effect::Transmit { bytes, .. } => {
-                    let first = first_word(&bytes);
-                    if first == "408" {
-                        let text = String::from_utf8_lossy(&bytes);
-                        assert!(text.contains("CSeq: 7 INVITE"), "408 to a non-INVITE");
+                    // Forgotten lives are those that ended in an earlier step: they must be silent.
+                    let text = String::from_utf8_lossy(&bytes);
+                    let via = text.lines().find_map(|line| line.strip_prefix("Via: ")).expect("a Via");
+                    let is_its = |branch: &str| via.ends_with(&format!("branch={branch}"));
+                    let what = first_word(&bytes);
+                    if let Some(life) = self.servers.values_mut().find(|life| is_its(&life.branch)) {
+                        assert!(what != "408" || life.method == "INVITE", "408 to a non-INVITE");
+                        if what.as_str() >= "300" {
+                            let before = life.failed_with.replace(what.clone());
+                            assert!(before.is_none_or(|before| before == what), "two failures: {life:?}");
+                        }
+                    } else {
+                        let is_alive = self.clients.values().any(|life| is_its(&life.branch));
+                        assert!(is_alive, "{what} is sent after the end of its transaction");
                     }
                 }
                 Effect::Client { id, report } => {
@@ -274,8 +308,7 @@ impl Model {
         });
         self.clients.retain(|id, life| {
             if table.contains(*id) {
-                let waits = life.method == "INVITE" && life.outcomes == 0 && !life.abandoned;
-                assert!(waits || now.since(life.last_input) <= longest * 2, "{life:?} lives too long");
+                assert!(life.may_wait || now.since(life.last_input) <= longest, "{life:?} lives too long");
                 return true;
             }
             assert!(life.abandoned || life.outcomes == 1, "it ended without an outcome: {life:?}");

@@ -111,13 +111,6 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
-impl Flow {
-    /// The far end as a target of its own.
-    pub const fn target(&self) -> Target {
-        Target { protocol: self.protocol, addr: self.remote }
-    }
-}
-
 /// One datagram or one framed message, as received.
 #[derive(Clone, Debug)]
 pub struct Incoming {

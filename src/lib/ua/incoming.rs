@@ -1,7 +1,7 @@
 //! Requests from outside: who they are for, and what is answered without asking anybody (RFC 3261 §8.2).
 
 use crate::{
-    message::{Builder, HeaderId, Method, Request, Scheme, header},
+    message::{Builder, HeaderId, Limits, Method, Multipart, MultipartError, Part, Request, Scheme, header},
     stack::Cx,
     transaction::ServerId,
     transport::Flow,
@@ -161,9 +161,14 @@ impl UserAgent {
             Ok(Some(kind)) => kind,
             Ok(None) | Err(_) => return Err(Refusal::of(400)),
         };
+        // Beyond the limits nobody knows what is in it; what else is wrong makes it unreadable, as below.
+        let parts = Multipart::of(request, &Limits::default()).and_then(|parts| parts.check());
+        if let Err(MultipartError::TooManyParts | MultipartError::TooDeep) = parts {
+            return Err(Refusal::of(400));
+        }
         let readable = match request.method() {
             Method::Message => kind.type_.eq_ignore_ascii_case("text") || kind.is("message", "cpim"),
-            Method::Invite => kind.is("application", "sdp"),
+            Method::Invite => kind.is("application", "sdp") || has_sdp(request),
             _ => true,
         };
         if !readable {
@@ -187,6 +192,20 @@ impl UserAgent {
         });
         if wanted { Ok(()) } else { Err(Refusal::of(406)) }
     }
+}
+
+/// Whether a multipart body has a session description, and no other part that must be understood.
+fn has_sdp(request: &Request) -> bool {
+    let Ok(parts) = Multipart::of(request, &Limits::default()) else { return false };
+    let alternative = request
+        .find::<header::ContentType>()
+        .is_ok_and(|kind| kind.is_some_and(|kind| kind.subtype.eq_ignore_ascii_case("alternative")));
+    let known = |part: Part<'_>| {
+        let kind = part.find::<header::ContentType>();
+        part.is_optional() || kind.is_ok_and(|kind| kind.is_some_and(|kind| kind.is("application", "sdp")))
+    };
+    parts.find("application", "sdp").is_some()
+        && (alternative || parts.parts().all(|part| part.is_ok_and(known)))
 }
 
 /// A final response owed to a request we do not take.

@@ -13,8 +13,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    resolve::LookupError,
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, Outgoing, RequestId, TransactionUser},
     time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
@@ -24,7 +23,7 @@ use crate::{
     },
 };
 
-use call::{Body, Call, CallEvent, Invite};
+use call::{Acked, Body, Call, CallEvent, Invite};
 use merged::Merged;
 
 /// What a user agent says of itself and what it takes.
@@ -110,9 +109,10 @@ pub struct UserAgent {
 }
 
 /// Whose request it is.
-#[derive(Clone, Copy, Debug)]
 enum Owner {
     Call(CallId),
+    /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
+    Past(Box<Acked>),
     Route,
     /// Sent to tidy up; nobody waits for the outcome.
     Nobody,
@@ -165,6 +165,11 @@ impl UserAgent {
         self.calls.len()
     }
 
+    /// Outgoing requests something may still come of, for leak checks.
+    pub fn requests(&self) -> usize {
+        self.requests.len()
+    }
+
     pub fn call(&self, id: CallId) -> Option<&Call> {
         self.calls.get(id.0)
     }
@@ -185,12 +190,7 @@ impl UserAgent {
     pub fn invite(&mut self, invite: Invite, cx: &mut Cx<'_>) -> CallId {
         self.stats.outgoing_calls += 1;
         let shard = cx.shard();
-        let mut tag = None;
-        let key = self.calls.insert_with(|key| {
-            let cookie = cx.ids().cookie(shard, key);
-            tag = Some(cookie);
-            Call::outgoing(cookie)
-        });
+        let key = self.calls.insert_with(|key| Call::outgoing(cx.ids().cookie(shard, key)));
         let id = CallId(key);
         self.act(id, cx, |call, cx| call.invite(invite, cx));
         id
@@ -249,13 +249,14 @@ impl UserAgent {
         };
         act(call, &mut cx);
         if call.is_over() {
-            if let Some(call) = self.calls.remove(id.0) {
+            if let Some(mut call) = self.calls.remove(id.0) {
                 call.requests().for_each(|request| {
                     self.requests.remove(&request);
                 });
+                self.requests.extend(call.past().map(|acked| (acked.invite, Owner::Past(Box::new(acked)))));
                 call.server().map(|invite| self.invites.remove(&invite));
             }
-        } else if let Some(at) = call.arm() {
+        } else if let Some(at) = call.arm(stack.now()) {
             stack.wake(at, token(id.0));
         }
     }
@@ -287,6 +288,8 @@ impl TransactionUser for UserAgent {
             (Some(id), None) => self.out_of_dialog(request, id, from, cx),
             (None, tag) => {
                 let call = tag.and_then(|tag| self.by_tag(&tag));
+                // The tag alone is no proof: a stranger may have seen it.
+                let call = call.filter(|&id| self.call(id).is_some_and(|call| call.owns(&request)));
                 match call {
                     Some(call) => self.act(call, cx, |call, cx| call.acknowledged(&request, from, cx)),
                     None => self.stats.stray_acks += 1,
@@ -306,9 +309,21 @@ impl TransactionUser for UserAgent {
         // An INVITE's id lives on after a 2xx, for the 2xx of other forks and repeated ones.
         let lasting = response.status() < 200
             || (response.status() < 300 && response.cseq().is_ok_and(|cseq| cseq.method == Method::Invite));
-        let owner = if lasting { self.requests.get(&id).copied() } else { self.requests.remove(&id) };
-        match owner {
-            Some(Owner::Call(call)) => self.act(call, cx, |call, cx| call.response(id, &response, cx)),
+        match self.requests.get(&id) {
+            Some(&Owner::Call(call)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act(call, cx, |call, cx| call.response(id, &response, cx));
+            }
+            Some(Owner::Past(acked)) => {
+                for outgoing in acked.again(&response, cx.flow(id)) {
+                    send_and_forget(outgoing, cx, &mut self.requests);
+                }
+            }
+            Some(Owner::Nobody | Owner::Route) if !lasting => {
+                self.requests.remove(&id);
+            }
             Some(Owner::Nobody | Owner::Route) | None => {}
         }
     }
@@ -317,7 +332,13 @@ impl TransactionUser for UserAgent {
         match self.requests.remove(&id) {
             Some(Owner::Call(call)) => self.act(call, cx, |call, cx| call.failed(id, why, cx)),
             Some(Owner::Route) => self.events.push_back(Event::NoRoute { id, why }),
-            Some(Owner::Nobody) | None => {}
+            Some(Owner::Nobody | Owner::Past(_)) | None => {}
+        }
+    }
+
+    fn ended(&mut self, id: RequestId, cx: &mut Cx<'_>) {
+        if let Some(Owner::Call(call)) = self.requests.remove(&id) {
+            self.act(call, cx, |call, _| call.invite_ended(id));
         }
     }
 
@@ -331,11 +352,13 @@ impl TransactionUser for UserAgent {
     }
 }
 
-/// The lookup failed for want of such a host, as far as a program cares.
-pub fn is_lookup(failure: &Failure) -> Option<&LookupError> {
-    match failure {
-        Failure::Lookup(error) => Some(error),
-        _ => None,
+/// Sends something whose outcome nobody waits for.
+fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
+    let is_ack = outgoing.is_ack();
+    let id = cx.send(outgoing);
+    // An ACK's id ends at once.
+    if !is_ack {
+        requests.insert(id, Owner::Nobody);
     }
 }
 

@@ -49,8 +49,7 @@ replayed() { # our own scenario: every request comes twice, and the INVITE once 
   own_sipp replayed tone
   server_done
   # one call, not two or three: one To tag in all answers that have one
-  [ "$(tshark -n -r server.pcap -d "udp.port==$SIP_PORTS,sip" -Y 'sip.Status-Code >= 180 && sip.CSeq.method == "INVITE"' \
-    -T fields -e sip.to.tag 2>/dev/null | sort -u | wc -l)" = 1 ] || fail "the replayed INVITE made another call"
+  different 1 server.pcap 'sip.Status-Code >= 180 && sip.CSeq.method == "INVITE"' sip.to.tag
 }
 row core uac-tone            tone
 tone() { # echo sends back what it heard
@@ -61,18 +60,22 @@ tone() { # echo sends back what it heard
 row core uac-late-offer      uac uac-late-offer tone
 
 # own_sipp NAME SERVICE: plays scenarios/sipp/NAME.xml as sipp/run would play one of the lab's
-own_sipp() {
-  step "sipp scenarios/sipp/$1.xml → sip:$2@$IP:$SERVER_PORT"
+own_sipp() { play_sipp "$1" "$ROOT/scenarios/sipp/$1.xml" "$2"; }
+play_sipp() { # NAME FILE SERVICE
+  step "sipp $2 → sip:$3@$IP:$SERVER_PORT"
   mkdir -p "$LAB_RUN/sipp/$1" && (cd "$LAB_RUN/sipp/$1" &&
-    sipp "$IP:$SERVER_PORT" -sf "$ROOT/scenarios/sipp/$1.xml" -i "$IP" -p "$LAB_SIPP" -s "$2" -m 1 -mi "$IP" -mp "$MEDIA" -nr -nostdin \
+    sipp "$IP:$SERVER_PORT" -sf "$2" -i "$IP" -p "$LAB_SIPP" -s "$3" -m 1 -mi "$IP" -mp "$MEDIA" -nr -nostdin \
       -timeout 30 -timeout_error -recv_timeout 8000 -trace_err -error_file err -trace_msg -message_file msg >screen 2>&1) ||
     fail "SIPp's scenario $1 was not satisfied"
 }
 
 # --- in make interop ---
 row long uac-info            info
-info() { # INFO is not ours yet: any final answer, and the call goes on
-  uac uac-info tone
+info() { # a method we do not have gets 405 (§8.2.1), where the lab expects a UA that has it; the call goes on
+  sed 's/response="415"/response="405"/' "$LAB/sipp/uac-info.xml" >info.xml
+  server
+  play_sipp info "$PWD/info.xml" tone
+  server_done
 }
 row long uac-reinvite-late   uac uac-reinvite-late tone
 row long uac-basic-ipv6      ipv6

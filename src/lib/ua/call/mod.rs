@@ -16,6 +16,8 @@ mod uac;
 mod uas;
 mod within;
 
+pub(super) use uac::Acked;
+
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -23,15 +25,17 @@ use bytes::Bytes;
 use crate::{
     auth,
     dialog::{Dialog, Forks},
-    message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf, header},
+    message::{
+        AddressBuf, Builder, HeaderId, Limits, Message, Method, Multipart, Request, Response, UriBuf, header,
+    },
     stack::{Failure, NextHop, Outgoing, RequestId},
-    time::Instant,
+    time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
     util::id::Cookie,
 };
 
-use super::{Owner, UaCx};
+use super::{Event, Owner, UaCx};
 use offer::Offer;
 
 /// A message body and its media type, most often `application/sdp`.
@@ -51,8 +55,24 @@ impl Body {
         if message.body().is_empty() {
             return None;
         }
+        // A session description may come beside other parts (RFC 5621 §3).
+        if let Ok(parts) = Multipart::of(message, &Limits::default()) {
+            return parts
+                .find("application", "sdp")
+                .map(|part| Self::sdp(Bytes::copy_from_slice(part.body())));
+        }
         let kind = message.raw(HeaderId::ContentType).next().map(|kind| kind.text().to_string());
         Some(Self { kind: kind.unwrap_or_default(), bytes: Bytes::copy_from_slice(message.body()) })
+    }
+
+    /// The session description of a request we understood: any other body in it was optional, or it would
+    /// have been refused (RFC 3261 §8.2.3).
+    fn offered(request: &Request) -> Option<Self> {
+        let is_sdp = |kind: &str| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/sdp")
+        };
+        Self::of(request).filter(|body| is_sdp(&body.kind))
     }
 }
 
@@ -211,7 +231,7 @@ pub struct Call {
     /// Our 2xx whose ACK has not come.
     unacked: Option<uas::Unacked>,
     /// ACKs of ours, kept for repeated 2xx.
-    acked: Vec<uac::Acked>,
+    acked: Vec<Acked>,
     bye: Option<uac::Pending>,
     /// The application wants the call ended as soon as the rules allow.
     leaving: bool,
@@ -286,8 +306,17 @@ impl Call {
 
     /// The requests of ours the user agent may forget with the call.
     pub(super) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
-        let pending = self.invite.iter().chain(&self.bye).map(|pending| pending.id);
-        pending.chain(self.acked.iter().map(|acked| acked.invite))
+        self.invite.iter().chain(&self.bye).map(|pending| pending.id)
+    }
+
+    /// The INVITEs whose 2xx may still come again, or come from another fork, when the call is over.
+    pub(super) fn past(&mut self) -> impl Iterator<Item = Acked> + '_ {
+        self.acked.drain(..)
+    }
+
+    /// No more 2xx come for this INVITE.
+    pub(super) fn invite_ended(&mut self, id: RequestId) {
+        self.acked.retain(|acked| acked.invite != id);
     }
 
     /// The incoming INVITE that is still to be answered.
@@ -295,8 +324,9 @@ impl Call {
         self.incoming.as_ref().map(|incoming| incoming.id)
     }
 
-    /// A deadline to ask the stack for, if it does not know it yet.
-    pub(super) fn arm(&mut self) -> Option<Instant> {
+    /// A deadline to ask the stack for, if it does not know it yet. Far ones are asked for in steps: the stack
+    /// keeps what it was asked for though the call may be over long before, and the peer chooses its Expires.
+    pub(super) fn arm(&mut self, now: Instant) -> Option<Instant> {
         let next = [
             self.unacked.as_ref().map(|unacked| unacked.next()),
             self.incoming.as_ref().and_then(|incoming| incoming.next()),
@@ -305,7 +335,8 @@ impl Call {
         ]
         .into_iter()
         .flatten()
-        .min()?;
+        .min()?
+        .min(now + LONGEST_WAIT);
         if self.armed.is_some_and(|armed| armed <= next) {
             return None;
         }
@@ -368,6 +399,11 @@ impl Call {
         match request.method() {
             Method::Bye => self.bye_received(request, id, cx),
             Method::Invite => self.reinvited(request, id, from, cx),
+            Method::Message => {
+                let response = cx.response(request, 200).finish();
+                cx.reply(id, response);
+                cx.events.push_back(Event::Page { request: Box::new(request.clone()), from });
+            }
             _ => {
                 let response = cx.response(request, 200).header(HeaderId::Accept, "application/sdp").finish();
                 cx.reply(id, response);
@@ -399,28 +435,22 @@ impl UaCx<'_, '_> {
 
     /// Sends something whose outcome nobody waits for.
     fn send_and_forget(&mut self, outgoing: Outgoing) {
-        let ack = matches!(outgoing.request.clone().into_request(), Ok(r) if r.method() == Method::Ack);
-        let id = self.stack.send(outgoing);
-        if !ack {
-            self.requests.insert(id, Owner::Nobody);
-        }
+        super::send_and_forget(outgoing, self.stack, self.requests);
     }
 
     fn response(&self, request: &Request, status: u16) -> Builder {
         super::incoming::response(self.config, request, status)
     }
 
+    /// A final response.
     fn reply(&mut self, id: ServerId, response: Message) {
-        self.invites_done(id, &response);
-        if self.stack.respond(id, response).is_err() {
-            tracing::debug!(?id, "answered too late: the transaction is over");
-        }
+        self.invites.remove(&id);
+        self.provisional(id, response);
     }
 
-    fn invites_done(&mut self, id: ServerId, response: &Message) {
-        let last = response.clone().into_response().is_ok_and(|response| response.status() >= 200);
-        if last {
-            self.invites.remove(&id);
+    fn provisional(&mut self, id: ServerId, response: Message) {
+        if self.stack.respond(id, response).is_err() {
+            tracing::debug!(?id, "answered too late: the transaction is over");
         }
     }
 }
@@ -445,3 +475,6 @@ fn refused(response: &Response) -> Box<Refused> {
             .collect(),
     })
 }
+
+/// How far ahead a call asks to be woken.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -3,9 +3,11 @@
 
 use crate::{
     auth,
+    dialog::Dialog,
     message::{Builder, Edits, HeaderId, Method, Request, Response},
     stack::{Contact, Failure, NextHop, Outgoing, RequestId},
     time::{Duration, Instant},
+    transport::Flow,
 };
 
 use super::{Body, By, Call, CallEvent, Cause, Invite, Path, Phase, UaCx, offer::Signal, refused};
@@ -21,11 +23,11 @@ pub(super) struct Pending {
     /// The credentials it carried; the ACK for its 2xx repeats them (§22.1).
     credentials: Credentials,
     /// A re-INVITE rather than the first one.
-    again: bool,
+    pub again: bool,
 }
 
 /// An ACK of ours, sent again for each repeated 2xx (§13.2.2.4).
-pub(super) struct Acked {
+pub(in crate::ua) struct Acked {
     pub invite: RequestId,
     tag: Box<str>,
     ack: Outgoing,
@@ -35,6 +37,27 @@ pub(super) struct Acked {
 pub(super) struct Glare {
     pub at: Instant,
     body: Body,
+}
+
+impl Acked {
+    /// What a further 2xx asks for: the ACK once more if it is the same one again, ACK and BYE if it comes
+    /// from another branch of a forked INVITE (§13.2.2.4).
+    pub fn again(&self, response: &Response, flow: Option<Flow>) -> Vec<Outgoing> {
+        let (200..300, Ok(to), Some(flow)) = (response.status(), response.to(), flow) else {
+            return Vec::new();
+        };
+        if to.tag().unwrap_or_default() == &*self.tag {
+            return vec![self.ack.clone()];
+        }
+        // The ACK carries the identifiers of the INVITE, which is all a dialog needs of it.
+        let Ok(request) = self.ack.request.clone().into_request() else { return Vec::new() };
+        let Ok(mut other) = Dialog::uac(&request, response, flow) else { return Vec::new() };
+        let number = response.cseq().map_or(1, |cseq| cseq.number);
+        let ack = ack(other.ack(number), other.next_hop(), &[]);
+        // BYE follows the ACK on the same path.
+        let bye = other.request(Method::Bye).finish();
+        vec![ack, Outgoing { request: bye, next: other.next_hop(), contact: None }]
+    }
 }
 
 impl Pending {
@@ -163,7 +186,7 @@ impl Call {
                 Ok(dialog) => self.dialog = Some(dialog),
                 Err(NotOurs) => {
                     // A 2xx nobody can acknowledge: the callee will give up by itself.
-                    return self.end(By::Network, Cause::Broken { status: response.status() }, cx);
+                    return self.end(By::Network, Cause::Failed(Failure::NoNextHop), cx);
                 }
             }
             self.forks.clear();
@@ -171,6 +194,10 @@ impl Call {
         self.acknowledge(&pending, response, cx);
         let body = Body::of(response);
         let _ = self.offer.take(if body.is_some() { Signal::RemoteAnswer } else { Signal::Withdrawn });
+        if self.bye.is_some() {
+            // The BYE overtook the answer to our re-INVITE.
+            return;
+        }
         if self.phase == Phase::Ending || self.leaving {
             // The CANCEL crossed the answer (§9.1): the call exists, and ends with BYE.
             self.phase = Phase::Confirmed;
@@ -190,37 +217,22 @@ impl Call {
         let Ok(number) = response.cseq().map(|cseq| cseq.number) else { return };
         let ack = ack(dialog.ack(number), dialog.next_hop(), &pending.credentials);
         cx.send_and_forget(ack.clone());
-        if !pending.again || self.acked.len() > 1 {
-            // Copies of an older 2xx have died out by the time of the next but one INVITE.
-            self.acked.drain(..self.acked.len().saturating_sub(1));
-        }
         self.acked.push(Acked { invite: pending.id, tag: dialog.remote_tag().into(), ack });
     }
 
-    /// A 2xx that came again, or from another branch of a forked INVITE: that one gets ACK and BYE.
     pub(super) fn repeated_answer(&mut self, id: RequestId, response: &Response, cx: &mut UaCx<'_, '_>) {
-        if !(200..300).contains(&response.status()) {
-            return;
-        }
         let Some(acked) = self.acked.iter().find(|acked| acked.invite == id) else { return };
-        let Ok(to) = response.to() else { return };
-        if to.tag().unwrap_or_default() == &*acked.tag {
-            return cx.send_and_forget(acked.ack.clone());
+        for outgoing in acked.again(response, cx.stack.flow(id)) {
+            cx.send_and_forget(outgoing);
         }
-        let Some(flow) = cx.stack.flow(id) else { return };
-        // The ACK carries the identifiers of the INVITE, which is all a dialog needs of it.
-        let Ok(request) = acked.ack.request.clone().into_request() else { return };
-        let Ok(mut other) = self.forks.confirm(&request, response, flow) else { return };
-        let number = response.cseq().map_or(1, |cseq| cseq.number);
-        cx.send_and_forget(ack(other.ack(number), other.next_hop(), &[]));
-        // BYE follows the ACK on the same path.
-        let bye = other.request(Method::Bye);
-        cx.send_and_forget(Outgoing { request: bye.finish(), next: other.next_hop(), contact: None });
     }
 
     fn challenged(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = self.invite.take() else { return };
         self.forks.clear();
+        if self.bye.is_some() {
+            return;
+        }
         if self.phase == Phase::Ending {
             return self.end(By::Local, Cause::Cancelled, cx);
         }
@@ -272,7 +284,10 @@ impl Call {
     fn refused(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         self.invite = None;
         let cause = match response.status() {
-            487 if self.phase == Phase::Ending => return self.end(By::Local, Cause::Cancelled, cx),
+            487 if self.phase == Phase::Ending => {
+                let by = if self.leaving { By::Local } else { By::Remote };
+                return self.end(by, Cause::Cancelled, cx);
+            }
             _ => Cause::Refused(refused(response)),
         };
         self.end(By::Remote, cause, cx);
@@ -281,6 +296,9 @@ impl Call {
     fn reoffer_refused(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = self.invite.take() else { return };
         let _ = self.offer.take(Signal::Withdrawn);
+        if self.bye.is_some() {
+            return;
+        }
         match response.status() {
             // §14.1: whoever owns the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
             491 if cx.now() - *self.glare_since.get_or_insert(cx.now()) < GLARE_PATIENCE => {
@@ -304,12 +322,13 @@ impl Call {
         let Some(pending) = self.invite.take() else { return };
         if !pending.again {
             let local = self.phase == Phase::Ending;
-            return match (local, why) {
-                (true, _) => self.end(By::Local, Cause::Cancelled, cx),
-                (false, why) => self.end(By::Network, Cause::Failed(why), cx),
-            };
+            // No 487 came, so none is told, although it was we who gave up.
+            return self.end(if local { By::Local } else { By::Network }, Cause::Failed(why), cx);
         }
         let _ = self.offer.take(Signal::Withdrawn);
+        if self.bye.is_some() {
+            return;
+        }
         match why {
             // §12.2.1.2: no response at all ends the dialog.
             Failure::Timeout(_) => {

@@ -83,7 +83,7 @@ impl Call {
     }
 
     pub(in crate::ua) fn arrived(&mut self, request: Request, cx: &mut UaCx<'_, '_>) {
-        let offer = Body::of(&request);
+        let offer = Body::offered(&request);
         if offer.is_some() {
             let _ = self.offer.take(Signal::RemoteOffer);
         }
@@ -111,7 +111,7 @@ impl Call {
         incoming.provisional = Some((response.clone(), cx.now() + MINUTE));
         let id = incoming.id;
         self.phase = Phase::Early;
-        cx.reply(id, response);
+        cx.provisional(id, response);
     }
 
     pub(in crate::ua) fn answer(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
@@ -129,7 +129,7 @@ impl Call {
         headers: Vec<(String, String)>,
         cx: &mut UaCx<'_, '_>,
     ) {
-        let Some(incoming) = self.incoming.take() else { return };
+        let Some(incoming) = self.incoming.take_if(|incoming| !incoming.again) else { return };
         let mut builder = cx.response(&incoming.request, status).to_tag(&self.cookie.encode());
         for (name, value) in &headers {
             builder = builder.named(name, value);
@@ -158,7 +158,7 @@ impl Call {
     /// 200 with our half of the exchange, repeated until the ACK comes.
     fn accept(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
         let Some(incoming) = self.incoming.take() else { return };
-        let offered = Body::of(&incoming.request).is_some();
+        let offered = Body::offered(&incoming.request).is_some();
         let signal = match (&body, offered) {
             (None, _) => Signal::Withdrawn,
             (Some(_), true) => Signal::LocalAnswer,
@@ -218,7 +218,7 @@ impl Call {
         {
             *at = now + MINUTE;
             let (id, response) = (incoming.id, response.clone());
-            cx.reply(id, response);
+            cx.provisional(id, response);
         }
     }
 
@@ -271,7 +271,7 @@ impl Call {
             let response = cx.response(request, 500).header(HeaderId::RetryAfter, wait).finish();
             return cx.reply(id, response);
         }
-        let body = Body::of(request);
+        let body = Body::offered(request);
         if body.is_some() {
             let _ = self.offer.take(Signal::RemoteOffer);
         }

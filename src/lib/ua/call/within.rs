@@ -45,6 +45,9 @@ impl Call {
     }
 
     pub(super) fn bye(&mut self, cx: &mut UaCx<'_, '_>) {
+        if self.bye.is_some() {
+            return;
+        }
         let Some(dialog) = &mut self.dialog else { return };
         let builder = dialog.request(Method::Bye).header(HeaderId::UserAgent, &cx.config.product);
         let outgoing = Outgoing { request: builder.finish(), next: dialog.next_hop(), contact: None };
@@ -79,6 +82,12 @@ impl Call {
         self.close_incoming(487, cx);
         if let Some(pending) = &self.invite {
             cx.stack.cancel(pending.id);
+            if !pending.again {
+                // Only an early dialog ended (which is not for the callee to do, §15). The INVITE is still
+                // to be heard of: its 2xx would have to be acknowledged.
+                self.phase = Phase::Ending;
+                return;
+            }
         }
         let reason = Reason::of(request);
         let by = if self.leaving { By::Local } else { By::Remote };

@@ -1,0 +1,19 @@
+complete -c sip-test-server -l listen -d 'Where to listen [default: 127.0.0.1:5070]' -r
+complete -c sip-test-server -l calls -d 'End after this many calls' -r
+complete -c sip-test-server -l user -d 'Challenge every INVITE and MESSAGE for this user' -r
+complete -c sip-test-server -l password-file -d 'File with the password in its first line' -r -F
+complete -c sip-test-server -l auth-alg -d 'MD5, SHA-256 or SHA-512-256 [default: SHA-256]' -r -f -a "MD5\t''
+SHA-256\t''
+SHA-512-256\t''"
+complete -c sip-test-server -l realm -d 'Realm of the challenge [default: sipkit]' -r
+complete -c sip-test-server -l rtp-ports -d 'UDP ports for RTP and RTCP [default: any free pair]' -r
+complete -c sip-test-server -l write-out -d 'Print only this at the end, such as \'%{code}\\n\'' -r
+complete -c sip-test-server -l pcap -d 'Write all packets to FILE (.pcap or .pcapng)' -r -F
+complete -c sip-test-server -l timeout -d 'End the whole run after this time (exit 3)' -r
+complete -c sip-test-server -l config -d 'Read this configuration file' -r -F
+complete -c sip-test-server -l json -d 'Print JSON Lines: an object per event and a result'
+complete -c sip-test-server -l trace -d 'Print each SIP message on standard error'
+complete -c sip-test-server -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
+complete -c sip-test-server -l pcap-no-rtp -d 'Leave RTP and RTCP out of it'
+complete -c sip-test-server -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sip-test-server -s V -l version -d 'Print version'

@@ -1,0 +1,12 @@
+//! What tests of the programs need: the programs themselves, peers that follow a script, messages as plain
+//! text, and folders that vanish. Everything runs on loopback, on ports that were free.
+
+pub mod folder;
+pub mod message;
+pub mod peer;
+pub mod program;
+
+use std::time::Duration;
+
+/// How long a test waits for something that should take no time at all, on a machine that is busy.
+pub const PATIENCE: Duration = Duration::from_secs(15);
