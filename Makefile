@@ -3,6 +3,8 @@
 # make test       all tests            make lint      format, clippy, the import table, shell syntax
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
+# make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
+# make fuzz       every fuzz target for a while (SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
 # make dist       an optimised archive under target/dist
 # make deps, deps-test, deps-interop   only install what is missing; the targets above call them
@@ -13,7 +15,7 @@ export LAB
 SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
-.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab man dist clean
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab bench fuzz man dist clean
 
 build: deps
 	cargo build --bins
@@ -54,6 +56,14 @@ interop-core: deps-interop
 interop: deps-interop
 	cargo build --bins
 	tests/interop/run all
+
+bench: toolchain
+	@scripts/deps build bench
+	@scripts/bench
+
+fuzz: toolchain
+	@scripts/deps build
+	@scripts/fuzz
 
 man: deps
 	UPDATE=1 cargo test --quiet --test tests generated

@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use sipkit::message::{
     ContactValue, Edits, Header, HeaderId, Host, Limits, Message, NameAddr, Params, RawHeader, StartLine,
-    Uri, header,
+    Uri, count_values, header,
 };
 
 /// A running figure over lengths and numbers, in the order in which they stand.
@@ -124,6 +124,27 @@ pub fn full(bytes: Bytes) -> Option<Sum> {
     Some(sum)
 }
 
+/// Every value of every field this library knows, sound or not.
+pub fn check(bytes: Bytes) -> Option<Sum> {
+    let message = Message::parse(bytes, &raised()).ok()?;
+    let (count, malformed) = count_values(&message);
+    let mut sum = Sum::default();
+    sum.number(count as u64);
+    sum.number(malformed as u64);
+    Some(sum)
+}
+
+/// As much as can be.
+pub fn raised() -> Limits {
+    Limits {
+        head: Limits::MAX_HEAD,
+        rows: usize::MAX,
+        uri: Limits::MAX_HEAD,
+        body: usize::MAX,
+        ..Limits::default()
+    }
+}
+
 fn start(sum: &mut Sum, message: &Message) -> Option<()> {
     match message.start_line() {
         StartLine::Request { method, uri } => {
@@ -201,3 +222,16 @@ pub const HOP: Hop<'_> = Hop {
     sent_by: "192.0.2.77:5062",
     branch: "z9hG4bKe5c04d1f97ab3862",
 };
+
+/// The benchmark messages by file name.
+#[cfg(test)]
+pub fn messages() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/data");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "sip"));
+    files.sort();
+    let read = |path: std::path::PathBuf| {
+        (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
+    };
+    files.into_iter().map(read).collect()
+}

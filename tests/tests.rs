@@ -1,12 +1,18 @@
 //! One integration binary; its modules are the suites.
 
+mod allocations;
 mod architecture;
 mod bad_input;
 mod cli;
 mod device;
+mod instructions;
 mod ladder;
 mod programs;
+mod slow_reader;
 mod support;
 mod torture;
 mod transport;
 mod verdicts;
+
+#[path = "../benches/reading.rs"]
+mod reading;

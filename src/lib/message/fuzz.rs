@@ -6,17 +6,24 @@ use std::fmt::Write;
 use bytes::Bytes;
 
 use super::{
-    AddressBuf, Builder, Edits, Header, HeaderId, Host, Limits, Message, NameAddr, Uri,
-    header::{
-        Accept, AcceptEncoding, AcceptLanguage, Allow, AllowEvents, AuthenticationInfo, Authorization, CSeq,
-        CallId, Contact, ContentDisposition, ContentEncoding, ContentLength, ContentType, Date, Event,
-        Expires, From, Join, MaxForwards, MinExpires, MinSe, Organization, PAssertedIdentity,
-        PPreferredIdentity, Path, Priority, ProxyAuthenticate, ProxyAuthorization, ProxyRequire, RAck, RSeq,
-        Reason, RecordRoute, ReferTo, ReferredBy, Replaces, ReplyTo, Require, RetryAfter, Route, Server,
-        ServiceRoute, SessionExpires, SipEtag, SipIfMatch, Subject, SubscriptionState, Supported,
-        TargetDialog, Timestamp, To, Unsupported, UserAgent, Via, Warning, WwwAuthenticate,
-    },
+    AddressBuf, Builder, Edits, HeaderId, Host, Limits, Message, NameAddr, Uri,
+    header::{self, Contact, Date, Via, every_header},
 };
+
+/// Reads every value of every known field, and gives how many there are and how many of them are malformed.
+pub fn count_values(message: &Message) -> (usize, usize) {
+    let (mut count, mut malformed) = (0, 0);
+    macro_rules! count {
+        ($($field:ident)*) => {$(
+            for value in message.each::<header::$field>() {
+                count += 1;
+                malformed += usize::from(value.is_err());
+            }
+        )*};
+    }
+    every_header!(count);
+    (count, malformed)
+}
 
 /// Reads any bytes in every way there is.
 ///
@@ -62,24 +69,19 @@ fn read_all(message: &Message) {
     }
     macro_rules! read {
         ($($field:ident)*) => {$(
-            for value in message.each::<$field>() {
+            for value in message.each::<header::$field>() {
                 match value {
                     Ok(view) => _ = write!(sink, "{view:?}"),
                     Err(error) => _ = write!(sink, "{error}"),
                 }
             }
-            assert!(message.each::<$field>().count() <= message.bytes().len(), "{:?}", $field::ID);
         )*};
     }
-    read! {
-        Accept AcceptEncoding AcceptLanguage Allow AllowEvents AuthenticationInfo Authorization CSeq CallId
-        Contact ContentDisposition ContentEncoding ContentLength ContentType Date Event Expires From Join
-        MaxForwards MinExpires MinSe Organization PAssertedIdentity PPreferredIdentity Path Priority
-        ProxyAuthenticate ProxyAuthorization ProxyRequire RAck RSeq Reason RecordRoute ReferTo ReferredBy
-        Replaces ReplyTo Require RetryAfter Route Server ServiceRoute SessionExpires SipEtag SipIfMatch
-        Subject SubscriptionState Supported TargetDialog Timestamp To Unsupported UserAgent Via Warning
-        WwwAuthenticate
-    }
+    every_header!(read);
+    let (count, malformed) = count_values(message);
+    assert!(malformed <= count && count <= message.bytes().len());
+    assert_eq!(header::check(message).is_ok(), malformed == 0);
+    check_rows(message);
     for via in message.each::<Via>().flatten() {
         let _ = (via.branch(), via.received(), via.rport(), via.maddr(), via.ttl());
         let _ = write!(sink, "{via}");
@@ -91,6 +93,18 @@ fn read_all(message: &Message) {
     }
     for date in message.each::<Date>().flatten() {
         let _ = write!(sink, "{date}");
+    }
+}
+
+/// Rows read one by one hold what the message says of their fields.
+fn check_rows(message: &Message) {
+    let by_field: usize = message.raw(HeaderId::Via).map(|row| row.values::<Via>().count()).sum();
+    assert_eq!(by_field, message.each::<Via>().count());
+    let in_order = message.headers().filter(|row| row.id == HeaderId::Contact);
+    let contacts: usize = in_order.map(|row| row.values::<Contact>().filter(Result::is_ok).count()).sum();
+    assert_eq!(contacts, message.each::<Contact>().filter(Result::is_ok).count());
+    if let (Ok(from), Ok(tag)) = (message.from(), message.from_tag()) {
+        assert_eq!(from.tag(), tag);
     }
 }
 

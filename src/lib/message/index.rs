@@ -23,18 +23,18 @@ pub(super) struct Row {
     value: u16,
     end: u16,
     pub(super) id: HeaderId,
-    /// Fills the row up to eight octets.
-    _spare: u8,
+    /// Whether it goes over several lines.
+    pub(super) folded: bool,
 }
 
 impl Row {
     /// All zeros, which is quickly written.
-    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], _spare: 0 };
+    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], folded: false };
 
     /// A row whose name begins at `name`, with the place of its value; all lie in the head, so 16 bits do.
     #[inline]
-    pub(super) fn new(id: HeaderId, name: usize, value: Span) -> Self {
-        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, _spare: 0 }
+    pub(super) fn new(id: HeaderId, name: usize, value: Span, folded: bool) -> Self {
+        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, folded }
     }
 
     /// Where the name begins.
@@ -95,18 +95,20 @@ impl Index {
         }
         match self.inline.get_mut(self.count) {
             Some(place) => *place = row,
-            None => self.spill(row),
+            None => {
+                if self.spilled.is_empty() {
+                    self.spill();
+                }
+                self.spilled.push(row);
+            }
         }
         self.count += 1;
     }
 
     #[cold]
-    fn spill(&mut self, row: Row) {
-        if self.spilled.is_empty() {
-            self.spilled.reserve(INLINE * 4);
-            self.spilled.extend_from_slice(&self.inline);
-        }
-        self.spilled.push(row);
+    fn spill(&mut self) {
+        self.spilled.reserve(INLINE * 4);
+        self.spilled.extend_from_slice(&self.inline);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -54,7 +54,7 @@ pub use build::Builder;
 pub use edit::Edits;
 pub use error::{HeaderError, Malformed, ParseError, ParseErrorKind, UriError};
 #[doc(hidden)]
-pub use fuzz::fuzz_parse;
+pub use fuzz::{count_values, fuzz_parse};
 pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
 pub use host::Host;
 pub use limits::Limits;
@@ -114,12 +114,11 @@ impl Message {
     pub fn salvage(bytes: Bytes, limits: &Limits) -> Option<Self> {
         let leading = frame::leading_line_ends(&bytes);
         let limits = Limits { head: Limits::MAX_HEAD, rows: usize::MAX, ..*limits };
-        let mut message = Self::unread(bytes.slice(leading..));
-        let (readable, _) = message.index_all(&limits);
-        (readable && message.is_request()).then_some(message)
+        let (message, _) = Self::assemble(bytes.slice(leading..), &limits);
+        message.filter(Self::is_request)
     }
 
-    /// What can be read of a fragment, and the first thing wrong with it.
+    /// The message if it has a start line, and the first error.
     fn assemble(bytes: Bytes, limits: &Limits) -> (Option<Self>, Option<ParseError>) {
         let mut message = Self::unread(bytes);
         let (readable, error) = message.index_all(limits);

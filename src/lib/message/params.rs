@@ -197,7 +197,9 @@ impl<'m> Params<'m> {
         let mut params = Self::unmarked("", cursor.position() as u32, kind);
         let mut end = 0;
         while end < all.len() || kind == Kind::List && end == 0 {
-            let place = match Place::plain(all, end) {
+            // In a list nothing stands before the first.
+            let plain = if kind == Kind::List && end == 0 { None } else { Place::plain(all, end) };
+            let place = match plain {
                 Some(place) => place,
                 None => match Place::next(all, end, kind) {
                     Ok(Some(place)) => place,
@@ -259,7 +261,8 @@ impl<'m> Iterator for Each<'m> {
             if self.at >= text.len() {
                 return None;
             }
-            Place::plain(text, self.at).or_else(|| Place::next(text, self.at, params.kind).ok()?)?
+            let plain = if params.kind == Kind::List { None } else { Place::plain(text, self.at) };
+            plain.or_else(|| Place::next(text, self.at, params.kind).ok()?)?
         };
         self.at = place.end;
         place.param(params.text, params.origin as usize)

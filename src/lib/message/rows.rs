@@ -67,16 +67,18 @@ fn rows(head: &[u8], mut start: usize, limit: usize, index: &mut Index) -> Optio
         if name.is_none() && head.get(start..)?.starts_with(b"\r\n") {
             return Some((start, content_length));
         }
-        // No line ends in a known name.
-        let mut end = line_end(head, name.map_or(start, |(_, colon)| colon + 1))?;
+        let mut end = line_end(head, start)?;
+        let mut folded = false;
         while let Some(b' ' | b'\t') = head.get(end + 2) {
             end = line_end(head, end + 2)?;
+            folded = true;
         }
         let (id, colon) = match name {
             Some(name) => name,
             None => any(head, start, end)?,
         };
-        let row = placed(head, start, colon, end, id);
+        let mut row = placed(head, start, colon, end, id);
+        row.folded = folded;
         if id == HeaderId::ContentLength {
             let value = row.value();
             let length = scan::number(head.get(value.start..value.end)?).ok()?;
@@ -111,9 +113,10 @@ fn next_low(text: &[u8]) -> usize {
     let mut rest = text;
     while let Some((block, more)) = rest.split_first_chunk::<16>() {
         let [first, second] = low(block);
-        if (first | second) & TOPS != 0 {
-            let (half, found) = if first & TOPS != 0 { (0, first) } else { (8, second) };
-            return text.len() - rest.len() + half + (found & TOPS).trailing_zeros() as usize / 8;
+        if (first | second) & TOPS != 0
+            && let Some(at) = first_low(block)
+        {
+            return text.len() - rest.len() + at;
         }
         rest = more;
     }
@@ -124,45 +127,54 @@ fn next_low(text: &[u8]) -> usize {
 /// those above ASCII and 14 right behind a lower one.
 #[inline(always)]
 fn low(block: &[u8; 16]) -> [u64; 2] {
+    let [first, second] = words(block);
+    [first.wrapping_sub(FOURTEENS), second.wrapping_sub(FOURTEENS)]
+}
+
+/// The first octet below 14, if those above ASCII are left out of account.
+#[inline(always)]
+fn first_low(block: &[u8; 16]) -> Option<usize> {
+    let [first, second] = words(block);
+    let first = first.wrapping_sub(FOURTEENS) & !first & TOPS;
+    let second = second.wrapping_sub(FOURTEENS) & !second & TOPS;
+    let (half, found) = if first != 0 { (0, first) } else { (8, second) };
+    (found != 0).then(|| half + found.trailing_zeros() as usize / 8)
+}
+
+#[inline(always)]
+fn words(block: &[u8; 16]) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *block;
-    [[a, b, c, d, e, f, g, h], rest]
-        .map(|octets| u64::from_le_bytes(octets).wrapping_sub(0x0E0E_0E0E_0E0E_0E0E))
+    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest)]
 }
 
 /// The top bit of each octet.
 const TOPS: u64 = 0x8080_8080_8080_8080;
+const FOURTEENS: u64 = 0x0E0E_0E0E_0E0E_0E0E;
 
 /// The row from `start` to the line end at `end`, if it is one.
 pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<Row> {
     let (id, colon) = any(head, start, end)?;
-    Some(placed(head, start, colon, end, id))
+    let mut row = placed(head, start, colon, end, id);
+    row.folded = scan::has_line_end(head.get(start..end)?);
+    Some(row)
 }
 
 /// The row with the place of its value.
 #[inline]
 fn placed(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Row {
-    // Nearly always one space before the value and none after it.
-    let value = colon + 2;
-    if value < end
-        && let (Some(b' '), Some(&first), Some(&last)) =
-            (head.get(colon + 1), head.get(value), head.get(end - 1))
-        && !scan::is_ws(first)
-        && !scan::is_ws(last)
-    {
-        return Row::new(id, start, Span::new(value, end));
+    let is_ws = |at: usize| head.get(at).copied().is_some_and(scan::is_ws);
+    let mut value = Span::new(colon + 1, end);
+    while value.start < end && is_ws(value.start) {
+        value.start += 1;
     }
-    loosely(head, start, colon, end, id)
-}
-
-/// The same with any white space around the value.
-#[cold]
-fn loosely(head: &[u8], start: usize, colon: usize, end: usize, id: HeaderId) -> Row {
-    let text = head.get(colon + 1..end).unwrap_or_default();
-    let value = scan::trim(text);
-    // An empty value lies right after the colon.
-    let before = if value.is_empty() { 0 } else { scan::length_while(text, scan::is_ws) };
-    let at = colon + 1 + before;
-    Row::new(id, start, Span::new(at, at + value.len()))
+    while value.end > value.start && is_ws(value.end - 1) {
+        value.end -= 1;
+    }
+    if value.is_empty() {
+        // An empty value lies right after the colon.
+        value = Span::new(colon + 1, colon + 1);
+    }
+    Row::new(id, start, value, false)
 }
 
 /// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold
@@ -207,8 +219,8 @@ fn colons(octets: u64) -> u64 {
     other.wrapping_sub(0x0101_0101_0101_0101) & !other & TOPS
 }
 
-/// Makes letters lower case. Of what may stand in a line only letters become letters, and only a hyphen a
-/// hyphen.
+/// Makes letters lower case, and nothing else a letter. It makes CR a hyphen: a bare CR is found with the
+/// line's end.
 const CASE: u64 = 0x2020_2020_2020_2020;
 
 /// A name of up to 15 octets in lower case, filled up with zeros.
@@ -320,6 +332,20 @@ mod tests {
                     assert_eq!(read(&other), Some((id, name.len() + 2)), "{other}");
                 }
             }
+        }
+    }
+
+    /// A bare CR is close to a hyphen, and 14 behind a low octet close to a line end.
+    #[test]
+    fn near_misses_are_left_to_the_frame() {
+        let limits = Limits::default();
+        let scan = |text: &str| scan(text.as_bytes(), &limits, &mut Index::default()).is_some();
+        assert!(scan("BYE sip:a SIP/2.0\r\nMax-Forwards: 70\r\n\r\n"));
+        assert!(scan("BYE sip:a SIP/2.0\r\nMax-Forwards: 7\t\u{e}\u{e}0\r\n\r\n"));
+        for wrong in
+            ["Max\rForwards: 70", "Max-Forwards:\r70", "Max-Forwards: 7\n0", "Max-Forwards 70", ": 70"]
+        {
+            assert!(!scan(&format!("BYE sip:a SIP/2.0\r\n{wrong}\r\n\r\n")), "{wrong:?}");
         }
     }
 

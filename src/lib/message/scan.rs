@@ -48,6 +48,14 @@ impl<'m> Octets<'m> {
         Self { bytes: text.as_bytes(), text }
     }
 
+    /// The same, known to be text if they are.
+    pub(super) fn checked(self) -> Self {
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) if self.text.is_empty() => Self { text, ..self },
+            _ => self,
+        }
+    }
+
     /// A part, if it is UTF-8.
     #[inline]
     pub(super) fn text(self, start: usize, end: usize) -> Option<&'m str> {
@@ -60,7 +68,8 @@ impl<'m> Octets<'m> {
     #[inline]
     pub(super) fn part(self, start: usize, end: usize) -> Self {
         let bytes = self.bytes.get(start..end).unwrap_or_default();
-        Self { bytes, text: self.text.get(start..end).unwrap_or_default() }
+        let text = if self.text.is_empty() { "" } else { self.text.get(start..end).unwrap_or_default() };
+        Self { bytes, text }
     }
 }
 
@@ -166,12 +175,6 @@ impl<'m> Cursor<'m> {
         &rest[..length]
     }
 
-    /// The same as text, if it is UTF-8.
-    #[inline]
-    pub(super) fn take_text_while(&mut self, class: impl Fn(u8) -> bool) -> Option<&'m str> {
-        self.take_text(length_while(self.rest(), class))
-    }
-
     /// Takes everything that is left, without white space at either end.
     pub fn take_rest(&mut self) -> &'m [u8] {
         let rest = trim(self.rest());
@@ -182,7 +185,13 @@ impl<'m> Cursor<'m> {
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        self.take_text_while(is_token).filter(|token| !token.is_empty()).ok_or(Malformed::Token)
+        let rest = self.rest();
+        // Mostly a few octets: a plain loop begins sooner than one that takes several at a time.
+        let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
+        if length == 0 {
+            return Err(Malformed::Token);
+        }
+        self.take_text(length).ok_or(Malformed::Token)
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
@@ -285,21 +294,23 @@ pub(super) fn length_while(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
 pub(super) fn value_length(text: &[u8]) -> usize {
     let mut at = 0;
     let mut bracketed = false;
-    loop {
-        at += length_while(&text[at..], |byte| LIST[usize::from(byte)]);
-        match text.get(at) {
-            Some(b',') if !bracketed => return at,
-            Some(b'"') if !bracketed => match closing_quote(&text[at + 1..]) {
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        if LIST[usize::from(byte)] {
+            continue;
+        }
+        match byte {
+            b',' if !bracketed => return at - 1,
+            b'"' if !bracketed => match closing_quote(&text[at..]) {
                 Some(length) => at += length + 1,
                 None => return text.len(),
             },
-            Some(b'<') => bracketed = true,
-            Some(b'>') => bracketed = false,
-            Some(_) => {}
-            None => return at,
+            b'<' => bracketed = true,
+            b'>' => bracketed = false,
+            _ => {}
         }
-        at += 1;
     }
+    at
 }
 
 /// Whether there may be several values in a row.

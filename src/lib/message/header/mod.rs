@@ -171,6 +171,8 @@ macro_rules! every_header {
     };
 }
 
+pub(super) use every_header;
+
 /// Reads every value of every known header field and gives the first error. Nobody need do this: a field
 /// is judged when it is read, and an element that forwards passes on what it does not read.
 pub fn check(message: &Message) -> Result<(), HeaderError> {

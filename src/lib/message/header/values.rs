@@ -61,7 +61,7 @@ impl<'m> RawHeader<'m> {
 
     /// Whether the value goes over several lines.
     pub fn is_folded(&self) -> bool {
-        memchr::memchr2(b'\r', b'\n', self.value).is_some()
+        self.message.index.row(self.index).is_some_and(|row| row.folded) && scan::has_line_end(self.value)
     }
 
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
@@ -140,41 +140,52 @@ pub(in crate::message) fn first<'m, H: Header>(
             at = message.index.next(H::ID, at + 1)?;
             continue;
         }
-        return Some(match read_front::<H>(Octets::new(value), span.start) {
-            Some((view, _)) => Ok(view),
-            None => {
-                let several = H::FORM != Form::Single && scan::has_comma(value);
-                let length = if several { scan::value_length(value) } else { value.len() };
-                read_value::<H>(Octets::new(&value[..length]), span.start)
-            }
-        });
+        return Some(read_first::<H>(Octets::new(value), span.start, true).0);
     }
 }
 
-/// The first value in the octets and its length, for a field whose values need not be cut apart to be read.
-/// `None` for other fields and if there is anything wrong with it.
+/// The first value of a row or of its rest, how long it is, and whether it could be read without cutting it
+/// off first; `uncut`: to try that, as it may look at all of the row.
 #[inline]
-fn read_front<H: Header>(octets: Octets<'_>, origin: usize) -> Option<(H::View<'_>, usize)> {
-    if !H::STOPS_AT_COMMA {
-        return None;
+fn read_first<H: Header>(
+    octets: Octets<'_>,
+    origin: usize,
+    uncut: bool,
+) -> (Result<H::View<'_>, HeaderError>, usize, bool) {
+    if H::FORM == Form::Single {
+        return (read_value::<H>(octets, origin), octets.bytes.len(), true);
     }
-    let mut cursor = Cursor::within(octets, origin);
-    cursor.skip_ws();
-    let view = H::read(&mut cursor).ok()?;
-    cursor.skip_ws();
-    matches!(cursor.peek(), None | Some(b',')).then(|| (view, cursor.position() - origin))
+    if H::STOPS_AT_COMMA && uncut {
+        let mut cursor = Cursor::within(octets, origin);
+        cursor.skip_ws();
+        let empty = cursor.is_done();
+        match H::read(&mut cursor) {
+            Ok(view) => {
+                cursor.skip_ws();
+                if let None | Some(b',') = cursor.peek() {
+                    return (Ok(view), cursor.position() - origin, true);
+                }
+            }
+            Err(why) if !empty && !scan::has_comma(octets.bytes) => {
+                let error = HeaderError::Malformed { id: H::ID, at: cursor.position(), why };
+                return (Err(error), octets.bytes.len(), true);
+            }
+            Err(_) => {}
+        }
+    }
+    let length = scan::value_length(octets.bytes);
+    (read_value::<H>(octets.part(0, length), origin), length, false)
 }
 
 /// The values of one row.
 struct RowValues<'m, H> {
-    row: Octets<'m>,
-    /// Where the row's value lies in the message.
-    origin: usize,
-    /// Where the next value begins in the row; `None`: there is none.
-    next: Option<usize>,
-    /// Whether every value up to here could be read without cutting it off first. A failed try may have
-    /// looked at all of the row, so there is only one.
+    /// What is left of the row.
+    rest: Octets<'m>,
+    /// Where that lies in the message; `None`: nothing is left.
+    at: Option<usize>,
     uncut: bool,
+    /// Whether this is not the first value; before the second the rest is checked to be text.
+    listed: bool,
     field: PhantomData<H>,
 }
 
@@ -182,7 +193,7 @@ impl<'m, H: Header> RowValues<'m, H> {
     #[inline]
     fn of(row: Octets<'m>, origin: usize) -> Self {
         let empty = H::FORM == Form::OptionalList && row.bytes.is_empty();
-        Self { row, origin, next: (!empty).then_some(0), uncut: true, field: PhantomData }
+        Self { rest: row, at: (!empty).then_some(origin), uncut: true, listed: false, field: PhantomData }
     }
 }
 
@@ -191,21 +202,18 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.next.take()?;
-        if H::FORM == Form::Single {
-            return Some(read_value::<H>(self.row, self.origin));
+        let at = self.at?;
+        let (value, length, uncut) = read_first::<H>(self.rest, at, self.uncut);
+        self.uncut &= uncut;
+        self.at = (length < self.rest.bytes.len()).then_some(at + length + 1);
+        if self.at.is_some() {
+            self.rest = self.rest.part(length + 1, self.rest.bytes.len());
+            if !self.listed {
+                self.listed = true;
+                self.rest = self.rest.checked();
+            }
         }
-        let rest = if start == 0 { self.row } else { self.row.part(start, self.row.bytes.len()) };
-        if self.uncut
-            && let Some((view, length)) = read_front::<H>(rest, self.origin + start)
-        {
-            self.next = (length < rest.bytes.len()).then_some(start + length + 1);
-            return Some(Ok(view));
-        }
-        self.uncut = false;
-        let length = scan::value_length(rest.bytes);
-        self.next = (length < rest.bytes.len()).then_some(start + length + 1);
-        Some(read_value::<H>(rest.part(0, length), self.origin + start))
+        Some(value)
     }
 }
 
@@ -218,7 +226,8 @@ pub(in crate::message) struct Values<'m, H> {
 
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        let row = RowValues { row: Octets::new(b""), origin: 0, next: None, uncut: true, field: PhantomData };
+        let row =
+            RowValues { rest: Octets::new(b""), at: None, uncut: true, listed: false, field: PhantomData };
         Self { message, next_row: 0, row }
     }
 }
