@@ -180,7 +180,9 @@ impl Responder {
                     let text = page_text(&request);
                     self.told(&request, from, 200, text);
                 }
-                Event::Routed { .. } | Event::NoRoute { .. } => {}
+                // Nobody asked for these here.
+                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
+                }
             }
         }
     }

@@ -85,18 +85,26 @@ pub enum NextHop {
 }
 
 /// The Contact of a request, completed with the local address of the flow it leaves by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Contact {
     /// User part, already escaped; none gives `<sip:host:port>`.
     pub user: Option<String>,
+    /// This instead of our own address: a GRUU.
+    pub uri: Option<UriBuf>,
+    /// What a NAT made of our address on the flow.
+    pub address: Option<SocketAddr>,
+    /// Parameters of the header field, each with its `;`.
+    pub params: String,
 }
 
 impl Contact {
     /// The header value for a flow (RFC 3261 §8.1.1.8).
     pub fn on(&self, flow: &Flow) -> String {
-        match &self.user {
-            Some(user) => format!("<sip:{user}@{}>", flow.local),
-            None => format!("<sip:{}>", flow.local),
+        let (address, params) = (self.address.unwrap_or(flow.local), &self.params);
+        match (&self.uri, &self.user) {
+            (Some(uri), _) => format!("<{uri}>{params}"),
+            (None, Some(user)) => format!("<sip:{user}@{address}>{params}"),
+            (None, None) => format!("<sip:{address}>{params}"),
         }
     }
 }
@@ -176,10 +184,15 @@ impl Cx<'_> {
         self.core.transmit(flow, message.bytes().clone());
     }
 
-    /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE
-    /// lives on after its 2xx for as long as copies may come).
+    /// The flow an outgoing request was last sent by; `None` before that and once the user was told its
+    /// outcome (an INVITE lives on after its 2xx for as long as copies may come).
     pub fn flow(&self, id: RequestId) -> Option<Flow> {
         self.core.flow(id)
+    }
+
+    /// When it was first sent there; `None` as with [`Cx::flow`].
+    pub fn sent_at(&self, id: RequestId) -> Option<Instant> {
+        self.core.sent_at(id)
     }
 
     /// Where responses to an incoming request go.
