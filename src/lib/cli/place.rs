@@ -340,7 +340,9 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         StartError::Bind(bind @ BindError::InUse { .. }) => Failure::usage(bind)
             .hint("another program uses the port: end it, or choose another with --local or --listen"),
         StartError::Bind(bind) => Failure::usage(bind),
-        StartError::NoAddress | StartError::Thread(_) | StartError::Unsupported(_) => Failure::new(ExitStatus::Defect, error),
+        StartError::NoAddress | StartError::Thread(_) | StartError::Unsupported(_) => {
+            Failure::new(ExitStatus::Defect, error)
+        }
     }
 }
 

@@ -43,7 +43,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         auth: settings.challenge.as_ref().map(policy),
         notices: Some(sender),
     });
-    let listen = settings.listen.iter().map(|listen| Target::udp(listen.with_default_port(Args::PORT))).collect();
+    let listen =
+        settings.listen.iter().map(|listen| Target::udp(listen.with_default_port(Args::PORT))).collect();
     let endpoint = Builder { listen, tap, ..Builder::default() }
         .start(responder)
         .map_err(|error| place::start_failure(&error))?;

@@ -6,8 +6,8 @@ mod route;
 
 use crate::{
     message::{
-        AddressBuf, Builder, HeaderError, HeaderId, Host, Message, Method, NameAddr, Request, Response, UriBuf,
-        UriError, header,
+        AddressBuf, Builder, HeaderError, HeaderId, Host, Message, Method, NameAddr, Request, Response,
+        UriBuf, UriError, header,
     },
     stack::{NextHop, Outgoing},
     transport::Flow,

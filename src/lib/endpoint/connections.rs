@@ -116,7 +116,7 @@ impl Connections {
             listening,
             events,
             tasks: JoinSet::new(),
-            sweep: Instant::ZERO + SWEEP,
+            sweep: Instant::ZERO + SWEEP.min(options.idle / 2),
             refused: 0,
         }
     }
@@ -252,8 +252,7 @@ impl Connections {
         let silent = self.options.idle.min(self.options.times.message);
         let is_idle = |connection: &Connection| {
             let patience = if connection.has_spoken { self.options.idle } else { silent };
-            matches!(connection.state, State::Open)
-                && now.since(connection.active) >= patience
+            matches!(connection.state, State::Open) && now.since(connection.active) >= patience
         };
         self.table.iter().filter(|(_, c)| is_idle(c)).map(|(_, connection)| connection.flow).collect()
     }
@@ -268,7 +267,8 @@ impl Connections {
     /// Closes everything, with a moment to write what waits.
     pub async fn end(mut self) {
         self.table = Slab::new();
-        let finish = async { while self.tasks.len() > self.listening() && self.tasks.join_next().await.is_some() {} };
+        let finish =
+            async { while self.tasks.len() > self.listening() && self.tasks.join_next().await.is_some() {} };
         let _ = timeout(END, finish).await;
     }
 
@@ -295,7 +295,8 @@ impl Connections {
             return Err(FlowError::Unsupported(target.protocol));
         }
         // As with datagrams: from the address that was asked for, and in no family that was not.
-        let own = self.listening.iter().map(|own| own.addr).find(|own| own.is_ipv4() == target.addr.is_ipv4());
+        let own =
+            self.listening.iter().map(|own| own.addr).find(|own| own.is_ipv4() == target.addr.is_ipv4());
         let Some(own) = own else {
             return Err(FlowError::Unreachable(std::io::ErrorKind::AddrNotAvailable));
         };

@@ -8,6 +8,7 @@
 pub mod agent;
 mod clock;
 mod connections;
+pub mod descriptors;
 pub mod media;
 mod shard;
 
@@ -113,13 +114,8 @@ impl Builder {
         let (inbox, commands) = mpsc::channel(INBOX);
         let (to_accepted, accepted) = mpsc::channel(ACCEPTED);
         let (to_events, events) = mpsc::channel(EVENTS);
-        let mut connections = Connections::new(
-            self.stack.shard,
-            self.connections,
-            self.stack.limits,
-            local.clone(),
-            to_events,
-        );
+        let mut connections =
+            Connections::new(self.stack.shard, self.connections, self.stack.limits, local.clone(), to_events);
         // The sockets register with the shard's own reactor.
         let registered = {
             let _guard = runtime.enter();

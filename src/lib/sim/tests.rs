@@ -137,7 +137,9 @@ fn silence_and_refusal_are_different() {
     assert!(world.run_until(|world| world.user(alice).failures.len() == 2));
     assert_eq!(world.now().as_micros() / 1_000_000, 32);
     let failures = &world.user(alice).failures;
-    assert!(matches!(failures[0], Failure::Unreachable { target, .. } if target.addr == at("192.0.2.7:5060")));
+    assert!(
+        matches!(failures[0], Failure::Unreachable { target, .. } if target.addr == at("192.0.2.7:5060"))
+    );
     assert!(matches!(failures[1], Failure::Timeout(target) if target.addr == at("192.0.2.8:5060")));
     assert_eq!(world.ladder().len(), 12);
 }

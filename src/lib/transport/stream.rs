@@ -42,7 +42,10 @@ pub type Events = mpsc::Sender<(Key, Event)>;
 #[derive(Debug)]
 pub enum Event {
     /// Both ends, as the network has them.
-    Opened { local: SocketAddr, remote: SocketAddr },
+    Opened {
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
     Frame(Frame),
     /// What came is no message; after a final error `Closed` follows.
     Malformed(FrameError),
@@ -218,8 +221,9 @@ pub async fn run<S>(
         return;
     }
     // Octets nobody has read would turn our last ones into a reset.
-    let _ = timeout(LINGER, async { while read_some(&mut reader, |_| ()).await.is_ok_and(|read| read > 0) {} })
-        .await;
+    let _ =
+        timeout(LINGER, async { while read_some(&mut reader, |_| ()).await.is_ok_and(|read| read > 0) {} })
+            .await;
 }
 
 async fn read<R: AsyncRead + Unpin>(
