@@ -4,7 +4,7 @@
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
-# make fuzz       every fuzz target for a while (SECONDS=number each, default 60), with a nightly compiler
+# make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
 # make dist       an optimised archive under target/dist
 # make deps, deps-test, deps-interop   only install what is missing; the targets above call them

@@ -5,6 +5,7 @@ pub mod folder;
 pub mod message;
 pub mod peer;
 pub mod program;
+pub mod registrar;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ mod call;
 mod query;
 mod registration;
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::collections::HashMap;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,7 +15,7 @@ use crate::{
     message::{Request, Response, UriBuf},
     stack::{Cx, Failure, RequestId, TransactionUser},
     transaction::ServerId,
-    transport::Flow,
+    transport::{Flow, FlowError, Target},
     ua::{
         self, CallId, Event, QueryId, RegistrationId, UserAgent,
         call::{CallEvent, Invite},
@@ -62,7 +62,7 @@ impl Agent {
     }
 
     /// The addresses the agent listens on.
-    pub fn local(&self) -> &[SocketAddr] {
+    pub fn local(&self) -> &[Target] {
         self.endpoint.local()
     }
 
@@ -256,6 +256,15 @@ impl TransactionUser for Agency {
     fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         self.ua.routed(id, flow, cx);
         self.distribute(cx);
+    }
+
+    fn flow_lost(&mut self, flow: Flow, why: &FlowError, cx: &mut Cx<'_>) {
+        self.ua.flow_lost(flow, why, cx);
+        self.distribute(cx);
+    }
+
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.ua.is_using(flow)
     }
 }
 

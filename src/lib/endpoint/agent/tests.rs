@@ -38,7 +38,10 @@ async fn a_port_without_a_listener_is_reported_at_once() {
         let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
             panic!("{event:?}");
         };
-        assert!(matches!(why, Failure::Unreachable(remote) if remote == dead), "{why}");
+        assert!(
+            matches!(why, Failure::Unreachable { target, why: FlowError::Refused } if target.addr == dead),
+            "{why}"
+        );
     }
     agent.stop().await;
 }
@@ -87,9 +90,9 @@ fn the_end_is_told_however_many_events_wait() {
 
 #[tokio::test]
 async fn a_dropped_agent_gives_its_port_back() {
-    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let agent = Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap();
-    let local = agent.local()[0];
+    let local = agent.local()[0].addr;
     drop(agent);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while let Err(error) = std::net::UdpSocket::bind(local) {
