@@ -350,6 +350,10 @@ impl TransactionUser for UserAgent {
         self.requests.remove(&id);
         self.events.push_back(Event::Routed { id, flow });
     }
+
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.calls.iter().any(|(_, call)| call.is_using(flow))
+    }
 }
 
 /// Sends something whose outcome nobody waits for.
