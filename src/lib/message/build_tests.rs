@@ -54,7 +54,9 @@ fn the_last_body_counts() {
         .header(HeaderId::Subject, "s");
     let rows = "CSeq: 1 INVITE\r\nContact: <sip:b@c>\r\n";
     let typed = text(&response.clone().finish());
-    assert!(typed.ends_with(&format!("{rows}Content-Type: c/d\r\nSubject: s\r\nContent-Length: 2\r\n\r\nhi")));
+    assert!(
+        typed.ends_with(&format!("{rows}Content-Type: c/d\r\nSubject: s\r\nContent-Length: 2\r\n\r\nhi"))
+    );
     let bare = text(&response.body("", b"").body("", b"").finish());
     assert!(bare.ends_with(&format!("{rows}Subject: s\r\nContent-Length: 0\r\n\r\n")), "{bare}");
 }
