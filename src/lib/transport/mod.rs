@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::util::slab::Key;
 
+pub mod keepalive;
 pub mod stream;
 pub mod udp;
 pub mod via;
