@@ -9,9 +9,12 @@ use bytes::Bytes;
 
 use crate::util::slab::Key;
 
+pub mod keepalive;
 pub mod stream;
 pub mod udp;
 pub mod via;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 /// A transport of RFC 3261 §18 or RFC 7118.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -183,9 +186,26 @@ pub enum FlowError {
     /// As many connections as there may be.
     #[error("too many connections")]
     Overrun,
+    /// There is a connection, but no WebSocket came of it.
+    #[error("{0}")]
+    WebSocket(WebSocketError),
     /// This endpoint does not speak the protocol.
     #[error("{0} is not available")]
     Unsupported(Protocol),
+}
+
+/// Why a handshake of WebSocket failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WebSocketError {
+    /// The server answered with another status than 101.
+    #[error("the server refuses WebSocket with status {status}")]
+    Refused { status: u16 },
+    /// It speaks WebSocket but not SIP over it (RFC 7118 §4.1).
+    #[error("the server does not speak the WebSocket subprotocol sip")]
+    NoSubprotocol,
+    /// What it answered is no handshake.
+    #[error("what came is no WebSocket handshake")]
+    Protocol,
 }
 
 impl From<io::ErrorKind> for FlowError {
