@@ -46,6 +46,8 @@ lint: deps
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features --features cli -- -D warnings
 	cargo test --quiet --test tests architecture
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features
 	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
 
