@@ -63,6 +63,7 @@ fn invite(target: &str) -> Invite {
         )),
         auth: auth::Client::default(),
         headers: Vec::new(),
+        registration: None,
     }
 }
 
