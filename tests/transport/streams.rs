@@ -374,6 +374,44 @@ async fn two_calls_share_a_connection() {
     caller.stop().await;
 }
 
+/// RFC 3261 §18.1.1.
+#[tokio::test]
+async fn a_large_request_goes_over_tcp_unless_that_is_refused_or_udp_was_asked_for() {
+    let caller = caller("127.0.0.1");
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(WAIT)).unwrap();
+    let addr = udp.local_addr().unwrap();
+    let datagram = || {
+        let mut buffer = [0; 65_535];
+        let length = udp.recv(&mut buffer).unwrap();
+        Text::of(&buffer[..length])
+    };
+    let large = |uri: String| {
+        let mut invite = invite(&uri);
+        invite.headers.push(("Subject".into(), "x".repeat(1_300)));
+        invite
+    };
+    // Nobody listens for TCP there.
+    let begun = Instant::now();
+    let _refused = caller.call(large(format!("sip:refused@{addr}"))).await.unwrap();
+    assert!(datagram().start().contains("refused"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let tcp = TcpListener::bind(addr).unwrap();
+    let _taken = caller.call(large(format!("sip:taken@{addr}"))).await.unwrap();
+    let request = next(&tcp).message().unwrap();
+    assert!(request.start().contains("taken") && request.must("Via").contains("SIP/2.0/TCP"));
+    let _asked = caller.call(large(format!("sip:asked@{addr};transport=udp"))).await.unwrap();
+    let _small = caller.call(invite(&format!("sip:small@{addr}"))).await.unwrap();
+    let mut seen = [false; 2];
+    while seen != [true; 2] {
+        let request = datagram();
+        assert!(request.must("Via").contains("SIP/2.0/UDP"));
+        seen[0] |= request.start().contains("asked");
+        seen[1] |= request.start().contains("small");
+    }
+    caller.stop().await;
+}
+
 #[test]
 fn half_a_message_and_then_silence_ends_the_connection() {
     let times = Times { message: Duration::from_millis(300), ..Times::default() };

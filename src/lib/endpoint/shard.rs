@@ -176,7 +176,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 show(b"\r\n\r\n");
                 self.stack.ping(flow);
             }
-            Event::Frame(Frame::Pong) => show(b"\r\n"),
+            Event::Frame(Frame::Pong) => {
+                show(b"\r\n");
+                self.stack.pong(now, flow);
+            }
             Event::Malformed(error) => {
                 show(error.bytes());
                 self.stack.malformed(&error, flow);

@@ -13,6 +13,7 @@
 //! any program. The stack never reads a clock, opens a socket or spawns.
 
 mod admit;
+mod alive;
 mod send;
 mod user;
 
@@ -29,7 +30,7 @@ use crate::{
     resolve,
     time::Instant,
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
-    transport::{Flow, FlowError, Incoming, Target, via},
+    transport::{Flow, FlowError, Incoming, Target, keepalive::Stun, via},
     util::{id::Ids, slab::Slab, wheel::Wheel},
 };
 
@@ -124,6 +125,7 @@ impl Stack {
                 sends: Slab::default(),
                 by_client: HashMap::new(),
                 wakes: Wheel::default(),
+                alive: alive::Alive::default(),
                 events: VecDeque::new(),
                 effects: Vec::new(),
                 expired: Vec::new(),
@@ -137,6 +139,10 @@ impl Stack {
     /// One datagram.
     pub fn receive(&mut self, now: Instant, incoming: Incoming, user: &mut dyn TransactionUser) {
         let Incoming { bytes, flow } = incoming;
+        if let Some(stun) = Stun::parse(&bytes) {
+            self.core.stun(stun, flow, now);
+            return self.settle(now, user);
+        }
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             self.core.stats.keep_alives += 1;
             return;
@@ -153,6 +159,7 @@ impl Stack {
 
     /// One message framed off a connection.
     pub fn message(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
+        self.core.heard(&flow, now);
         self.dispatch(now, message, flow, user);
         self.settle(now, user);
     }
@@ -172,6 +179,12 @@ impl Stack {
         self.core.out.push_back(Output::Transmit { flow, bytes: Bytes::from_static(b"\r\n") });
     }
 
+    /// The peer of a connection gave the sign of life we wanted.
+    pub fn pong(&mut self, now: Instant, flow: Flow) {
+        self.core.stats.keep_alives += 1;
+        self.core.heard(&flow, now);
+    }
+
     /// A connection is gone: fails exactly the requests waiting on it, or sends them elsewhere.
     pub fn closed(&mut self, now: Instant, flow: Flow, why: FlowError, user: &mut dyn TransactionUser) {
         self.core.closed(now, flow, why);
@@ -180,7 +193,7 @@ impl Stack {
 
     /// Whether something still needs this connection, so that it must not be closed for being idle.
     pub fn is_using(&self, flow: &Flow, user: &dyn TransactionUser) -> bool {
-        self.core.table.is_using(flow.key()) || user.is_using(flow)
+        self.core.alive.has(flow) || self.core.table.is_using(flow.key()) || user.is_using(flow)
     }
 
     fn dispatch(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
@@ -313,15 +326,14 @@ impl Stack {
         core.wakes.expire(now, &mut expired);
         core.events.extend(expired.drain(..).map(|(_, token)| Event::Deadline(token)));
         core.expired = expired;
+        core.pulse(now);
         self.settle(now, user);
     }
 
     /// When [`Stack::advance`] must be called next, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        match (self.core.table.next_deadline(), self.core.wakes.next()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let core = &self.core;
+        [core.table.next_deadline(), core.wakes.next(), core.alive.next()].into_iter().flatten().min()
     }
 
     /// Runs `act` with everything a user may do, then delivers what came of it.
@@ -393,6 +405,7 @@ pub(in crate::stack) struct Core {
     sends: Slab<send::Sending>,
     by_client: HashMap<ClientId, RequestId>,
     wakes: Wheel<u64>,
+    alive: alive::Alive,
     events: VecDeque<Event>,
     effects: Vec<Effect>,
     expired: Vec<(Instant, u64)>,
@@ -410,6 +423,7 @@ impl Core {
     }
 
     fn closed(&mut self, now: Instant, flow: Flow, why: FlowError) {
+        self.alive.forget(&flow);
         self.why = why.clone();
         let mut effects = std::mem::take(&mut self.effects);
         self.table.closed(flow.key(), now, &mut effects);

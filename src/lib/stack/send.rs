@@ -15,7 +15,7 @@ use crate::{
     resolve::{Answer, Destination, Host, Lookup, Progress, Query},
     time::Instant,
     transaction::{Branch, ClientId, Report},
-    transport::{Flow, FlowError, Target},
+    transport::{Flow, FlowError, Protocol, Target},
     util::slab::Key,
 };
 
@@ -128,6 +128,12 @@ impl Core {
                     if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
                         explain(lookup, &targets);
                     }
+                    if let (What::Request(outgoing), State::Resolving(lookup)) =
+                        (&sending.what, &sending.state)
+                        && lookup.destination().transport.is_none()
+                    {
+                        targets = over_tcp_if_large(targets, outgoing);
+                    }
                     targets.reverse();
                     sending.targets = targets;
                 }
@@ -162,6 +168,10 @@ impl Core {
             Ok(flow) => flow,
             Err(why) => return self.next_target(id, Failure::Unreachable { target, why }),
         };
+        // It need not be tried over UDP then.
+        if target.protocol == Protocol::Tcp && sending.targets.last() == Some(&Target::udp(target.addr)) {
+            sending.targets.pop();
+        }
         let What::Request(outgoing) = &sending.what else {
             self.sends.remove(id.0);
             self.events.push_back(Event::Routed(id, flow));
@@ -306,6 +316,27 @@ impl Core {
         self.sends.remove(id.0);
     }
 }
+
+/// A request that may not fit into one packet goes over TCP, and over UDP only to where no connection can be had
+/// (RFC 3261 §18.1.1).
+fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
+    let is_large = |target: &Target| {
+        let (local, remote, protocol) = (target.addr, target.addr, target.protocol);
+        let flow = Flow { shard: 0, slot: 0, generation: 0, protocol, local, remote };
+        complete(outgoing, &flow, &BRANCH).bytes().len() > LARGE
+    };
+    let both = |target: Target| {
+        let tcp = (target.protocol == Protocol::Udp && is_large(&target)).then_some(Target::tcp(target.addr));
+        tcp.into_iter().chain([target])
+    };
+    let is_small = outgoing.request.bytes().len() + LARGE / 4 < LARGE;
+    if is_small { targets } else { targets.into_iter().flat_map(both).collect() }
+}
+
+/// More octets than may go over UDP where the size of the largest packet is not known.
+const LARGE: usize = 1_300;
+/// As long as ours are.
+const BRANCH: &str = "z9hG4bK0123456789abcdef0123456789abc";
 
 /// For a user who asks why a request goes where it goes.
 fn explain(lookup: &Lookup, targets: &[Target]) {

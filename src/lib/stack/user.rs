@@ -10,7 +10,7 @@ use crate::{
     resolve::LookupError,
     time::Instant,
     transaction::{Gone, ServerId, Timing},
-    transport::{Flow, FlowError, Protocol, Target},
+    transport::{Flow, FlowError, Protocol, Target, keepalive::Pulse},
     util::{id::Ids, slab::Key},
 };
 
@@ -201,6 +201,13 @@ impl Cx<'_> {
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
+    }
+
+    /// Keeps a flow alive that leads to `flow.remote`, or no longer (RFC 5626 §4.4): CRLF on connections we opened,
+    /// STUN on UDP. When it fails [`TransactionUser::flow_lost`] tells, after closing it if it is a connection. What
+    /// is kept alive is not closed for being idle.
+    pub fn keep_alive(&mut self, flow: Flow, pulse: Option<Pulse>) {
+        self.core.keep_alive(flow, pulse, self.now);
     }
 
     /// Closes a connection, once what was sent on it has left. [`TransactionUser::flow_lost`] follows.

@@ -9,9 +9,13 @@ use bytes::Bytes;
 
 use crate::util::slab::Key;
 
+pub mod keepalive;
 pub mod stream;
+pub mod tls;
 pub mod udp;
 pub mod via;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 /// A transport of RFC 3261 §18 or RFC 7118.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -183,9 +187,26 @@ pub enum FlowError {
     /// As many connections as there may be.
     #[error("too many connections")]
     Overrun,
+    /// There is a connection, but no WebSocket came of it.
+    #[error("{0}")]
+    WebSocket(WebSocketError),
     /// This endpoint does not speak the protocol.
     #[error("{0} is not available")]
     Unsupported(Protocol),
+}
+
+/// Why a handshake of WebSocket failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WebSocketError {
+    /// The server answered with another status than 101.
+    #[error("the server refuses WebSocket with status {status}")]
+    Refused { status: u16 },
+    /// It speaks WebSocket but not SIP over it (RFC 7118 §4.1).
+    #[error("the server does not speak the WebSocket subprotocol sip")]
+    NoSubprotocol,
+    /// What it answered is no handshake.
+    #[error("what came is no WebSocket handshake")]
+    Protocol,
 }
 
 impl From<io::ErrorKind> for FlowError {
@@ -235,10 +256,47 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
 }
 
+/// An event of a connection, as a [`Tap`] sees it: the octets below TLS and WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    pub at: SystemTime,
+    /// Names the connection: no other of this process has it, before or after.
+    pub connection: u64,
+    pub protocol: Protocol,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub event: SegmentEvent<'a>,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentEvent<'a> {
+    /// It is established, opened by this side or by the peer.
+    Opened {
+        by: Direction,
+    },
+    Octets {
+        direction: Direction,
+        bytes: &'a [u8],
+    },
+    /// This side sends nothing more, or the peer does not.
+    Finished {
+        by: Direction,
+    },
+    /// It is gone.
+    Closed,
+}
+
 /// Sees every SIP message and every RTP and RTCP packet once. Called on the socket threads: it must not
 /// block.
 pub trait Tap: Send + Sync {
     fn packet(&self, packet: &Packet<'_>);
+
+    /// Sees what happens to a connection, below TLS and WebSocket.
+    fn segment(&self, _segment: &Segment<'_>) {}
+
+    /// Is given the secrets of TLS connections, a line of the NSS key log format each and without its line end.
+    fn secret(&self, _line: &str) {}
 }
 
 #[cfg(test)]
