@@ -11,6 +11,7 @@ use crate::util::slab::Key;
 
 pub mod keepalive;
 pub mod stream;
+pub mod tls;
 pub mod udp;
 pub mod via;
 #[cfg(feature = "ws")]
@@ -255,10 +256,47 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
 }
 
+/// An event of a connection, as a [`Tap`] sees it: the octets below TLS and WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    pub at: SystemTime,
+    /// Names the connection: no other of this process has it, before or after.
+    pub connection: u64,
+    pub protocol: Protocol,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub event: SegmentEvent<'a>,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentEvent<'a> {
+    /// It is established, opened by this side or by the peer.
+    Opened {
+        by: Direction,
+    },
+    Octets {
+        direction: Direction,
+        bytes: &'a [u8],
+    },
+    /// This side sends nothing more, or the peer does not.
+    Finished {
+        by: Direction,
+    },
+    /// It is gone.
+    Closed,
+}
+
 /// Sees every SIP message and every RTP and RTCP packet once. Called on the socket threads: it must not
 /// block.
 pub trait Tap: Send + Sync {
     fn packet(&self, packet: &Packet<'_>);
+
+    /// Sees what happens to a connection, below TLS and WebSocket.
+    fn segment(&self, _segment: &Segment<'_>) {}
+
+    /// Is given the secrets of TLS connections, a line of the NSS key log format each and without its line end.
+    fn secret(&self, _line: &str) {}
 }
 
 #[cfg(test)]
