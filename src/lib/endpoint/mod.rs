@@ -1,7 +1,7 @@
 //! The drivers: threads, sockets and the real clock around [`Stack`](crate::stack::Stack).
 //!
 //! An [`Endpoint`] is one shard on a thread of its own, running any
-//! [`TransactionUser`](crate::stack::TransactionUser) inline. [`agent::Agent`] puts an asynchronous face on
+//! [`TransactionUser`] inline. [`agent::Agent`] puts an asynchronous face on
 //! a user agent; [`media`] is the thread that carries RTP. Only here and in the socket files does tokio
 //! appear.
 

@@ -68,7 +68,7 @@ pub enum Notice {
         from: String,
         remote: SocketAddr,
         status: u16,
-        /// The body of a MESSAGE that is text, at most [`TEXT`] bytes of it.
+        /// The body of a MESSAGE that is text, at most its first 2048 octets.
         text: Option<String>,
     },
 }
