@@ -6,6 +6,7 @@ pub mod forwarder;
 pub mod message;
 pub mod peer;
 pub mod program;
+pub mod registrar;
 
 use std::time::Duration;
 

@@ -239,6 +239,11 @@ impl UserAgent {
         Way {
             service_route: registration.service_route().to_vec(),
             next: Some(registration.next().clone()),
+            flow: registration
+                .granted()
+                .map(|granted| granted.flow)
+                .filter(|flow| flow.protocol.is_reliable()),
+            domain: Some(registration.domain()),
             contact: Some(registration.contact(self.config.contact_user.clone())),
         }
     }
@@ -246,7 +251,8 @@ impl UserAgent {
     /// Our Contact in what we answer over `flow`: the one that was registered from there, if any.
     fn contact_on(&self, flow: &Flow) -> crate::stack::Contact {
         let there = |registration: &&Registration| {
-            registration.granted().is_some_and(|granted| granted.flow.local == flow.local)
+            let on = registration.granted().map(|granted| granted.flow);
+            on.is_some_and(|on| (on.protocol, on.local) == (flow.protocol, flow.local))
         };
         let user = self.config.contact_user.clone();
         let registration = self.registrations.iter().map(|(_, registration)| registration).find(there);
@@ -483,19 +489,17 @@ impl TransactionUser for UserAgent {
         self.events.push_back(Event::Routed { id, flow });
     }
 
-    /// What was registered over it registers anew (RFC 5626 §4.5).
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, cx: &mut Cx<'_>) {
-        let ids: Vec<_> = self.registrations.iter().map(|(key, _)| RegistrationId(key)).collect();
+        let uses = |registration: &Registration| registration.is_using(&flow);
+        let ids: Vec<_> =
+            self.registrations.iter().filter(|(_, r)| uses(r)).map(|(key, _)| RegistrationId(key)).collect();
         for id in ids {
             self.act_on_registration(id, cx, |registration, cx| registration.flow_lost(flow, cx));
         }
     }
 
     fn is_using(&self, flow: &Flow) -> bool {
-        let registered = |registration: &Registration| {
-            registration.granted().is_some_and(|granted| granted.flow.is_same(flow))
-        };
         self.calls.iter().any(|(_, call)| call.is_using(flow))
-            || self.registrations.iter().any(|(_, registration)| registered(registration))
+            || self.registrations.iter().any(|(_, registration)| registration.is_using(flow))
     }
 }

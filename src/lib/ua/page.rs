@@ -148,7 +148,7 @@ impl Asking {
         }
         let contact = (contact && method != Method::Message)
             .then(|| way.contact.clone().unwrap_or_else(|| cx.own_contact()));
-        let outgoing = Outgoing { contact, ..Outgoing::new(builder.finish(), way.next(next)) };
+        let outgoing = way.outgoing(builder, next, contact);
         let credentials = match outgoing.request.clone().into_request() {
             Ok(request) => self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body()),
             Err(_) => Vec::new(),

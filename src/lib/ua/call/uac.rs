@@ -87,7 +87,8 @@ impl Call {
         for (name, value) in &headers {
             builder = builder.named(name, value);
         }
-        let outgoing = self.with_contact(cx.described(builder, &offer), way.next(next));
+        let contact = Some(self.contact.clone());
+        let outgoing = way.outgoing(cx.described(builder, &offer), next, contact);
         self.send_invite(outgoing, Vec::new(), false, cx);
     }
 

@@ -12,7 +12,7 @@ mod machine;
 mod request;
 mod response;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     auth,
@@ -326,6 +326,20 @@ impl Registration {
         &self.register.next
     }
 
+    /// The domain of the proxy, or of the registrar.
+    pub(super) fn domain(&self) -> Arc<str> {
+        let uri = match &self.register.next {
+            NextHop::Uri(proxy) => proxy,
+            NextHop::RequestUri | NextHop::TopRoute => &self.register.registrar,
+        };
+        uri.as_uri().host().to_string().into()
+    }
+
+    /// Whether what is bound depends on this connection.
+    pub(super) fn is_using(&self, flow: &Flow) -> bool {
+        self.granted.as_ref().is_some_and(|granted| granted.flow.is_same(flow))
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.machine.state() == State::Over
     }
@@ -355,8 +369,7 @@ impl Registration {
     }
 
     pub(super) fn flow_lost(&mut self, flow: Flow, cx: &mut UaCx<'_, '_, RegistrationId>) {
-        let ours = self.granted.as_ref().is_some_and(|granted| same_flow(&granted.flow, &flow));
-        if ours && self.machine.state() == State::Bound {
+        if self.is_using(&flow) && self.machine.state() == State::Bound {
             // The address belonged to the connection.
             self.public = None;
             cx.event(RegistrationEvent::FlowLost { flow });
@@ -366,6 +379,13 @@ impl Registration {
 
     pub(super) fn failed(&mut self, id: RequestId, why: Failure, cx: &mut UaCx<'_, '_, RegistrationId>) {
         if self.pending.take_if(|pending| pending.id == id).is_some() {
+            if let (Failure::Timeout(target), Some(granted)) = (&why, &self.granted)
+                && granted.flow.protocol.is_reliable()
+                && granted.flow.target() == *target
+            {
+                // A connection on which nobody answers any more (RFC 5626 §4.4.1).
+                cx.stack.close(granted.flow);
+            }
             self.outcome(Cause::Failed(why), cx);
         }
     }
@@ -485,11 +505,6 @@ impl Cause {
             Self::NotGranted | Self::Endless => false,
         }
     }
-}
-
-fn same_flow(a: &Flow, b: &Flow) -> bool {
-    (a.shard, a.slot, a.generation, a.protocol) == (b.shard, b.slot, b.generation, b.protocol)
-        && a.remote == b.remote
 }
 
 fn uri_in(value: &str) -> Option<UriBuf> {

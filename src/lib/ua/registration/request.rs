@@ -38,8 +38,11 @@ impl Registration {
         }
         let (builder, contact) = self.bindings(builder, removal, cx.config.contact_user.clone());
         let Ok(sent) = builder.finish().into_request() else { return };
+        // A refresh stays on the connection that was registered; after a failure a new one is better.
+        let flow = self.granted.as_ref().map(|granted| granted.flow);
         let outgoing = Outgoing {
             contact: contact.clone(),
+            flow: flow.filter(|flow| flow.protocol.is_reliable() && self.failures == 0),
             ..Outgoing::new(sent.clone().into_message(), self.register.next.clone())
         };
         let id = cx.send(outgoing);
