@@ -7,6 +7,7 @@ use std::{fmt, net::SocketAddr, time::SystemTime};
 
 use bytes::Bytes;
 
+pub mod tapped;
 pub mod tls;
 pub mod udp;
 pub mod via;
