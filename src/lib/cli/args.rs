@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, ValueHint};
 
 use super::{
-    capture::CapturePath,
+    capture::{CaptureMode, CapturePath},
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
@@ -72,6 +72,17 @@ pub struct Capture {
     #[arg(long, requires = "pcap")]
     #[arg(hide_short_help = true)]
     pub pcap_no_rtp: bool,
+
+    /// How to write what is encrypted: wire, plain or both
+    ///
+    /// With wire packets stand there as sent, and a .pcapng file has the TLS secrets as well, so that Wireshark shows
+    /// what is inside: whoever has the file can read the messages. With plain there are the messages without TLS or
+    /// WebSocket around them, each in a UDP packet; both has the two on two interfaces (.pcapng only). The default is
+    /// wire for .pcapng, and plain for .pcap, which has no place for secrets. The variable SSLKEYLOGFILE names a file
+    /// to write the secrets to in any case.
+    #[arg(long, value_name = "MODE", value_enum, hide_possible_values = true, requires = "pcap")]
+    #[arg(hide_short_help = true)]
+    pub pcap_mode: Option<CaptureMode>,
 }
 
 /// Who we are.
