@@ -67,7 +67,6 @@ pub fn invite(target: &str) -> Invite {
         auth: auth::Client::default(),
         registration: None,
         headers: Vec::new(),
-        registration: None,
     }
 }
 
