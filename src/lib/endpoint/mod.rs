@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     stack::{self, Cx, TransactionUser},
-    time::Duration,
     transport::{
         Tap,
         udp::{BindError, Socket, UdpSocket},
@@ -30,8 +29,6 @@ pub struct Builder {
     pub listen: Vec<SocketAddr>,
     pub tap: Option<Arc<dyn Tap>>,
     pub stack: stack::Config,
-    /// How long a name lookup may take in all.
-    pub lookup: Duration,
 }
 
 impl Default for Builder {
@@ -40,7 +37,6 @@ impl Default for Builder {
             listen: Vec::new(),
             tap: None,
             stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
-            lookup: Duration::from_secs(5),
         }
     }
 }
@@ -112,8 +108,7 @@ impl Builder {
             }
         };
         let (inbox, commands) = mpsc::channel(INBOX);
-        let shard =
-            shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user(Poster(inbox.clone())));
+        let shard = shard::Shard::new(self.stack, sockets, self.tap, user(Poster(inbox.clone())));
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {

@@ -17,7 +17,6 @@ use tokio::{
 use crate::{
     resolve::{self, system},
     stack::{self, Output, RequestId, Stack, TransactionUser},
-    time::Duration,
     transport::{
         Direction, Flow, Incoming, Packet, PacketKind, Protocol, Tap, Target,
         udp::{MAX_DATAGRAM, UdpSocket, local_address_for},
@@ -30,8 +29,6 @@ pub(super) struct Shard<U> {
     stack: Stack,
     sockets: Vec<UdpSocket>,
     tap: Option<Arc<dyn Tap>>,
-    /// How long a name lookup may take in all.
-    lookup: Duration,
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
@@ -39,19 +36,12 @@ pub(super) struct Shard<U> {
 }
 
 impl<U: TransactionUser + Send + 'static> Shard<U> {
-    pub fn new(
-        config: stack::Config,
-        sockets: Vec<UdpSocket>,
-        tap: Option<Arc<dyn Tap>>,
-        lookup: Duration,
-        user: U,
-    ) -> Self {
+    pub fn new(config: stack::Config, sockets: Vec<UdpSocket>, tap: Option<Arc<dyn Tap>>, user: U) -> Self {
         Self {
             number: config.shard,
             stack: Stack::new(config),
             sockets,
             tap,
-            lookup,
             lookups: JoinSet::new(),
             clock: Clock::start(),
             user,
@@ -132,8 +122,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     let flow = self.connect(target);
                     self.stack.connected(self.clock.now(), id, flow, &mut self.user);
                 }
-                Output::Resolve { id, query } => {
-                    let within = self.lookup;
+                Output::Resolve { id, query, until } => {
+                    let within = until.since(self.clock.now());
                     self.lookups.spawn(async move {
                         let answer = system::answer(&query, within).await;
                         (id, query, answer)

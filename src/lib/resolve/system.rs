@@ -9,22 +9,27 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::{net::lookup_host, time::timeout};
 
-use super::{Answer, Query, QueryError, Records};
+use super::{Answer, Query, QueryError, Records, Response, Source};
 
 /// Answers `query`, at the latest after `within`.
 pub async fn answer(query: &Query, within: Duration) -> Answer {
     match query {
         Query::Addresses { name } => addresses(name, within).await,
+        Query::Naptr { .. } | Query::Srv { .. } => Err(QueryError::NoData { by: SYSTEM, ttl: NOT_KEPT }),
     }
 }
 
 async fn addresses(name: &str, within: Duration) -> Answer {
     match timeout(within, lookup_host((name, 0))).await {
-        Err(_) => Err(QueryError::Timeout),
+        Err(_) => Err(QueryError::Timeout { asked: [SYSTEM].into() }),
         Ok(Err(error)) => Err(classify(error)),
         Ok(Ok(found)) => {
             let addresses: Vec<_> = found.map(|addr| addr.ip()).collect();
-            if addresses.is_empty() { Err(QueryError::NotFound) } else { Ok(Records::Addresses(addresses)) }
+            if addresses.is_empty() {
+                Err(QueryError::NoData { by: SYSTEM, ttl: NOT_KEPT })
+            } else {
+                Ok(Response::new(Records::Addresses(addresses), NOT_KEPT, SYSTEM))
+            }
         }
     }
 }
@@ -34,12 +39,15 @@ async fn addresses(name: &str, within: Duration) -> Answer {
 fn classify(error: io::Error) -> QueryError {
     let text = error.to_string();
     if NOT_FOUND.iter().any(|known| text.contains(known)) {
-        QueryError::NotFound
+        QueryError::NoName { by: SYSTEM, ttl: NOT_KEPT }
     } else {
-        QueryError::Failed(Arc::new(error))
+        QueryError::System(Arc::new(error))
     }
 }
 
+const SYSTEM: Source = Source::System;
+/// The system does not tell for how long an answer holds, and keeps answers itself.
+const NOT_KEPT: Duration = Duration::ZERO;
 /// What glibc, musl, the BSDs and macOS call EAI_NONAME and EAI_NODATA.
 const NOT_FOUND: [&str; 5] = [
     "Name or service not known",
@@ -56,7 +64,9 @@ mod tests {
     #[tokio::test]
     async fn localhost_is_known_everywhere() {
         let query = Query::Addresses { name: "localhost".into() };
-        let Ok(Records::Addresses(found)) = answer(&query, Duration::from_secs(10)).await else {
+        let Ok(Response { records: Records::Addresses(found), .. }) =
+            answer(&query, Duration::from_secs(10)).await
+        else {
             panic!("localhost not found")
         };
         assert!(found.iter().all(|ip| ip.is_loopback()), "{found:?}");
@@ -67,14 +77,14 @@ mod tests {
         let query = Query::Addresses { name: "localhost".into() };
         // A deadline that has passed before the blocking thread can answer.
         let answer = answer(&query, Duration::ZERO).await;
-        assert!(matches!(answer, Err(QueryError::Timeout) | Ok(_)));
+        assert!(matches!(answer, Err(QueryError::Timeout { .. }) | Ok(_)));
     }
 
     #[test]
     fn a_missing_name_is_told_from_a_missing_server() {
         let missing = io::Error::other("failed to lookup address information: Name or service not known");
-        assert!(matches!(classify(missing), QueryError::NotFound));
+        assert!(matches!(classify(missing), QueryError::NoName { .. }));
         let unreachable = io::Error::other("failed to lookup address information: Temporary failure");
-        assert!(matches!(classify(unreachable), QueryError::Failed(_)));
+        assert!(matches!(classify(unreachable), QueryError::System(_)));
     }
 }

@@ -12,6 +12,7 @@
 //! any program. The stack never reads a clock, opens a socket or spawns.
 
 mod admit;
+mod lookup;
 mod send;
 mod user;
 
@@ -22,8 +23,8 @@ use bytes::Bytes;
 
 use crate::{
     message::{Builder, Edits, HeaderId, Limits, Message, Method, Request, Response},
-    resolve,
-    time::Instant,
+    resolve::{self, Protocols},
+    time::{Duration, Instant},
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
     transport::{Flow, Incoming, Target, via},
     util::{id::Ids, slab::Slab, wheel::Wheel},
@@ -42,6 +43,12 @@ pub struct Config {
     pub limits: Limits,
     /// Most transactions alive at once; requests beyond are answered 503.
     pub transactions: usize,
+    /// The transports the driver has; no others are looked for.
+    pub spoken: Protocols,
+    /// How long finding out where a request goes may take in all.
+    pub lookup: Duration,
+    /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
+    pub keep_order: Duration,
 }
 
 impl Default for Config {
@@ -52,6 +59,9 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             transactions: 1 << 20,
+            spoken: Protocols::UDP,
+            lookup: Duration::from_secs(5),
+            keep_order: Duration::from_secs(32),
         }
     }
 }
@@ -64,8 +74,8 @@ pub enum Output {
     Transmit { flow: Flow, bytes: Bytes },
     /// Find or open a flow to the target and answer with [`Stack::connected`].
     Connect { id: RequestId, target: Target },
-    /// Ask the DNS and answer with [`Stack::resolved`].
-    Resolve { id: RequestId, query: resolve::Query },
+    /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
+    Resolve { id: RequestId, query: resolve::Query, until: Instant },
 }
 
 /// Things counted, since nothing that is dropped may go unseen.
@@ -106,6 +116,8 @@ impl Stack {
                 limits: config.limits,
                 timing: config.timing,
                 ids,
+                memory: lookup::Memory::new(config.spoken, config.keep_order),
+                within: config.lookup,
                 sends: Slab::default(),
                 by_client: HashMap::new(),
                 wakes: Wheel::default(),
@@ -223,7 +235,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer);
+        self.core.resolved(id, query, answer, now);
         self.settle(now, user);
     }
 
@@ -322,6 +334,9 @@ pub(in crate::stack) struct Core {
     limits: Limits,
     timing: Timing,
     ids: Ids,
+    memory: lookup::Memory,
+    /// How long a lookup may take.
+    within: Duration,
     sends: Slab<send::Sending>,
     by_client: HashMap<ClientId, RequestId>,
     wakes: Wheel<u64>,

@@ -8,7 +8,7 @@
 
 use crate::{
     message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
-    resolve::{Answer, Destination, Host, Lookup, Progress, Query},
+    resolve::{Answer, Destination, Lookup, Progress, Query},
     time::Instant,
     transaction::{Branch, ClientId, Report},
     transport::{Flow, Target},
@@ -23,6 +23,8 @@ pub(super) struct Sending {
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
     state: State,
+    /// When the lookup must be over.
+    until: Instant,
     /// The user no longer wants the INVITE.
     cancelled: bool,
 }
@@ -47,55 +49,61 @@ enum State {
 }
 
 impl Core {
-    pub(super) fn send(&mut self, outgoing: Outgoing) -> RequestId {
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> RequestId {
         let destination = next_hop(&outgoing);
-        self.begin(What::Request(Box::new(outgoing)), destination)
+        self.begin(What::Request(Box::new(outgoing)), destination, now)
     }
 
-    pub(super) fn probe(&mut self, uri: UriBuf) -> RequestId {
+    pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
         let destination = Destination::of(&uri.as_uri()).map_err(Failure::Lookup);
-        self.begin(What::Probe, destination)
+        self.begin(What::Probe, destination, now)
     }
 
-    fn begin(&mut self, what: What, destination: Result<Destination, Failure>) -> RequestId {
-        let sending = Sending { what, targets: Vec::new(), state: State::Waiting, cancelled: false };
+    fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
+        let explain = matches!(what, What::Probe);
+        let until = now + self.within;
+        let sending = Sending { what, targets: Vec::new(), state: State::Waiting, until, cancelled: false };
         // An id is always given, so that the caller has one way to learn of the outcome.
         let id = RequestId(self.sends.insert(sending));
         match destination {
             Ok(destination) => {
-                let (lookup, progress) = Lookup::start(destination);
+                let (lookup, progress) = self.memory.start(destination, explain, &mut self.ids, now);
                 if let Some(sending) = self.sends.get_mut(id.0) {
                     sending.state = State::Resolving(Box::new(lookup));
                 }
-                self.progress(id, progress);
+                self.progress(id, progress, now);
             }
             Err(why) => self.fail(id, why),
         }
         id
     }
 
-    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer) {
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
         if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
-            let progress = lookup.answer(query, answer);
-            self.progress(id, progress);
+            let progress = self.memory.answer(lookup, query, answer, now);
+            self.progress(id, progress, now);
         }
     }
 
-    fn progress(&mut self, id: RequestId, progress: Progress) {
+    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
+            match &progress {
+                Progress::Found(targets) => self.memory.explain(lookup, targets, now),
+                Progress::Failed(_) => self.memory.explain(lookup, &[], now),
+                Progress::Ask(_) | Progress::Wait => {}
+            }
+        }
         match progress {
             Progress::Ask(queries) => {
-                self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));
+                let until = sending.until;
+                self.out.extend(queries.into_iter().map(|query| ask(id, query, until, now)));
             }
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
             Progress::Found(mut targets) => {
-                if let Some(sending) = self.sends.get_mut(id.0) {
-                    if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
-                        explain(lookup, &targets);
-                    }
-                    targets.reverse();
-                    sending.targets = targets;
-                }
+                targets.reverse();
+                sending.targets = targets;
                 self.next_target(id, Failure::NoNextHop);
             }
         }
@@ -117,6 +125,7 @@ impl Core {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Connecting(target) = sending.state else { return };
         let Some(flow) = flow else {
+            self.memory.failed(target, now);
             return self.next_target(id, Failure::Unreachable(target.addr));
         };
         let What::Request(outgoing) = &sending.what else {
@@ -161,6 +170,16 @@ impl Core {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
         let (remote, invite) = (flow.remote, sent.method() == Method::Invite);
+        let target = Target { protocol: flow.protocol, addr: remote };
+        match (&report, response) {
+            (Report::Deliver, Some(response)) => self.memory.answered(target, response, now),
+            (Report::Timeout | Report::Unreachable, _) => self.memory.failed(target, now),
+            _ => {}
+        }
+        if *provisional && matches!(report, Report::Timeout | Report::Unreachable) {
+            // Who has answered has been contacted: another server would be a second call (RFC 3263 §4.3).
+            sending.targets.clear();
+        }
         match (report, response) {
             (Report::Deliver, Some(response)) if response.status() < 200 => {
                 let first = !std::mem::replace(provisional, true);
@@ -255,17 +274,14 @@ impl Core {
     }
 }
 
-/// For a user who asks why a request goes where it goes.
-fn explain(lookup: &Lookup, targets: &[Target]) {
-    let Destination { host, port, .. } = lookup.destination();
-    if let Host::Name(name) = host {
-        let addresses: Vec<_> = targets.iter().map(|target| target.addr.ip().to_string()).collect();
-        tracing::info!("{name} has the addresses {}; they are tried in this order", addresses.join(", "));
-    }
-    if let (None, Some(target)) = (port, targets.first()) {
-        let (protocol, port) = (target.protocol.as_str(), target.addr.port());
-        tracing::info!("no port given for {host}: {port}, the default of SIP over {protocol}");
-    }
+/// A question of a lookup that must be over at `until`. NAPTR and SRV records may take half of what is left, so that
+/// a server that is silent about them leaves time for the addresses.
+fn ask(id: RequestId, query: Query, until: Instant, now: Instant) -> Output {
+    let until = match query {
+        Query::Addresses { .. } => until,
+        _ => now + until.since(now) / 2,
+    };
+    Output::Resolve { id, query, until }
 }
 
 fn next_hop(outgoing: &Outgoing) -> Result<Destination, Failure> {
