@@ -15,6 +15,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    resolve::system::{self, Resolver},
     stack::{self, Cx, TransactionUser},
     transport::{
         Tap,
@@ -29,6 +30,8 @@ pub struct Builder {
     pub listen: Vec<SocketAddr>,
     pub tap: Option<Arc<dyn Tap>>,
     pub stack: stack::Config,
+    /// Who knows names.
+    pub resolver: system::Config,
 }
 
 impl Default for Builder {
@@ -37,6 +40,7 @@ impl Default for Builder {
             listen: Vec::new(),
             tap: None,
             stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
+            resolver: system::Config::default(),
         }
     }
 }
@@ -108,7 +112,13 @@ impl Builder {
             }
         };
         let (inbox, commands) = mpsc::channel(INBOX);
-        let shard = shard::Shard::new(self.stack, sockets, self.tap, user(Poster(inbox.clone())));
+        let shard = shard::Shard::new(
+            self.stack,
+            sockets,
+            self.tap,
+            Resolver::new(self.resolver),
+            user(Poster(inbox.clone())),
+        );
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    resolve::{self, system},
+    resolve::{self, system::Resolver},
     stack::{self, Output, RequestId, Stack, TransactionUser},
     transport::{
         Direction, Flow, Incoming, Packet, PacketKind, Protocol, Tap, Target,
@@ -29,6 +29,7 @@ pub(super) struct Shard<U> {
     stack: Stack,
     sockets: Vec<UdpSocket>,
     tap: Option<Arc<dyn Tap>>,
+    resolver: Arc<Resolver>,
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
@@ -36,12 +37,19 @@ pub(super) struct Shard<U> {
 }
 
 impl<U: TransactionUser + Send + 'static> Shard<U> {
-    pub fn new(config: stack::Config, sockets: Vec<UdpSocket>, tap: Option<Arc<dyn Tap>>, user: U) -> Self {
+    pub fn new(
+        config: stack::Config,
+        sockets: Vec<UdpSocket>,
+        tap: Option<Arc<dyn Tap>>,
+        resolver: Resolver,
+        user: U,
+    ) -> Self {
         Self {
             number: config.shard,
             stack: Stack::new(config),
             sockets,
             tap,
+            resolver: Arc::new(resolver),
             lookups: JoinSet::new(),
             clock: Clock::start(),
             user,
@@ -124,8 +132,9 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 }
                 Output::Resolve { id, query, until } => {
                     let within = until.since(self.clock.now());
+                    let resolver = self.resolver.clone();
                     self.lookups.spawn(async move {
-                        let answer = system::answer(&query, within).await;
+                        let answer = resolver.answer(&query, within).await;
                         (id, query, answer)
                     });
                 }

@@ -20,6 +20,7 @@ use crate::{
 pub mod cache;
 pub mod explain;
 pub mod failed;
+mod hosts;
 mod lookup;
 mod naptr;
 pub mod order;
