@@ -87,6 +87,31 @@ impl fmt::Display for Step {
     }
 }
 
+impl Rule {
+    /// A stable word for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Numeric(_) => "numeric",
+            Self::Port(_) => "port",
+            Self::Transport(_) => "transport",
+            Self::Domain => "domain",
+            Self::NoNaptr => "no-naptr",
+            Self::NoSrv(_) => "no-srv",
+        }
+    }
+
+    /// The transport it settles.
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Numeric(protocol)
+            | Self::Port(protocol)
+            | Self::Transport(protocol)
+            | Self::NoSrv(protocol) => Some(*protocol),
+            Self::Domain | Self::NoNaptr => None,
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

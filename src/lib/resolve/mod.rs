@@ -27,7 +27,7 @@ pub mod order;
 pub mod system;
 
 pub use self::{
-    explain::{Rule, Step},
+    explain::{Choice, Rule, Step},
     lookup::{Lookup, MAX_TARGETS, Progress, Settings},
     naptr::Useless,
     order::Order,
@@ -100,6 +100,24 @@ impl Query {
         Self::Addresses { name: plain(name) }
     }
 
+    /// How much of the time left for a lookup this question may take. Half for NAPTR and SRV records, so that a server
+    /// that is silent about them leaves time for the addresses.
+    pub fn share(&self, rest: Duration) -> Duration {
+        match self {
+            Self::Addresses { .. } => rest,
+            Self::Naptr { .. } | Self::Srv { .. } => rest / 2,
+        }
+    }
+
+    /// What kind of record is asked for: `NAPTR`, `SRV` or `A/AAAA`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Naptr { .. } => "NAPTR",
+            Self::Srv { .. } => "SRV",
+            Self::Addresses { .. } => "A/AAAA",
+        }
+    }
+
     /// The name asked about.
     pub const fn name(&self) -> &Arc<str> {
         match self {
@@ -110,11 +128,7 @@ impl Query {
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Naptr { name } => write!(f, "NAPTR {name}"),
-            Self::Srv { name } => write!(f, "SRV {name}"),
-            Self::Addresses { name } => write!(f, "A/AAAA {name}"),
-        }
+        write!(f, "{} {}", self.kind(), self.name())
     }
 }
 

@@ -96,8 +96,11 @@ impl Core {
         }
         match progress {
             Progress::Ask(queries) => {
-                let until = sending.until;
-                self.out.extend(queries.into_iter().map(|query| ask(id, query, until, now)));
+                let rest = sending.until.since(now);
+                self.out.extend(queries.into_iter().map(|query| {
+                    let until = now + query.share(rest);
+                    Output::Resolve { id, query, until }
+                }));
             }
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
@@ -272,16 +275,6 @@ impl Core {
         self.by_client.remove(&client);
         self.sends.remove(id.0);
     }
-}
-
-/// A question of a lookup that must be over at `until`. NAPTR and SRV records may take half of what is left, so that
-/// a server that is silent about them leaves time for the addresses.
-fn ask(id: RequestId, query: Query, until: Instant, now: Instant) -> Output {
-    let until = match query {
-        Query::Addresses { .. } => until,
-        _ => now + until.since(now) / 2,
-    };
-    Output::Resolve { id, query, until }
 }
 
 fn next_hop(outgoing: &Outgoing) -> Result<Destination, Failure> {
