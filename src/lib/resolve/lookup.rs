@@ -71,14 +71,14 @@ pub struct Lookup {
     destination: Destination,
     settings: Settings,
     state: State,
-    /// Asked and not answered.
-    pending: SmallVec<[Query; 2]>,
+    /// What was asked last, with the answers that came.
+    pending: SmallVec<[(Query, Option<Answer>); 2]>,
     /// Where to look for SRV records, the most preferred first.
     services: Vec<Service>,
     /// What SRV records or the URI say, in the order to try.
     hops: Vec<Hop>,
     /// Addresses of hosts, as they became known.
-    hosts: Vec<(Arc<str>, Result<Vec<IpAddr>, QueryError>)>,
+    hosts: Vec<KnownHost>,
     steps: Vec<Step>,
 }
 
@@ -100,6 +100,8 @@ struct Service {
     name: Arc<str>,
     records: Vec<Srv>,
 }
+
+type KnownHost = (Arc<str>, Result<Vec<IpAddr>, QueryError>);
 
 #[derive(Clone, Debug)]
 struct Hop {
@@ -132,19 +134,32 @@ impl Lookup {
     /// Takes the answer to `query`. Answers to questions this lookup did not ask, or no longer asks, change
     /// nothing.
     pub fn answer(&mut self, query: &Query, answer: Answer) -> Progress {
-        let Some(position) = self.pending.iter().position(|pending| pending == query) else {
+        let open = self.pending.iter_mut().find(|(pending, answer)| pending == query && answer.is_none());
+        let Some((_, open)) = open else { return Progress::Wait };
+        *open = Some(answer);
+        if self.pending.iter().any(|(_, answer)| answer.is_none()) {
             return Progress::Wait;
-        };
-        self.pending.swap_remove(position);
-        let progress = match (self.state, query) {
-            (State::Naptr, Query::Naptr { .. }) => self.naptr_answered(query, answer),
-            (State::Srv, Query::Srv { name }) => self.srv_answered(query, name, answer),
-            (State::Addresses, Query::Addresses { name }) => {
-                self.note_answer(query, &answer);
-                self.hosts.push((name.clone(), addresses(answer)));
-                if self.pending.is_empty() { self.addresses_known() } else { Ok(Progress::Wait) }
+        }
+        // In the order asked, so that the order of arrival changes nothing.
+        let answers = std::mem::take(&mut self.pending);
+        let mut answers = answers.into_iter().filter_map(|(query, answer)| Some((query, answer?)));
+        let progress = match self.state {
+            State::Naptr => match answers.next() {
+                Some((query, answer)) => self.naptr_known(&query, answer),
+                None => Ok(Progress::Wait),
+            },
+            State::Srv => {
+                answers.for_each(|(query, answer)| self.srv_known(&query, answer));
+                self.services_known()
             }
-            _ => Ok(Progress::Wait),
+            State::Addresses => {
+                for (query, answer) in answers {
+                    self.note_answer(&query, &answer);
+                    self.hosts.push((query.name().clone(), addresses(answer)));
+                }
+                self.addresses_known()
+            }
+            State::Done => Ok(Progress::Wait),
         };
         progress.unwrap_or_else(|error| self.failed(error))
     }
@@ -226,7 +241,7 @@ impl Lookup {
         if self.destination.sips { self.settings.spoken.secure() } else { self.settings.spoken }
     }
 
-    fn naptr_answered(&mut self, query: &Query, answer: Answer) -> Result<Progress, LookupError> {
+    fn naptr_known(&mut self, query: &Query, answer: Answer) -> Result<Progress, LookupError> {
         self.note_answer(query, &answer);
         let mut records = match answer {
             Ok(Response { records: Records::Naptr(records), .. }) => records,
@@ -257,12 +272,7 @@ impl Lookup {
         Ok(self.ask(State::Srv, queries))
     }
 
-    fn srv_answered(
-        &mut self,
-        query: &Query,
-        name: &Arc<str>,
-        answer: Answer,
-    ) -> Result<Progress, LookupError> {
+    fn srv_known(&mut self, query: &Query, answer: Answer) {
         self.note_answer(query, &answer);
         if let Ok(Response { records: Records::Srv(mut records), additional, .. }) = answer {
             // The answer may have more than can be tried, but which of them shall be chance, or the same each time.
@@ -271,12 +281,11 @@ impl Lookup {
             for record in &sorted {
                 self.note(|| Step::Srv { record: record.clone() });
             }
-            for service in self.services.iter_mut().filter(|service| service.name == *name) {
+            for service in self.services.iter_mut().filter(|service| service.name == *query.name()) {
                 service.records.clone_from(&sorted);
             }
             self.learn(additional);
         }
-        if self.pending.is_empty() { self.services_known() } else { Ok(Progress::Wait) }
     }
 
     /// RFC 3263 §4.2, after the SRV queries.
@@ -367,13 +376,14 @@ impl Lookup {
 
     fn ask(&mut self, state: State, queries: impl IntoIterator<Item = Query>) -> Progress {
         self.state = state;
-        self.pending.clear();
+        let mut asked: SmallVec<[Query; 2]> = SmallVec::new();
         for query in queries {
-            if !self.pending.contains(&query) {
-                self.pending.push(query);
+            if !asked.contains(&query) {
+                asked.push(query);
             }
         }
-        Progress::Ask(self.pending.clone())
+        self.pending = asked.iter().map(|query| (query.clone(), None)).collect();
+        Progress::Ask(asked)
     }
 
     /// Addresses that came along; what is asked for is believed rather.
