@@ -433,7 +433,7 @@ fn icmp_fails_an_invite_and_no_call() {
     world.close(at("192.0.2.9:5060"));
     world.with(alice, |party, cx| party.dial_to("sip:x@192.0.2.9", cx));
     assert!(world.run_until(|world| !world.user(alice).log.is_empty()));
-    assert_eq!(world.user(alice).log, ["ended Network 192.0.2.9:5060 is unreachable"]);
+    assert_eq!(world.user(alice).log, ["ended Network 192.0.2.9:5060 over UDP: connection refused"]);
     assert!(world.now() < sipkit::time::Instant::from_millis(1));
 
     let mut pair = pair(1, &wire(), Habit::Answer);

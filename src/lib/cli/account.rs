@@ -1,6 +1,6 @@
 //! What flags, environment and configuration file say together: flag > environment > account > defaults.
 //!
-//! The environment is read by the flags themselves (`env` in [`args`](super::args)), so two sources are left here.
+//! The environment is read by the flags themselves (`env` in [`args`]), so two sources are left here.
 
 use std::time::Duration;
 

@@ -197,20 +197,17 @@ fn check_keys(text: &str, document: &DeTable<'_>) -> Result<(), Mistake> {
     check_table(text, "the file", field_names::<Config>(), document)?;
     for (name, value) in document {
         let Some(table) = value.get_ref().as_table() else { continue };
-        let known = match name.get_ref().as_ref() {
-            "defaults" => field_names::<Defaults>(),
-            "media" => field_names::<Media>(),
-            "server" => field_names::<Server>(),
-            _ => {
-                for (account, value) in table {
-                    let Some(table) = value.get_ref().as_table() else { continue };
-                    let title = format!("[account.{}]", account.get_ref());
-                    check_table(text, &title, field_names::<Account>(), table)?;
-                }
-                continue;
+        let name = name.get_ref().as_ref();
+        let known = keys_of(name).unwrap_or_default();
+        if name == "account" {
+            for (account, value) in table {
+                let Some(table) = value.get_ref().as_table() else { continue };
+                let title = format!("[account.{}]", account.get_ref());
+                check_table(text, &title, known, table)?;
             }
-        };
-        check_table(text, &format!("[{}]", name.get_ref()), known, table)?;
+            continue;
+        }
+        check_table(text, &format!("[{name}]"), known, table)?;
     }
     Ok(())
 }
@@ -231,6 +228,22 @@ fn check_table(
         None => MistakeKind::Unknown { key: name, table, known },
     };
     Err(Mistake::new(text, key.span().start, kind))
+}
+
+/// The keys of a table, by its name; of an account's for "account".
+pub(super) fn keys_of(table: &str) -> Option<&'static [&'static str]> {
+    Some(match table {
+        "defaults" => field_names::<Defaults>(),
+        "media" => field_names::<Media>(),
+        "account" => field_names::<Account>(),
+        "server" => field_names::<Server>(),
+        _ => return None,
+    })
+}
+
+/// The tables of the file.
+pub(super) fn tables() -> &'static [&'static str] {
+    field_names::<Config>()
 }
 
 /// The field names of a struct, from its own `Deserialize`, so that they are written once.

@@ -107,6 +107,8 @@ impl Program for Args {
         ],
     };
 
+    const TIMELINE: bool = false;
+
     fn common(&self) -> &args::Common {
         &self.common.0
     }

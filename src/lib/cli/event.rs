@@ -40,6 +40,10 @@ pub enum Event {
         codec: Option<String>,
         media_remote: Option<String>,
     },
+    /// A file was read or written and is sound.
+    Checked {
+        path: String,
+    },
     /// An INVITE leaves.
     Calling {
         call_id: String,
@@ -53,6 +57,14 @@ pub enum Event {
         call_id: String,
         realm: String,
         algorithm: String,
+    },
+    /// A sound card.
+    Device {
+        /// What `--audio device:NAME` takes.
+        name: String,
+        description: String,
+        input: bool,
+        output: bool,
     },
     /// One DTMF digit.
     Dtmf {
@@ -162,6 +174,14 @@ pub enum Event {
         lookups: u64,
         shares: Vec<Share>,
     },
+    /// What the configuration file says of one key; passwords are not told.
+    Setting {
+        key: String,
+        /// `null`: it is a password, or the file does not say.
+        value: Option<String>,
+        /// Where it stands, from 1.
+        line: Option<usize>,
+    },
     /// Media statistics of a call, now.
     Statistics {
         call_id: String,
@@ -188,6 +208,8 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::Calling { .. } => "calling",
             Self::Challenged { .. } => "challenged",
+            Self::Checked { .. } => "checked",
+            Self::Device { .. } => "device",
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
@@ -201,6 +223,7 @@ impl Event {
             Self::Request { .. } => "request",
             Self::Resumed { .. } => "resumed",
             Self::Ringing { .. } => "ringing",
+            Self::Setting { .. } => "setting",
             Self::Rule { .. } => "rule",
             Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
@@ -223,6 +246,16 @@ impl fmt::Display for Event {
             }
             Self::Challenged { realm, algorithm, .. } => {
                 write!(f, "for realm {}: answering with {}", Printable(realm), Printable(algorithm))
+            }
+            Self::Checked { path } => write!(f, "{}: nothing wrong", Printable(path)),
+            Self::Device { name, description, input, output } => {
+                let ways = match (input, output) {
+                    (true, true) => "records and plays",
+                    (true, false) => "records",
+                    (false, true) => "plays",
+                    (false, false) => "cannot be used",
+                };
+                write!(f, "{:<24} {ways:<18} {}", Printable(name).to_string(), Printable(description))
             }
             Self::Dtmf { way, digit, .. } => write!(f, "{digit} {way}"),
             Self::EarlyMedia { code, reason, codec, .. } => {
@@ -271,6 +304,11 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::Setting { key, value: Some(value), .. } => {
+                write!(f, "{} = {}", Printable(key), Printable(value))
+            }
+            Self::Setting { key, line: Some(_), .. } => write!(f, "{} is set and not shown", Printable(key)),
+            Self::Setting { key, .. } => write!(f, "{} is not set", Printable(key)),
             Self::Rule { text, .. } => write!(f, "{}", Printable(text)),
             Self::Shares { lookups, shares } => {
                 write!(f, "{} first targets of {lookups} lookups", shares.len())

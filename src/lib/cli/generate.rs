@@ -262,4 +262,4 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 2] = ["sip-call", "sip-test-server"];
+const PROGRAMS: [&str; 3] = ["sip-call", "sip-settings", "sip-test-server"];

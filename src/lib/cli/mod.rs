@@ -37,6 +37,7 @@ pub mod printable;
 mod recorder;
 pub mod secret;
 mod serve;
+pub mod settings;
 pub mod stop;
 pub mod terminal;
 pub mod test_server;
@@ -70,6 +71,8 @@ pub trait Program: clap::Parser {
     const MANUAL: Manual;
     /// Whether it has a live view for a person at a terminal.
     const LIVE: bool = false;
+    /// Whether it tells what happens as time passes; else its lines are the answer to a question, and stand alone.
+    const TIMELINE: bool = true;
 
     fn common(&self) -> &args::Common;
 }
@@ -130,7 +133,8 @@ where
     let form = match &args.common().output.report {
         report if report.json => Form::Json,
         args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
-        _ => Form::Lines,
+        _ if P::TIMELINE => Form::Lines,
+        _ => Form::Plain,
     };
     let live = P::LIVE && form == Form::Lines && is_person_there();
     let out = Out::stdout(form, started, stop.clone());

@@ -26,7 +26,10 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Form {
     Json,
+    /// Each event with its time and name.
     Lines,
+    /// Only what the events say.
+    Plain,
     WriteOut(Template),
 }
 
@@ -63,6 +66,7 @@ impl Out {
         let line = match &inner.form {
             Form::Json => json_line(event.name(), &event),
             Form::Lines => inner.human_line(event.name(), &event),
+            Form::Plain => format!("{event}\n"),
             Form::WriteOut(_) => return,
         };
         inner.write(&line);
@@ -71,7 +75,7 @@ impl Out {
     /// Shows a person `text` as it is; in the other forms events say it.
     pub fn text(&self, text: impl fmt::Display) {
         let mut inner = self.lock();
-        if inner.form == Form::Lines {
+        if matches!(inner.form, Form::Lines | Form::Plain) {
             inner.write(&text.to_string());
         }
     }
@@ -100,6 +104,7 @@ impl Out {
                 json_line("result", &ResultFields::new(status, message, &inner.summary))
             }
             Form::Lines => inner.human_line("result", &ResultLine { status, summary: &inner.summary }),
+            Form::Plain => String::new(),
             Form::WriteOut(template) => template.render(status, &inner.summary),
         };
         inner.write(&line);
@@ -283,6 +288,9 @@ mod tests {
                 remote: Some("192.0.2.1:5060".into()),
             },
             Event::Challenged { call_id: call_id(), realm: "r".into(), algorithm: "SHA-256".into() },
+            Event::Checked { path: "/etc/sipkit.toml".into() },
+            Event::Device { name: "pulse".into(), description: String::new(), input: true, output: false },
+            Event::Setting { key: "a.b".into(), value: Some("c".into()), line: Some(1) },
             Event::Progress { call_id: call_id(), code: 181, reason: "Forwarded".into() },
             Event::Ringing { call_id: call_id(), code: 180, reason: "Ringing".into() },
             Event::EarlyMedia { call_id: call_id(), code: 183, reason: "Progress".into(), codec: None },

@@ -2,7 +2,7 @@
 //!
 //! Handles hold ids and channels only. Dropping a [`Call`] hangs it up; nothing waits in `Drop`.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::collections::HashMap;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,7 +10,7 @@ use crate::{
     message::{Request, Response, UriBuf},
     stack::{Cx, Failure, RequestId, TransactionUser},
     transaction::ServerId,
-    transport::Flow,
+    transport::{Flow, FlowError, Target},
     ua::{
         self, CallId, Event, UserAgent,
         call::{Body, CallEvent, Invite},
@@ -49,7 +49,7 @@ impl Agent {
     }
 
     /// The addresses the agent listens on.
-    pub fn local(&self) -> &[SocketAddr] {
+    pub fn local(&self) -> &[Target] {
         self.endpoint.local()
     }
 
@@ -267,6 +267,15 @@ impl TransactionUser for Agency {
         self.ua.routed(id, flow, cx);
         self.distribute(cx);
     }
+
+    fn flow_lost(&mut self, flow: Flow, why: &FlowError, cx: &mut Cx<'_>) {
+        self.ua.flow_lost(flow, why, cx);
+        self.distribute(cx);
+    }
+
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.ua.is_using(flow)
+    }
 }
 
 /// Events, incoming calls or messages waiting to be read at most.
@@ -312,7 +321,10 @@ mod tests {
             let Some(CallEvent::Ended { by: By::Network, cause: Cause::Failed(why) }) = event else {
                 panic!("{event:?}");
             };
-            assert!(matches!(why, Failure::Unreachable(remote) if remote == dead), "{why}");
+            assert!(
+                matches!(why, Failure::Unreachable { target, why: FlowError::Refused } if target.addr == dead),
+                "{why}"
+            );
         }
         agent.stop().await;
     }
@@ -358,9 +370,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_agent_gives_its_port_back() {
-        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
         let agent = Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap();
-        let local = agent.local()[0];
+        let local = agent.local()[0].addr;
         drop(agent);
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while let Err(error) = std::net::UdpSocket::bind(local) {

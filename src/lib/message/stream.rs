@@ -119,6 +119,11 @@ impl Framer {
         }
     }
 
+    /// Whether no message has begun; a line end or two may wait for what they belong to.
+    pub fn is_between(&self) -> bool {
+        self.state == State::Between
+    }
+
     /// Octets held.
     pub fn buffered(&self) -> usize {
         self.buffer.len()

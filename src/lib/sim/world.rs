@@ -19,7 +19,7 @@ use crate::{
     resolve::{Answer, Query, QueryError, Records, Response, Source},
     stack::{Config, Cx, Output, Stack, TransactionUser},
     time::{Duration, Instant},
-    transport::{Flow, Incoming, Protocol},
+    transport::{Flow, FlowError, Incoming, Protocol},
     util::id::Ids,
 };
 
@@ -259,7 +259,9 @@ impl World {
         let flow = Flow { local: to, remote: from, protocol, ..FLOW };
         match what {
             What::Packet(bytes) => place.stack.receive(now, Incoming { bytes, flow }, &mut *place.user),
-            What::Unreachable => place.stack.unreachable(now, from, &mut *place.user),
+            What::Unreachable => {
+                place.stack.unreachable(now, from, FlowError::Refused, &mut *place.user);
+            }
         }
         self.settle(at);
     }
@@ -274,12 +276,13 @@ impl World {
                 Output::Transmit { flow, bytes } => {
                     self.send(flow.protocol, flow.local, flow.remote, bytes);
                 }
-                Output::Connect { id, target } => {
+                Output::Close { .. } => {}
+                Output::Connect { id, target, .. } => {
                     let family = |address: &&SocketAddr| address.is_ipv4() == target.addr.is_ipv4();
                     let local = place.addresses.iter().find(family).copied();
                     let flow = local
                         .map(|local| Flow { protocol: target.protocol, local, remote: target.addr, ..FLOW })
-                        .ok_or(std::io::ErrorKind::NetworkUnreachable);
+                        .ok_or(FlowError::Unreachable(std::io::ErrorKind::NetworkUnreachable));
                     place.stack.connected(now, id, flow, &mut *place.user);
                 }
                 Output::Resolve { id, query, .. } => {

@@ -11,7 +11,7 @@ use crate::{
         failed::FailedTargets,
     },
     time::{Duration, Instant},
-    transport::Target,
+    transport::{FlowError, Target},
     util::id::Ids,
 };
 
@@ -101,6 +101,13 @@ impl Memory {
     /// The next request goes elsewhere first, if there is an elsewhere.
     pub fn failed(&mut self, target: Target, now: Instant) {
         self.failed.failed(target, now);
+    }
+
+    /// The same for a target that cannot be reached, unless that says nothing about it.
+    pub fn unreachable(&mut self, target: Target, why: &FlowError, now: Instant) {
+        if !matches!(why, FlowError::Overrun | FlowError::Unsupported(_) | FlowError::Idle) {
+            self.failed(target, now);
+        }
     }
 
     /// What a response says about the health of its sender.

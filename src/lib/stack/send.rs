@@ -2,16 +2,20 @@
 //!
 //! ```text
 //!  send ──► Resolving ──► Connecting ──► Active ──► gone (final response, failure)
-//!               │  ▲           │  ▲         │
-//!               └──┼─ failed ──┘  └─────────┘ timeout, ICMP, 503: next target, new branch
+//!    │          │  ▲        ▲  │  ▲         │
+//!    │          └──┼─ failed┼──┘  └─────────┘ timeout, ICMP, lost connection, 503: next target, new branch
+//!    └─ on the dialog's ───┼─┘ connection gone
+//!       connection ─────────┘
 //! ```
+
+use std::sync::Arc;
 
 use crate::{
     message::{Builder, Edits, HeaderId, Message, Method, Request, Response, UriBuf, header::Route},
-    resolve::{Answer, Destination, Lookup, Progress, Query},
+    resolve::{Answer, Destination, Host, Lookup, Progress, Query},
     time::Instant,
     transaction::{Branch, ClientId, Report},
-    transport::{Flow, Target},
+    transport::{Flow, FlowError, Protocol, Target},
     util::slab::Key,
 };
 
@@ -20,11 +24,17 @@ use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
 /// One outgoing request on its way.
 pub(super) struct Sending {
     what: What,
+    /// Where to look for targets, until that is done.
+    destination: Option<Destination>,
+    /// Whom a certificate must be for.
+    domain: Arc<str>,
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
     state: State,
     /// When the lookup must be over.
     until: Instant,
+    /// A connection was lost before the peer said anything, and the request sent again.
+    repeated: bool,
     /// The user no longer wants the INVITE.
     cancelled: bool,
 }
@@ -60,22 +70,46 @@ impl Core {
     }
 
     fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
-        let explain = matches!(what, What::Probe);
-        let until = now + self.within;
-        let sending = Sending { what, targets: Vec::new(), state: State::Waiting, until, cancelled: false };
-        // An id is always given, so that the caller has one way to learn of the outcome.
-        let id = RequestId(self.sends.insert(sending));
-        match destination {
-            Ok(destination) => {
-                let (lookup, progress) = self.memory.start(destination, explain, &mut self.ids, now);
-                if let Some(sending) = self.sends.get_mut(id.0) {
-                    sending.state = State::Resolving(Box::new(lookup));
-                }
-                self.progress(id, progress, now);
+        let mut sending = Sending {
+            what,
+            destination: None,
+            domain: "".into(),
+            targets: Vec::new(),
+            state: State::Waiting,
+            until: now,
+            repeated: false,
+            cancelled: false,
+        };
+        let destination = match destination {
+            Ok(destination) => destination,
+            Err(why) => {
+                // An id is always given, so that the caller has one way to learn of the outcome.
+                let id = RequestId(self.sends.insert(sending));
+                self.fail(id, why);
+                return id;
             }
-            Err(why) => self.fail(id, why),
+        };
+        let asked = match &sending.what {
+            What::Request(outgoing) => (outgoing.flow, outgoing.domain.clone()),
+            What::Probe => (None, None),
+        };
+        sending.domain = asked.1.unwrap_or_else(|| domain(&destination));
+        // A request for a SIPS URI takes no flow that is not encrypted.
+        let flow = asked.0.filter(|flow| flow.protocol.is_secure() || !destination.sips);
+        sending.destination = Some(destination);
+        let id = RequestId(self.sends.insert(sending));
+        match flow {
+            Some(flow) => self.connect(id, flow.target(), Some(flow)),
+            None => self.next_target(id, Failure::NoNextHop, now),
         }
         id
+    }
+
+    fn connect(&mut self, id: RequestId, target: Target, flow: Option<Flow>) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        sending.state = State::Connecting(target);
+        let domain = sending.domain.clone();
+        self.out.push_back(Output::Connect { id, target, domain, flow });
     }
 
     pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
@@ -105,32 +139,55 @@ impl Core {
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
             Progress::Found(mut targets) => {
+                if let (What::Request(outgoing), State::Resolving(lookup)) = (&sending.what, &sending.state)
+                    && lookup.destination().transport.is_none()
+                {
+                    targets = over_tcp_if_large(targets, outgoing);
+                }
                 targets.reverse();
                 sending.targets = targets;
-                self.next_target(id, Failure::NoNextHop);
+                self.next_target(id, Failure::NoNextHop, now);
             }
         }
     }
 
-    /// Tries the next target, or gives up for the reason the last one failed.
-    fn next_target(&mut self, id: RequestId, why: Failure) {
+    /// Tries the next target, after finding out which there are, or gives up for the reason the last one failed.
+    fn next_target(&mut self, id: RequestId, why: Failure, now: Instant) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
-        match sending.targets.pop() {
-            Some(target) if !sending.cancelled => {
-                sending.state = State::Connecting(target);
-                self.out.push_back(Output::Connect { id, target });
+        if sending.cancelled {
+            return self.fail(id, why);
+        }
+        if let Some(target) = sending.targets.pop() {
+            return self.connect(id, target, None);
+        }
+        match sending.destination.take() {
+            Some(destination) => {
+                let explain = matches!(sending.what, What::Probe);
+                let (lookup, progress) = self.memory.start(destination, explain, &mut self.ids, now);
+                sending.state = State::Resolving(Box::new(lookup));
+                sending.until = now + self.within;
+                self.progress(id, progress, now);
             }
-            _ => self.fail(id, why),
+            None => self.fail(id, why),
         }
     }
 
-    pub(super) fn connected(&mut self, id: RequestId, flow: Option<Flow>, now: Instant) {
+    pub(super) fn connected(&mut self, id: RequestId, flow: Result<Flow, FlowError>, now: Instant) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Connecting(target) = sending.state else { return };
-        let Some(flow) = flow else {
-            self.memory.failed(target, now);
-            return self.next_target(id, Failure::Unreachable(target.addr));
+        let flow = match flow {
+            Ok(flow) => flow,
+            Err(why) => {
+                if sending.destination.is_none() {
+                    self.memory.unreachable(target, &why, now);
+                }
+                return self.next_target(id, Failure::Unreachable { target, why }, now);
+            }
         };
+        // It need not be tried over UDP then.
+        if target.protocol == Protocol::Tcp && sending.targets.last() == Some(&Target::udp(target.addr)) {
+            sending.targets.pop();
+        }
         let What::Request(outgoing) = &sending.what else {
             self.sends.remove(id.0);
             self.events.push_back(Event::Routed(id, flow));
@@ -172,16 +229,14 @@ impl Core {
         let Some(&id) = self.by_client.get(&client) else { return };
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
-        let (remote, invite) = (flow.remote, sent.method() == Method::Invite);
-        let target = Target { protocol: flow.protocol, addr: remote };
-        match (&report, response) {
-            (Report::Deliver, Some(response)) => self.memory.answered(target, response, now),
-            (Report::Timeout | Report::Unreachable, _) => self.memory.failed(target, now),
-            _ => {}
+        let (target, invite) = (flow.target(), sent.method() == Method::Invite);
+        if let Some(response) = response {
+            self.memory.answered(target, response, now);
         }
         if *provisional && matches!(report, Report::Timeout | Report::Unreachable) {
             // Who has answered has been contacted: another server would be a second call (RFC 3263 §4.3).
             sending.targets.clear();
+            sending.destination = None;
         }
         match (report, response) {
             (Report::Deliver, Some(response)) if response.status() < 200 => {
@@ -194,7 +249,7 @@ impl Core {
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
                     self.by_client.remove(&client);
-                    return self.next_target(id, Failure::Unreachable(remote));
+                    return self.next_target(id, Failure::NoNextHop, now);
                 }
                 // A 2xx to an INVITE may come again, from here or from another fork (RFC 6026 §7.2).
                 if !(invite && response.status() < 300) {
@@ -208,11 +263,25 @@ impl Core {
             }
             (Report::Timeout, _) => {
                 self.by_client.remove(&client);
-                self.next_target(id, Failure::Timeout(remote));
+                // Who does not answer on the dialog's connection does not answer on another one.
+                sending.destination = None;
+                self.memory.failed(target, now);
+                self.next_target(id, Failure::Timeout(target), now);
             }
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
-                self.next_target(id, Failure::Unreachable(remote));
+                let (heard, repeated) = (*provisional, std::mem::replace(&mut sending.repeated, true));
+                let lost = target.protocol.is_reliable() && !heard;
+                let why = self.why.clone();
+                if sending.destination.is_some() {
+                    // A new lookup will tell.
+                } else if lost && !repeated {
+                    // The peer may have left long ago, and only now it shows: a new connection may do.
+                    sending.targets.push(target);
+                } else {
+                    self.memory.unreachable(target, &why, now);
+                }
+                self.next_target(id, Failure::Unreachable { target, why }, now);
             }
             (Report::Ack | Report::Deliver, _) => {}
         }
@@ -274,6 +343,35 @@ impl Core {
     fn forget(&mut self, id: RequestId, client: ClientId) {
         self.by_client.remove(&client);
         self.sends.remove(id.0);
+    }
+}
+
+/// A request that may not fit into one packet goes over TCP, and over UDP only to where no connection can be had
+/// (RFC 3261 §18.1.1).
+fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
+    let is_large = |target: &Target| {
+        let (local, remote, protocol) = (target.addr, target.addr, target.protocol);
+        let flow = Flow { shard: 0, slot: 0, generation: 0, protocol, local, remote };
+        complete(outgoing, &flow, &BRANCH).bytes().len() > LARGE
+    };
+    let both = |target: Target| {
+        let tcp = (target.protocol == Protocol::Udp && is_large(&target)).then_some(Target::tcp(target.addr));
+        tcp.into_iter().chain([target])
+    };
+    let is_small = outgoing.request.bytes().len() + LARGE / 4 < LARGE;
+    if is_small { targets } else { targets.into_iter().flat_map(both).collect() }
+}
+
+/// More octets than may go over UDP where the size of the largest packet is not known.
+const LARGE: usize = 1_300;
+/// As long as ours are.
+const BRANCH: &str = "z9hG4bK0123456789abcdef0123456789abc";
+
+/// The host as the URI has it.
+fn domain(destination: &Destination) -> Arc<str> {
+    match &destination.host {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string().into(),
     }
 }
 

@@ -3,14 +3,14 @@
 //! A user is called inline by the shard that owns the stack: no channel, no task, no lock. It must not
 //! block. Everything it wants done goes through [`Cx`]; effects leave the stack after it returns.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, sync::Arc};
 
 use crate::{
     message::{Message, Request, Response, UriBuf},
     resolve::LookupError,
     time::Instant,
     transaction::{Gone, ServerId, Timing},
-    transport::Flow,
+    transport::{Flow, FlowError, Protocol, Target, keepalive::Pulse},
     util::{id::Ids, slab::Key},
 };
 
@@ -44,6 +44,15 @@ pub trait TransactionUser {
 
     /// A [`Cx::route`] question was answered: requests to that URI would leave by this flow.
     fn routed(&mut self, _id: RequestId, _flow: Flow, _cx: &mut Cx<'_>) {}
+
+    /// A connection is gone, whoever closed it. What waited on it has been told already, or tried elsewhere.
+    fn flow_lost(&mut self, _flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {}
+
+    /// Whether a dialog or a registration relies on this connection, so that it must not be closed although it
+    /// is idle. Transactions under way keep it open by themselves.
+    fn is_using(&self, _flow: &Flow) -> bool {
+        false
+    }
 }
 
 /// Names one outgoing request from [`Cx::send`] to its final response or failure, across the targets
@@ -64,9 +73,20 @@ pub struct Outgoing {
     pub request: Message,
     pub next: NextHop,
     pub contact: Option<Contact>,
+    /// Goes by this connection if it is still open, whatever `next` says: that of the dialog, or of the
+    /// registration that led here (RFC 5626 §5.3).
+    pub flow: Option<Flow>,
+    /// The domain a peer's certificate must be for (RFC 5922 §7), if another than that of the next hop: that of
+    /// the URI which began the dialog.
+    pub domain: Option<Arc<str>>,
 }
 
 impl Outgoing {
+    /// Over any flow, to whom `next` says, and with the Contact it may have.
+    pub const fn new(request: Message, next: NextHop) -> Self {
+        Self { request, next, contact: None, flow: None, domain: None }
+    }
+
     /// Whether it is an ACK, which starts no transaction (RFC 3261 §17).
     pub(crate) fn is_ack(&self) -> bool {
         self.request.bytes().starts_with(b"ACK ")
@@ -94,9 +114,16 @@ pub struct Contact {
 impl Contact {
     /// The header value for a flow (RFC 3261 §8.1.1.8).
     pub fn on(&self, flow: &Flow) -> String {
+        let transport = match flow.protocol {
+            Protocol::Udp => "",
+            Protocol::Tcp => ";transport=tcp",
+            Protocol::Tls => ";transport=tls",
+            // RFC 7118 §5.2: one value for both.
+            Protocol::Ws | Protocol::Wss => ";transport=ws",
+        };
         match &self.user {
-            Some(user) => format!("<sip:{user}@{}>", flow.local),
-            None => format!("<sip:{}>", flow.local),
+            Some(user) => format!("<sip:{user}@{}{transport}>", flow.local),
+            None => format!("<sip:{}{transport}>", flow.local),
         }
     }
 }
@@ -117,10 +144,10 @@ pub enum Failure {
     Overrun,
     /// No final response within 64·T1 (timers B and F).
     #[error("no response from {0}")]
-    Timeout(SocketAddr),
+    Timeout(Target),
     /// An ICMP error, a refused or lost connection, or no route.
-    #[error("{0} is unreachable")]
-    Unreachable(SocketAddr),
+    #[error("{target}: {why}")]
+    Unreachable { target: Target, why: FlowError },
 }
 
 /// Everything a transaction user may do.
@@ -174,6 +201,18 @@ impl Cx<'_> {
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
+    }
+
+    /// Keeps a flow alive that leads to `flow.remote`, or no longer (RFC 5626 §4.4): CRLF on connections we opened,
+    /// STUN on UDP. When it fails [`TransactionUser::flow_lost`] tells, after closing it if it is a connection. What
+    /// is kept alive is not closed for being idle.
+    pub fn keep_alive(&mut self, flow: Flow, pulse: Option<Pulse>) {
+        self.core.keep_alive(flow, pulse, self.now);
+    }
+
+    /// Closes a connection, once what was sent on it has left. [`TransactionUser::flow_lost`] follows.
+    pub fn close(&mut self, flow: Flow) {
+        self.core.close(flow, FlowError::Lost);
     }
 
     /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE

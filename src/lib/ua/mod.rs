@@ -1,7 +1,7 @@
 //! The user agent of RFC 3261 §8: a transaction user that dispatches to usages.
 //!
 //! It answers by itself what no application wants to see (unknown methods, unsupported extensions,
-//! OPTIONS, requests for dialogs that are not there), finds the [`Call`](call::Call) a message belongs
+//! OPTIONS, requests for dialogs that are not there), finds the [`Call`] a message belongs
 //! to, and queues [`Event`]s for whoever drives it. Applications that run inline on the shard wrap it;
 //! everybody else uses the handles of `endpoint`.
 
@@ -349,6 +349,10 @@ impl TransactionUser for UserAgent {
     fn routed(&mut self, id: RequestId, flow: Flow, _cx: &mut Cx<'_>) {
         self.requests.remove(&id);
         self.events.push_back(Event::Routed { id, flow });
+    }
+
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.calls.iter().any(|(_, call)| call.is_using(flow))
     }
 }
 

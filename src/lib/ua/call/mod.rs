@@ -387,6 +387,11 @@ impl Call {
         }
     }
 
+    /// Whether its dialog relies on this connection.
+    pub(super) fn is_using(&self, flow: &Flow) -> bool {
+        self.dialog.as_ref().is_some_and(|dialog| dialog.flow().is_same(flow))
+    }
+
     /// A request of the peer within the dialog.
     pub(super) fn request(&mut self, request: &Request, id: ServerId, from: Flow, cx: &mut UaCx<'_, '_>) {
         if let Some(dialog) = self.dialog_of(request)

@@ -53,10 +53,10 @@ impl Acked {
         let Ok(request) = self.ack.request.clone().into_request() else { return Vec::new() };
         let Ok(mut other) = Dialog::uac(&request, response, flow) else { return Vec::new() };
         let number = response.cseq().map_or(1, |cseq| cseq.number);
-        let ack = ack(other.ack(number), other.next_hop(), &[]);
+        let ack = ack(&other, number, &[]);
         // BYE follows the ACK on the same path.
         let bye = other.request(Method::Bye).finish();
-        vec![ack, Outgoing { request: bye, next: other.next_hop(), contact: None }]
+        vec![ack, other.outgoing(bye)]
     }
 }
 
@@ -215,7 +215,7 @@ impl Call {
     fn acknowledge(&mut self, pending: &Pending, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(dialog) = &self.dialog else { return };
         let Ok(number) = response.cseq().map(|cseq| cseq.number) else { return };
-        let ack = ack(dialog.ack(number), dialog.next_hop(), &pending.credentials);
+        let ack = ack(dialog, number, &pending.credentials);
         cx.send_and_forget(ack.clone());
         self.acked.push(Acked { invite: pending.id, tag: dialog.remote_tag().into(), ack });
     }
@@ -362,13 +362,12 @@ impl UaCx<'_, '_> {
 
     fn with_contact(&self, builder: Builder, next: NextHop) -> Outgoing {
         let contact = Some(Contact { user: self.config.contact_user.clone() });
-        Outgoing { request: builder.finish(), next, contact }
+        Outgoing { contact, ..Outgoing::new(builder.finish(), next) }
     }
 }
 
-fn ack(builder: Builder, next: NextHop, credentials: &[(HeaderId, String)]) -> Outgoing {
-    let request = builder.finish();
-    with_headers(&Outgoing { request, next, contact: None }, credentials)
+fn ack(dialog: &Dialog, number: u32, credentials: &[(HeaderId, String)]) -> Outgoing {
+    with_headers(&dialog.outgoing(dialog.ack(number).finish()), credentials)
 }
 
 pub(super) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) -> Outgoing {
