@@ -556,6 +556,9 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
         FlowError::Unreachable(kind) => {
             new(&format_args!("{target} cannot be reached: {kind}")).hint("check the address and the network")
         }
+        FlowError::Tls(error) => {
+            Failure::new(ExitStatus::Tls, format_args!("TLS with {target} failed: {error}"))
+        }
         FlowError::Overrun | FlowError::Unsupported(_) | FlowError::WebSocket(_) => {
             new(&format_args!("{target}: {why}"))
         }
@@ -563,7 +566,7 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
 }
 
 /// `192.0.2.1:5060/tcp`.
-fn short(target: &Target) -> String {
+pub(super) fn short(target: &Target) -> String {
     format!("{}/{}", target.addr, target.protocol.as_param())
 }
 

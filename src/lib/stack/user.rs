@@ -185,7 +185,7 @@ impl Cx<'_> {
     ///
     /// Never calls back before it returns.
     pub fn send(&mut self, outgoing: Outgoing) -> RequestId {
-        self.core.send(outgoing)
+        self.core.send(outgoing, self.now)
     }
 
     /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL is sent as soon as a provisional response allows.
@@ -198,7 +198,7 @@ impl Cx<'_> {
     /// Asks which flow a request to `uri` would take; [`TransactionUser::routed`] or
     /// [`TransactionUser::failed`] answers.
     pub fn route(&mut self, uri: UriBuf) -> RequestId {
-        self.core.probe(uri)
+        self.core.probe(uri, self.now)
     }
 
     /// Answers a request. [`Gone`] when its transaction is over.
