@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::{
-    auth::{self, Login},
     endpoint::{
         Builder, StartError,
         agent::Agent,
@@ -75,7 +74,7 @@ async fn place(
         target: target.clone(),
         from: identity(&account)?,
         proxy,
-        auth: auth::Client::new(logins(&account)),
+        auth: account.auth()?,
         headers: args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
     };
     let begun = std::time::Instant::now();
@@ -159,7 +158,7 @@ async fn answer(
 }
 
 /// `sip:`, `sips:`, `tel:` with the account's domain, or bare `user@host[:port]`.
-fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
+pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         Failure::usage(format_args!("{text} is no address to call: {why}"))
             .hint("write it as sip:bob@example.com or bob@192.0.2.1:5060")
@@ -201,7 +200,7 @@ fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
     }
 }
 
-fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
+pub(super) fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     let full = if text.contains(':') && text.split(':').next().is_some_and(|s| s.eq_ignore_ascii_case("sip"))
     {
         text.to_owned()
@@ -212,12 +211,12 @@ fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     reachable(uri)
 }
 
-fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
+pub(super) fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
     let known = AddressBuf::parse(text).or_else(|_| AddressBuf::parse(&format!("sip:{text}")));
     known.map_err(|why| Failure::usage(format_args!("{flag} {text}: {why}")))
 }
 
-fn identity(account: &Account) -> Result<Identity, Failure> {
+pub(super) fn identity(account: &Account) -> Result<Identity, Failure> {
     let display = account.display_name.clone();
     match &account.from {
         Some(text) => {
@@ -230,24 +229,17 @@ fn identity(account: &Account) -> Result<Identity, Failure> {
 }
 
 /// The login name as the user part of a URI.
-fn login_name() -> String {
+pub(super) fn login_name() -> String {
     let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let plain: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
     if plain.is_empty() { "anonymous".into() } else { plain }
 }
 
-fn contact_user(account: &Account) -> Option<String> {
+pub(super) fn contact_user(account: &Account) -> Option<String> {
     let from = account.from.as_deref().and_then(|from| address(from, "--from").ok());
     let user = from.and_then(|from| from.as_uri().user().map(str::to_owned));
     user.or_else(|| Some(login_name()))
-}
-
-fn logins(account: &Account) -> Vec<Login> {
-    let login = |credentials: &super::account::Credentials| {
-        Login::new(credentials.user.clone(), credentials.password.reveal())
-    };
-    account.credentials.iter().map(login).collect()
 }
 
 fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
@@ -298,7 +290,7 @@ pub(super) fn codecs(named: &[Codec]) -> Vec<sdp::Codec> {
 }
 
 /// Where to bind: what was asked for, or both families at any port.
-fn listen(local: Option<LocalAddress>, answering: bool) -> Vec<Listen> {
+pub(super) fn listen(local: Option<LocalAddress>, answering: bool) -> Vec<Listen> {
     let port = if answering { 5060 } else { 0 };
     match local {
         Some(local) => vec![Listen { addr: local.with_default_port(port), must: true }],
@@ -309,28 +301,34 @@ fn listen(local: Option<LocalAddress>, answering: bool) -> Vec<Listen> {
     }
 }
 
-struct Listen {
+pub(super) struct Listen {
     addr: SocketAddr,
     /// A machine without IPv6 is no reason not to call over IPv4.
     must: bool,
 }
 
-fn start(
+pub(super) fn start(
     listen: &[Listen],
     tap: Option<std::sync::Arc<dyn crate::transport::Tap>>,
     resolver: system::Config,
     config: ua::Config,
 ) -> Result<Agent, Failure> {
-    let try_with = |listen: Vec<SocketAddr>| {
-        let listen = listen.into_iter().map(Target::udp).collect();
+    bind(listen, |listen| {
         let builder = Builder { listen, tap: tap.clone(), resolver: resolver.clone(), ..Builder::default() };
         Agent::start(builder, config.clone())
-    };
-    let all = try_with(listen.iter().map(|listen| listen.addr).collect());
-    let started = match all {
+    })
+}
+
+/// Starts what `try_with` starts on these addresses, without those that need not be.
+pub(super) fn bind<T>(
+    listen: &[Listen],
+    try_with: impl Fn(Vec<Target>) -> Result<T, StartError>,
+) -> Result<T, Failure> {
+    let udp = |listen: &Listen| Target::udp(listen.addr);
+    let started = match try_with(listen.iter().map(udp).collect()) {
         Err(StartError::Bind(error)) if listen.iter().any(|l| l.addr == error.addr() && !l.must) => {
             tracing::info!("{error}; going on without");
-            try_with(listen.iter().filter(|listen| listen.must).map(|listen| listen.addr).collect())
+            try_with(listen.iter().filter(|listen| listen.must).map(udp).collect())
         }
         other => other,
     };

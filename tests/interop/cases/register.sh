@@ -1,0 +1,122 @@
+# Registrations at the lab's registrar, with both digests it speaks; messages between two of our programs through it;
+# the registrar restarted under a registration.
+
+# ours WANTED-STATUS NAME PROGRAM ARGUMENT...: one of our programs, its output in NAME.json and NAME.err
+ours() {
+  local want=$1 name=$2 rc; shift 2
+  step "$*"
+  "$BIN/$1" "${@:2}" --json >"$name.json" 2>"$name.err"
+  rc=$?
+  [ $rc = "$want" ] || fail "$1 ended with status $rc, not $want"
+}
+listed() { kamcmd -s "unix:$LAB_RUN/$1/ctl" ul.dump 2>/dev/null | grep -q "AoR: $2"; }
+tells() { grep -q "$2" "$1.json"; }
+times() { [ "$(grep -c "\"event\":\"$2\"" "$1.json")" -ge "$3" ]; }
+lab_up() {
+  step "lab up $1"
+  "$LAB/lab" up "$1" || { "$LAB/lab" down "$1"; "$LAB/lab" up "$1"; } || fail "$1 did not start"
+  for name in alice bob; do echo $name-secret >$name; chmod 600 $name; done
+}
+# as NAME PORT: the arguments with which NAME registers
+as() { echo "sip:$1@lab.test --proxy sip:$IP:$LAB_KAM --user $1 --password-file $1 --local $IP:$2 --timeout 60s"; }
+
+# register PIECE ALGORITHM: bind, ask, refresh, remove
+register() {
+  lab_up "$1"
+  local alice; alice=$(as alice "$OURS")
+  # the words are arguments
+  # shellcheck disable=SC2086
+  {
+    ours 0 once sip-register $alice --expires 60s --pcap call.pcap
+    listed "$1" alice || fail "the registrar does not have alice"
+    tells once "\"algorithm\":\"$2\"" || fail "not answered with $2"
+    field_is once.json code 200
+    judge_capture call.pcap
+    ours 0 query sip-register $alice --query
+    tells query "\"uri\":\"sip:alice@$IP:$OURS\"" || fail "the query does not list the binding"
+    ours 0 remove sip-register $alice --remove
+    listed "$1" alice && fail "the registrar still has alice"
+    # 423: the least is 5 s there
+    ours 0 brief sip-register $alice --expires 1s
+    tells brief '"event":"register-again"' || fail "423 was not followed"
+    ours 0 all sip-register $alice --remove-all
+    listed "$1" alice && fail "the registrar still has alice after all were removed"
+    # refreshed in time, removed in the end
+    in_background keep "$BIN/sip-register" $alice --keep --expires 5s --json --gruu --outbound
+    wait_for 15 times keep registered 3 || fail "not refreshed"
+    listed "$1" alice || fail "the registrar lost alice"
+    tells keep '"public_gruu":"sip:alice@lab.test;gr=' || fail "no GRUU"
+    reap keep
+    status_is keep 0
+    tells keep '"event":"unregistered"' || fail "not unregistered"
+    listed "$1" alice && fail "the registrar still has alice in the end"
+    echo wrong >wrong; chmod 600 wrong
+    ours 13 wrong sip-register sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" --user alice --password-file wrong
+  }
+  return 0
+}
+row core register-sha register kam-sha SHA-256
+row core register-md5 register kam MD5
+
+# Each registers in turn, and the other one writes.
+messages() {
+  lab_up kam
+  local from to round=0
+  for pair in "alice bob" "bob alice"; do
+    # shellcheck disable=SC2086
+    set -- $pair
+    from=$1 to=$2 round=$((round + 1))
+    # shellcheck disable=SC2046
+    in_background "$to$round" "$BIN/sip-register" $(as "$to" "$OURS") --answer --json --pcap "$to.pcap"
+    wait_for 8 times "$to$round" registered 1 || fail "$to did not register"
+    # shellcheck disable=SC2046
+    ours 0 "$from-writes" sip-message "sip:$to@lab.test" "Grüße an $to" --from "sip:$from@lab.test" --proxy "sip:$IP:$LAB_KAM" \
+      --user "$from" --password-file "$from" --local "$IP:$SERVER_PORT" --timeout 20s
+    wait_for 5 tells "$to$round" "\"text\":\"Grüße an $to\"" || fail "$to has no message"
+    ours 0 "$from-asks" sip-options "sip:$to@lab.test" --from "sip:$from@lab.test" --proxy "sip:$IP:$LAB_KAM" --count 3 \
+      --interval 100ms --user "$from" --password-file "$from" --local "$IP:$SERVER_PORT" --timeout 20s
+    field_is "$from-asks.json" ping.received 3
+    reap "$to$round"
+    status_is "$to$round" 0
+    judge_capture "$to.pcap"
+  done
+  # nobody is there any more
+  ours 12 nobody sip-message sip:alice@lab.test hello --from sip:bob@lab.test --proxy "sip:$IP:$LAB_KAM" --user bob \
+    --password-file bob --timeout 20s
+}
+row core register-messages messages
+
+# a call to what sip-register answers
+called() {
+  lab_up kam
+  # shellcheck disable=SC2046
+  in_background bob "$BIN/sip-register" $(as bob "$SERVER_PORT") --answer=tone --rtp-ports "$MEDIA-$((MEDIA + 19))" --json
+  wait_for 8 times bob registered 1 || fail "bob did not register"
+  call 0 sip:bob@lab.test --proxy "sip:$IP:$LAB_KAM" --from sip:alice@lab.test --user alice --password-file alice \
+    --audio tone:700 --duration 3s --timeout 20s
+  heard call.wav 440 2 1
+  reap bob
+  status_is bob 0
+}
+row long register-called called
+
+# The registrar forgets everything while it is down. The refresh says that it is gone, the retry that it is back.
+restarted() {
+  lab_up kam
+  # shellcheck disable=SC2046
+  in_background keep "$BIN/sip-register" sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" --user alice --password-file alice \
+    --local "$IP:$OURS" --keep --expires 10s --json --timeout 110s
+  wait_for 8 times keep registered 1 || fail "not registered"
+  step "lab down kam"
+  "$LAB/lab" down kam
+  wait_for 15 times keep registration-failed 1 || fail "that the registrar is gone was not said"
+  step "lab up kam"
+  "$LAB/lab" up kam || fail "kam did not start again"
+  local before; before=$(grep -c '"event":"registered"' keep.json)
+  wait_for 70 times keep registered $((before + 1)) || fail "not registered again"
+  listed kam alice || fail "the registrar does not have alice"
+  reap keep
+  status_is keep 0
+}
+row long register-restarted restarted
+slow register-restarted
