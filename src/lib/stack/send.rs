@@ -31,7 +31,7 @@ pub(super) struct Sending {
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
     state: State,
-    /// A connection was lost before the peer said anything, and the request sent again.
+    /// A connection that had served before was lost, and the request sent again over a new one.
     repeated: bool,
     /// The user no longer wants the INVITE.
     cancelled: bool,
@@ -213,7 +213,7 @@ impl Core {
         let Some(&id) = self.by_client.get(&client) else { return };
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
-        let (target, invite) = (flow.target(), sent.method() == Method::Invite);
+        let (flow, target, invite) = (*flow, flow.target(), sent.method() == Method::Invite);
         match (report, response) {
             (Report::Deliver, Some(response)) if response.status() < 200 => {
                 let first = !std::mem::replace(provisional, true);
@@ -246,9 +246,9 @@ impl Core {
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
                 let (heard, repeated) = (*provisional, std::mem::replace(&mut sending.repeated, true));
-                let lost = target.protocol.is_reliable() && !heard;
-                if lost && !repeated && sending.destination.is_none() {
-                    // The peer may have left long ago, and only now it shows: a new connection may do.
+                let is_stale = target.protocol.is_reliable() && self.proven.contains(&flow.key());
+                if is_stale && !heard && !repeated && sending.destination.is_none() {
+                    // It served before; the peer may have left long ago, and only now it shows.
                     sending.targets.push(target);
                 }
                 let why = self.why.clone();
