@@ -65,6 +65,7 @@ pub fn invite(target: &str) -> Invite {
             PCMU,
         )),
         auth: auth::Client::default(),
+        registration: None,
         headers: Vec::new(),
     }
 }

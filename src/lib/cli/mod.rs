@@ -21,6 +21,8 @@ pub mod capture;
 pub mod config;
 mod conversation;
 mod datagram;
+#[cfg(feature = "dns")]
+pub mod dns;
 pub mod event;
 pub mod exit;
 pub mod failure;
@@ -34,12 +36,15 @@ mod place;
 pub mod printable;
 mod recorder;
 pub mod secret;
+mod segments;
 mod serve;
 pub mod settings;
 pub mod stop;
 pub mod terminal;
 pub mod test_server;
 mod trace;
+#[cfg(feature = "dns")]
+mod tree;
 pub mod value;
 pub mod write_out;
 
@@ -124,11 +129,11 @@ where
         Err(error) => return answer_usage(&error),
     };
 
-    log::start(name, args.common().output.verbose);
+    log::start(name, args.common().output.report.verbose);
     let stop = Stop::new();
-    let form = match &args.common().output {
-        output if output.json => Form::Json,
-        args::Output { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
+    let form = match &args.common().output.report {
+        report if report.json => Form::Json,
+        args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
         _ if P::TIMELINE => Form::Lines,
         _ => Form::Plain,
     };
@@ -151,8 +156,8 @@ where
         })?;
         let recorder = tap.clone();
         let outcome =
-            Config::load(args.common().config.as_deref()).map_err(Failure::usage).and_then(|config| {
-                let timeout = args.common().timeout.or(config.defaults.timeout);
+            Config::load(args.common().run.config.as_deref()).map_err(Failure::usage).and_then(|config| {
+                let timeout = args.common().run.timeout.or(config.defaults.timeout);
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
                 drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)
@@ -232,7 +237,8 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     let mut media = false;
     if let Some(path) = &common.capture.pcap {
         media = !common.capture.pcap_no_rtp;
-        let capture = Capture::create(path, media).map_err(|error| {
+        let mode = path.mode(common.capture.pcap_mode).map_err(Failure::usage)?;
+        let capture = Capture::create(path, mode, media).map_err(|error| {
             let path = path.as_path().display();
             Failure::usage(format_args!("cannot write the capture file {path}: {error}"))
         })?;
@@ -244,7 +250,7 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     if writers.is_empty() {
         return Ok(None);
     }
-    Recorder::start(writers, media)
+    Recorder::start(writers, media, common.capture.pcap.is_some())
         .map(Some)
         .map_err(|error| Failure::new(ExitStatus::Defect, format_args!("cannot start the recorder: {error}")))
 }

@@ -23,8 +23,8 @@ use tokio::{
 use connections::Connections;
 
 use crate::{
+    resolve::system::{self, Resolver},
     stack::{self, Cx, TransactionUser},
-    time::Duration,
     transport::{
         Protocol, Tap, Target, stream,
         udp::{BindError, Socket, UdpSocket},
@@ -43,8 +43,8 @@ pub struct Builder {
     pub security: Security,
     pub tap: Option<Arc<dyn Tap>>,
     pub stack: stack::Config,
-    /// How long a name lookup may take in all.
-    pub lookup: Duration,
+    /// Who knows names.
+    pub resolver: system::Config,
 }
 
 impl Default for Builder {
@@ -55,7 +55,7 @@ impl Default for Builder {
             security: Security::default(),
             tap: None,
             stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
-            lookup: Duration::from_secs(5),
+            resolver: system::Config::default(),
         }
     }
 }
@@ -160,8 +160,13 @@ impl Builder {
             }
         };
         drop(to_accepted);
+        let mut stack = self.stack;
+        // Datagrams leave from a socket that is bound; connections can always be opened.
+        let has_udp = local.iter().any(|target| target.protocol == Protocol::Udp);
+        stack.spoken = stack.spoken.iter().filter(|protocol| protocol.is_reliable() || has_udp).collect();
         let user = user(Poster(inbox.clone()));
-        let shard = shard::Shard::new(self.stack, sockets, connections, self.tap, self.lookup, user);
+        let shard =
+            shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {
