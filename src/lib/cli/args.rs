@@ -43,7 +43,7 @@ impl FromArgMatches for WithoutTraffic {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self(Common {
             output: Output { report: Report::from_arg_matches(matches)?, trace: false },
-            capture: Capture { pcap: None, pcap_no_rtp: false },
+            capture: Capture { pcap: None, pcap_no_rtp: false, pcap_mode: None },
             run: Run::from_arg_matches(matches)?,
         }))
     }
