@@ -10,9 +10,15 @@ mod ladder;
 mod programs;
 mod slow_reader;
 mod support;
+#[cfg(feature = "tls")]
+mod tls_check;
 mod torture;
 mod transport;
 mod verdicts;
 
 #[path = "../benches/reading.rs"]
 mod reading;
+
+#[cfg(feature = "tls")]
+#[path = "../src/lib/transport/tls/authority.rs"]
+mod authority;

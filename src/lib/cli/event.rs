@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::printable::Printable;
+#[cfg(feature = "tls")]
+use super::tls_report::TlsReport;
 
 /// Who did something, or who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -156,6 +158,9 @@ pub enum Event {
         call_id: String,
         media: MediaSummary,
     },
+    /// What a server's TLS is like.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsReport>),
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -186,6 +191,8 @@ impl Event {
             Self::Ringing { .. } => "ringing",
             Self::Setting { .. } => "setting",
             Self::Statistics { .. } => "statistics",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
         }
     }
@@ -261,6 +268,8 @@ impl fmt::Display for Event {
             Self::Setting { key, line: Some(_), .. } => write!(f, "{} is set and not shown", Printable(key)),
             Self::Setting { key, .. } => write!(f, "{} is not set", Printable(key)),
             Self::Statistics { media, .. } => write!(f, "{media}"),
+            #[cfg(feature = "tls")]
+            Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
         }
     }

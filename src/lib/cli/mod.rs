@@ -40,6 +40,12 @@ pub mod settings;
 pub mod stop;
 pub mod terminal;
 pub mod test_server;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+pub mod tls_check;
+#[cfg(feature = "tls")]
+pub mod tls_report;
 mod trace;
 pub mod value;
 pub mod write_out;

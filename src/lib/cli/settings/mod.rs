@@ -22,6 +22,7 @@ use super::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-settings", version, max_term_width = 100)]
 #[command(mut_arg("pcap", |arg| arg.hide(true)), mut_arg("pcap_no_rtp", |arg| arg.hide(true)))]
+#[command(mut_arg("pcap_mode", |arg| arg.hide(true)))]
 #[command(mut_arg("trace", |arg| arg.hide(true)))]
 pub struct Args {
     /// What to do
