@@ -318,7 +318,7 @@ fn verbose_explains_which_address_and_which_challenge() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for needed in [
-        "localhost has the addresses 127.0.0.1",
+        "A/AAAA localhost: 127.0.0.1",
         &format!("requests go to {at} over UDP, from 127.0.0.1:"),
         "(--local says so)",
         "Digest SHA-512-256 for \"sipkit\": chosen",

@@ -8,6 +8,7 @@ mod device;
 mod instructions;
 mod ladder;
 mod programs;
+mod registration;
 mod slow_reader;
 mod support;
 #[cfg(feature = "tls")]

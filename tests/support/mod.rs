@@ -2,9 +2,11 @@
 //! text, and folders that vanish. Everything runs on loopback, on ports that were free.
 
 pub mod folder;
+pub mod forwarder;
 pub mod message;
 pub mod peer;
 pub mod program;
+pub mod registrar;
 
 use std::time::Duration;
 

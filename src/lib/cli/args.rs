@@ -4,8 +4,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueHint};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
+#[cfg(feature = "dns")]
+use super::value::DnsServer;
 use super::{
     capture::{CaptureMode, CapturePath},
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
@@ -21,7 +23,42 @@ pub struct Common {
     pub output: Output,
     #[command(flatten)]
     pub capture: Capture,
+    #[command(flatten)]
+    pub run: Run,
+}
 
+/// What a program has that carries no SIP: everything but traces and captures.
+#[derive(Clone, Debug)]
+pub struct WithoutTraffic(pub Common);
+
+impl Args for WithoutTraffic {
+    fn augment_args(command: Command) -> Command {
+        Run::augment_args(Report::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Run::augment_args_for_update(Report::augment_args_for_update(command))
+    }
+}
+
+impl FromArgMatches for WithoutTraffic {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(Common {
+            output: Output { report: Report::from_arg_matches(matches)?, trace: false },
+            capture: Capture { pcap: None, pcap_no_rtp: false, pcap_mode: None },
+            run: Run::from_arg_matches(matches)?,
+        }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The run as a whole.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
     /// End the whole run after this time (exit 3)
     ///
     /// The deadline holds in every state. The run ends as with Ctrl-C, within two seconds more.
@@ -40,6 +77,18 @@ pub struct Common {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
+    #[command(flatten)]
+    pub report: Report,
+
+    /// Print each SIP message on standard error
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// How results are written.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct Report {
     /// Print JSON Lines: an object per event and a result
     #[arg(long)]
     pub json: bool,
@@ -50,10 +99,6 @@ pub struct Output {
     /// tab, a backslash and a percent sign. The manual lists the names.
     #[arg(long, value_name = "TEXT", conflicts_with = "json")]
     pub write_out: Option<Template>,
-
-    /// Print each SIP message on standard error
-    #[arg(long)]
-    pub trace: bool,
 
     /// Explain decisions; -vv and -vvv tell more
     #[arg(short, long, action = ArgAction::Count)]
@@ -129,6 +174,21 @@ pub struct Route {
     /// Our address and port [default: what the route says]
     #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env = true)]
     pub local: Option<LocalAddress>,
+
+    #[command(flatten)]
+    pub dns: Dns,
+}
+
+/// Who knows names.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Route")]
+pub struct Dns {
+    /// Ask this DNS server [default: the system's]
+    ///
+    /// May be repeated: the first one is preferred, and the next is asked when it is silent. The hosts file still counts.
+    #[cfg(feature = "dns")]
+    #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_DNS", hide_env = true, value_delimiter = ',')]
+    pub dns: Vec<DnsServer>,
 }
 
 /// How TLS is spoken, and with whom.

@@ -19,6 +19,8 @@ use serde::{
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "dns")]
+use super::value::DnsServer;
 use super::{
     nearest::nearest,
     secret::{self, Password},
@@ -48,6 +50,9 @@ pub struct Defaults {
     pub proxy: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
+    #[cfg(feature = "dns")]
+    #[serde(deserialize_with = "text_list")]
+    pub dns: Option<Vec<DnsServer>>,
     #[serde(deserialize_with = "duration")]
     pub timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]

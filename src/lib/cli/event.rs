@@ -120,6 +120,25 @@ pub enum Event {
         code: u16,
         reason: String,
     },
+    /// A question to the DNS was answered.
+    Query {
+        /// Which lookup it belongs to, from 1.
+        lookup: u64,
+        /// `NAPTR`, `SRV` or `A/AAAA`.
+        kind: &'static str,
+        name: String,
+        /// In the order in which they count.
+        records: Vec<Record>,
+        /// What the name is an alias of.
+        alias: Option<String>,
+        ttl_s: Option<u64>,
+        /// Who answered; nobody if the answer came along with another one, or nobody did.
+        source: Option<String>,
+        /// Why there are no records.
+        error: Option<String>,
+        #[serde(serialize_with = "rounded")]
+        duration_ms: Option<f64>,
+    },
     /// How busy a server is.
     Rate {
         calls: u64,
@@ -145,6 +164,18 @@ pub enum Event {
         code: u16,
         reason: String,
     },
+    /// What decided how a lookup goes on (RFC 3263 §4.1, §4.2).
+    Rule {
+        lookup: u64,
+        rule: &'static str,
+        protocol: Option<&'static str>,
+        text: String,
+    },
+    /// How often each target came first.
+    Shares {
+        lookups: u64,
+        shares: Vec<Share>,
+    },
     /// What the configuration file says of one key; passwords are not told.
     Setting {
         key: String,
@@ -157,6 +188,13 @@ pub enum Event {
     Statistics {
         call_id: String,
         media: MediaSummary,
+    },
+    /// The end of a lookup: targets in the order in which they are tried.
+    Targets {
+        lookup: u64,
+        targets: Vec<Target>,
+        #[serde(serialize_with = "rounded")]
+        duration_ms: Option<f64>,
     },
     /// What a server's TLS is like.
     #[cfg(feature = "tls")]
@@ -185,12 +223,16 @@ impl Event {
             Self::Listening { .. } => "listening",
             Self::Media { .. } => "media",
             Self::Progress { .. } => "progress",
+            Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
             Self::Request { .. } => "request",
             Self::Resumed { .. } => "resumed",
             Self::Ringing { .. } => "ringing",
             Self::Setting { .. } => "setting",
+            Self::Rule { .. } => "rule",
+            Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
+            Self::Targets { .. } => "targets",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
@@ -252,6 +294,13 @@ impl fmt::Display for Event {
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
             }
+            Self::Query { kind, name, records, error, .. } => {
+                write!(f, "{kind} {}: ", Printable(name))?;
+                match error {
+                    Some(error) => write!(f, "{}", Printable(error)),
+                    None => write!(f, "{} records", records.len()),
+                }
+            }
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
             }
@@ -267,12 +316,51 @@ impl fmt::Display for Event {
             }
             Self::Setting { key, line: Some(_), .. } => write!(f, "{} is set and not shown", Printable(key)),
             Self::Setting { key, .. } => write!(f, "{} is not set", Printable(key)),
+            Self::Rule { text, .. } => write!(f, "{}", Printable(text)),
+            Self::Shares { lookups, shares } => {
+                write!(f, "{} first targets of {lookups} lookups", shares.len())
+            }
             Self::Statistics { media, .. } => write!(f, "{media}"),
+            Self::Targets { targets, .. } => {
+                let list: Vec<_> = targets.iter().map(|target| target.address.as_str()).collect();
+                write!(f, "{}", list.join(", "))
+            }
             #[cfg(feature = "tls")]
             Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
         }
     }
+}
+
+/// A DNS record, as a zone file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    pub record: String,
+    /// The transport a NAPTR record leads to.
+    pub protocol: Option<&'static str>,
+    /// Why it is passed over.
+    pub refused: Option<String>,
+}
+
+/// A target of a lookup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    pub protocol: &'static str,
+    pub address: String,
+    pub host: Option<String>,
+    /// The name and the numbers of the SRV record that led here.
+    pub service: Option<String>,
+    pub priority: Option<u16>,
+    pub weight: Option<u16>,
+}
+
+/// How often a target came first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Share {
+    pub protocol: &'static str,
+    pub address: String,
+    pub lookups: u64,
+    pub percent: f64,
 }
 
 /// Why a call ended, from a Reason header (RFC 3326).

@@ -21,6 +21,8 @@ pub mod capture;
 pub mod config;
 mod conversation;
 mod datagram;
+#[cfg(feature = "dns")]
+pub mod dns;
 pub mod event;
 pub mod exit;
 pub mod failure;
@@ -47,6 +49,8 @@ pub mod tls_check;
 #[cfg(feature = "tls")]
 pub mod tls_report;
 mod trace;
+#[cfg(feature = "dns")]
+mod tree;
 pub mod value;
 pub mod write_out;
 
@@ -131,11 +135,11 @@ where
         Err(error) => return answer_usage(&error),
     };
 
-    log::start(name, args.common().output.verbose);
+    log::start(name, args.common().output.report.verbose);
     let stop = Stop::new();
-    let form = match &args.common().output {
-        output if output.json => Form::Json,
-        args::Output { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
+    let form = match &args.common().output.report {
+        report if report.json => Form::Json,
+        args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
         _ if P::TIMELINE => Form::Lines,
         _ => Form::Plain,
     };
@@ -158,8 +162,8 @@ where
         })?;
         let recorder = tap.clone();
         let outcome =
-            Config::load(args.common().config.as_deref()).map_err(Failure::usage).and_then(|config| {
-                let timeout = args.common().timeout.or(config.defaults.timeout);
+            Config::load(args.common().run.config.as_deref()).map_err(Failure::usage).and_then(|config| {
+                let timeout = args.common().run.timeout.or(config.defaults.timeout);
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
                 drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)

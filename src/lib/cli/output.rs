@@ -72,6 +72,22 @@ impl Out {
         inner.write(&line);
     }
 
+    /// Shows a person `text` as it is; in the other forms events say it.
+    pub fn text(&self, text: impl fmt::Display) {
+        let mut inner = self.lock();
+        if matches!(inner.form, Form::Lines | Form::Plain) {
+            inner.write(&text.to_string());
+        }
+    }
+
+    /// Reports something that a person was shown in another way.
+    pub fn data(&self, event: &Event) {
+        let mut inner = self.lock();
+        if inner.form == Form::Json {
+            inner.write(&json_line(event.name(), event));
+        }
+    }
+
     /// Changes what the result will say. It is written whatever happens later, so fill it in as soon as you know.
     pub fn summary<T>(&self, change: impl FnOnce(&mut Summary) -> T) -> T {
         change(&mut self.lock().summary)
@@ -216,7 +232,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::event::{Cause, MediaSummary, Party, Way};
+    use crate::cli::event::{Cause, MediaSummary, Party, Record, Share, Target, Way};
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
@@ -318,7 +334,40 @@ mod tests {
                 code: 200,
                 text: None,
             },
+            Event::Query {
+                lookup: 1,
+                kind: "NAPTR",
+                name: "example.com".into(),
+                records: vec![Record { record: "10 50".into(), protocol: Some("UDP"), refused: None }],
+                alias: None,
+                ttl_s: Some(60),
+                source: Some("DNS server 192.0.2.53".into()),
+                error: None,
+                duration_ms: Some(0.8),
+            },
             Event::Rate { calls: 10, active: 2, calls_per_second: 1.5 },
+            Event::Rule { lookup: 1, rule: "domain", protocol: None, text: "why".into() },
+            Event::Shares {
+                lookups: 10,
+                shares: vec![Share {
+                    protocol: "UDP",
+                    address: "192.0.2.1:5060".into(),
+                    lookups: 10,
+                    percent: 100.0,
+                }],
+            },
+            Event::Targets {
+                lookup: 1,
+                targets: vec![Target {
+                    protocol: "UDP",
+                    address: "192.0.2.1:5060".into(),
+                    host: Some("a.example.com".into()),
+                    service: Some("_sip._udp.example.com".into()),
+                    priority: Some(10),
+                    weight: Some(1),
+                }],
+                duration_ms: None,
+            },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },
         ]
     }

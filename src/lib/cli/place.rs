@@ -15,6 +15,7 @@ use crate::{
     },
     message::{AddressBuf, Scheme, UriBuf},
     phone::call::{Dial, DialError, Identity, PhoneCall, Sound},
+    resolve::system,
     sdp,
     transport::{Target, udp::BindError},
     ua,
@@ -40,7 +41,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
     let listen = listen(settings.account.local, target.is_none());
-    let agent = start(&listen, tap, one_call(&settings.account, target.is_none()))?;
+    let resolver = settings.account.resolver.clone();
+    let agent = start(&listen, tap, resolver, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
@@ -316,11 +318,12 @@ struct Listen {
 fn start(
     listen: &[Listen],
     tap: Option<std::sync::Arc<dyn crate::transport::Tap>>,
+    resolver: system::Config,
     config: ua::Config,
 ) -> Result<Agent, Failure> {
     let try_with = |listen: Vec<SocketAddr>| {
         let listen = listen.into_iter().map(Target::udp).collect();
-        let builder = Builder { listen, tap: tap.clone(), ..Builder::default() };
+        let builder = Builder { listen, tap: tap.clone(), resolver: resolver.clone(), ..Builder::default() };
         Agent::start(builder, config.clone())
     };
     let all = try_with(listen.iter().map(|listen| listen.addr).collect());

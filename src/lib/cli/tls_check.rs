@@ -2,13 +2,15 @@
 
 use std::{
     net::SocketAddr,
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use clap::Parser;
+use tokio::task::JoinSet;
 
 use super::{
-    Context, Event, ExitStatus, Failure, Program, args,
+    Context, Event, ExitStatus, Failure, Program, account, args,
     event::milliseconds,
     generate::{Example, Manual, Section},
     tls,
@@ -17,7 +19,9 @@ use super::{
 };
 use crate::{
     message::UriBuf,
-    resolve::{Destination, Host, Lookup, LookupError, Progress, system},
+    resolve::{
+        Destination, Host, Lookup, LookupError, Order, Progress, Protocols, Settings, system::Resolver,
+    },
     transport::{
         FlowError, Protocol,
         tls::{ClientTls, Findings, InspectError},
@@ -50,6 +54,8 @@ pub struct Args {
     #[arg(hide_short_help = true)]
     pub step_timeout: Option<Duration>,
 
+    #[command(flatten)]
+    pub dns: args::Dns,
     #[command(flatten)]
     pub tls: args::Tls,
     #[command(flatten)]
@@ -106,7 +112,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let tls = tls::client(&args.tls, &cx.config, cx.tap())?;
     let (domain, destination) = destination(&args.target)?;
     let checking = async {
-        let addresses = addresses(destination, &cx).await?;
+        let resolver = Arc::new(Resolver::new(account::resolver(&args.dns, &cx.config)));
+        let addresses = addresses(destination, resolver, &cx).await?;
         let within = args.step_timeout.unwrap_or(STEP);
         let (address, findings) = inspect(&tls, &domain, &addresses, within, &cx).await?;
         report(&args, &cx, address, &findings)
@@ -139,22 +146,38 @@ fn destination(text: &str) -> Result<(String, Destination), Failure> {
     Ok((domain, destination))
 }
 
-/// Looks the server up; the name that counts is the one above, whatever comes of it.
-async fn addresses(destination: Destination, cx: &Context) -> Result<Vec<SocketAddr>, Failure> {
-    let started = tokio::time::Instant::now();
-    let (mut lookup, mut progress) = Lookup::start(destination);
+/// Looks the server up (RFC 3263); the name that counts is the one above, whatever comes of it.
+async fn addresses(
+    destination: Destination,
+    resolver: Arc<Resolver>,
+    cx: &Context,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let started = Instant::now();
+    let order = Order::Weighted { seed: rand::random() };
+    let spoken = Protocols::NONE.and(Protocol::Tls);
+    let (mut lookup, mut progress) = Lookup::start(destination, Settings { spoken, order, explain: false });
+    let mut asked = JoinSet::new();
     let found = loop {
         match progress {
             Progress::Found(targets) => break targets.iter().map(|target| target.addr).collect(),
             Progress::Failed(error) => return Err(lookup_failure(&error)),
-            Progress::Wait => return Err(lookup_failure(&LookupError::NoHost)),
             Progress::Ask(queries) => {
-                progress = Progress::Wait;
                 for query in queries {
-                    let answer = system::answer(&query, LOOKUP).await;
-                    progress = lookup.answer(&query, answer);
+                    let within = query.share(LOOKUP.saturating_sub(started.elapsed()));
+                    let resolver = Arc::clone(&resolver);
+                    asked.spawn(async move {
+                        let answer = resolver.answer(&query, within).await;
+                        (query, answer)
+                    });
                 }
+                progress = Progress::Wait;
             }
+            Progress::Wait => match asked.join_next().await {
+                Some(Ok((query, answer))) => progress = lookup.answer(&query, answer),
+                // A panic was reported by its hook, which ends the run.
+                Some(Err(_)) => {}
+                None => return Err(lookup_failure(&LookupError::NoHost)),
+            },
         }
     };
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(started.elapsed())));

@@ -16,9 +16,8 @@ use tokio::{
 
 use crate::{
     message::Frame,
-    resolve::{self, system},
+    resolve::{self, system::Resolver},
     stack::{self, Output, RequestId, Stack, TransactionUser},
-    time::Duration,
     transport::{
         Direction, Flow, FlowError, Incoming, Packet, PacketKind, Protocol, Tap, Target,
         stream::Event,
@@ -37,8 +36,7 @@ pub(super) struct Shard<U> {
     sockets: Vec<UdpSocket>,
     connections: Connections,
     tap: Option<Arc<dyn Tap>>,
-    /// How long a name lookup may take in all.
-    lookup: Duration,
+    resolver: Arc<Resolver>,
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
@@ -51,7 +49,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         sockets: Vec<UdpSocket>,
         connections: Connections,
         tap: Option<Arc<dyn Tap>>,
-        lookup: Duration,
+        resolver: Resolver,
         user: U,
     ) -> Self {
         Self {
@@ -60,7 +58,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             sockets,
             connections,
             tap,
-            lookup,
+            resolver: Arc::new(resolver),
             lookups: JoinSet::new(),
             clock: Clock::start(),
             user,
@@ -240,10 +238,11 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     }
                 }
                 Output::Close { flow } => self.connections.close(&flow),
-                Output::Resolve { id, query } => {
-                    let within = self.lookup;
+                Output::Resolve { id, query, until } => {
+                    let within = until.since(self.clock.now());
+                    let resolver = self.resolver.clone();
                     self.lookups.spawn(async move {
-                        let answer = system::answer(&query, within).await;
+                        let answer = resolver.answer(&query, within).await;
                         (id, query, answer)
                     });
                 }

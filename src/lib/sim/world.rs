@@ -16,7 +16,7 @@ use super::{
     link::{Link, LinkConfig},
 };
 use crate::{
-    resolve::{Query, QueryError, Records},
+    resolve::{Answer, Query, QueryError, Records, Response, Source},
     stack::{Config, Cx, Output, Stack, TransactionUser},
     time::{Duration, Instant},
     transport::{Flow, FlowError, Incoming, Protocol},
@@ -285,7 +285,7 @@ impl World {
                         .ok_or(FlowError::Unreachable(std::io::ErrorKind::NetworkUnreachable));
                     place.stack.connected(now, id, flow, &mut *place.user);
                 }
-                Output::Resolve { id, query } => {
+                Output::Resolve { id, query, .. } => {
                     let answer = look_up(&self.names, &query);
                     let place = self.place_mut(at);
                     place.stack.resolved(now, id, &query, answer, &mut *place.user);
@@ -428,12 +428,14 @@ impl PartialEq for Arrival {
 
 impl Eq for Arrival {}
 
-fn look_up(names: &BTreeMap<String, Vec<IpAddr>>, query: &Query) -> Result<Records, QueryError> {
-    match query {
-        Query::Addresses { name } => match names.get(&name.to_ascii_lowercase()) {
-            Some(addresses) if !addresses.is_empty() => Ok(Records::Addresses(addresses.clone())),
-            _ => Err(QueryError::NotFound),
-        },
+fn look_up(names: &BTreeMap<String, Vec<IpAddr>>, query: &Query) -> Answer {
+    let (by, ttl) = (Source::System, Duration::ZERO);
+    match names.get(&query.name().to_ascii_lowercase()) {
+        Some(addresses) if !addresses.is_empty() && matches!(query, Query::Addresses { .. }) => {
+            Ok(Response::new(Records::Addresses(addresses.clone()), ttl, by))
+        }
+        Some(_) => Err(QueryError::NoData { by, ttl }),
+        None => Err(QueryError::NoName { by, ttl }),
     }
 }
 

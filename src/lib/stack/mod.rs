@@ -14,6 +14,7 @@
 
 mod admit;
 mod alive;
+mod lookup;
 mod send;
 mod user;
 
@@ -27,10 +28,10 @@ use bytes::Bytes;
 
 use crate::{
     message::{Builder, Edits, FrameError, HeaderId, Limits, Message, Method, Request, Response},
-    resolve,
-    time::Instant,
+    resolve::{self, Protocols},
+    time::{Duration, Instant},
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
-    transport::{Flow, FlowError, Incoming, Target, keepalive::Stun, via},
+    transport::{Flow, FlowError, Incoming, Protocol, Target, keepalive::Stun, via},
     util::{id::Ids, slab::Slab, wheel::Wheel},
 };
 
@@ -47,6 +48,12 @@ pub struct Config {
     pub limits: Limits,
     /// Most transactions alive at once; requests beyond are answered 503.
     pub transactions: usize,
+    /// The transports the driver has; no others are looked for.
+    pub spoken: Protocols,
+    /// How long finding out where a request goes may take in all.
+    pub lookup: Duration,
+    /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
+    pub keep_order: Duration,
 }
 
 impl Default for Config {
@@ -57,6 +64,9 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             transactions: 1 << 20,
+            spoken: Protocols::UDP.and(Protocol::Tcp),
+            lookup: Duration::from_secs(5),
+            keep_order: Duration::from_secs(32),
         }
     }
 }
@@ -80,8 +90,8 @@ pub enum Output {
     },
     /// Close the connection, once what was sent on it has left; do not report it with [`Stack::closed`].
     Close { flow: Flow },
-    /// Ask the DNS and answer with [`Stack::resolved`].
-    Resolve { id: RequestId, query: resolve::Query },
+    /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
+    Resolve { id: RequestId, query: resolve::Query, until: Instant },
 }
 
 /// Things counted, since nothing that is dropped may go unseen.
@@ -122,6 +132,8 @@ impl Stack {
                 limits: config.limits,
                 timing: config.timing,
                 ids,
+                memory: lookup::Memory::new(config.spoken, config.keep_order),
+                within: config.lookup,
                 sends: Slab::default(),
                 by_client: HashMap::new(),
                 wakes: Wheel::default(),
@@ -299,7 +311,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer);
+        self.core.resolved(id, query, answer, now);
         self.settle(now, user);
     }
 
@@ -372,6 +384,7 @@ impl Stack {
             let cx = &mut Cx { core: &mut self.core, now };
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
+                Event::Told(id) => cx.core.told(id),
                 Event::Failed(id, why) => user.failed(id, why, cx),
                 Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
@@ -386,6 +399,8 @@ impl Stack {
 /// What waits to be told to the user: nothing calls back while the user itself is running.
 enum Event {
     Response(RequestId, Box<Response>),
+    /// The response before it was the last.
+    Told(RequestId),
     Failed(RequestId, Failure),
     Ended(RequestId),
     Routed(RequestId, Flow),
@@ -402,6 +417,9 @@ pub(in crate::stack) struct Core {
     limits: Limits,
     timing: Timing,
     ids: Ids,
+    memory: lookup::Memory,
+    /// How long a lookup may take.
+    within: Duration,
     sends: Slab<send::Sending>,
     by_client: HashMap<ClientId, RequestId>,
     wakes: Wheel<u64>,

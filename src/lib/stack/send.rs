@@ -31,6 +31,8 @@ pub(super) struct Sending {
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
     state: State,
+    /// When the lookup must be over.
+    until: Instant,
     /// A connection was lost before the peer said anything, and the request sent again.
     repeated: bool,
     /// The user no longer wants the INVITE.
@@ -52,28 +54,35 @@ enum State {
         client: ClientId,
         flow: Flow,
         sent: Box<Request>,
+        at: Instant,
         provisional: bool,
+    },
+    /// The outcome is about to be told.
+    Answered {
+        flow: Flow,
+        at: Instant,
     },
 }
 
 impl Core {
-    pub(super) fn send(&mut self, outgoing: Outgoing) -> RequestId {
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Instant) -> RequestId {
         let destination = next_hop(&outgoing);
-        self.begin(What::Request(Box::new(outgoing)), destination)
+        self.begin(What::Request(Box::new(outgoing)), destination, now)
     }
 
-    pub(super) fn probe(&mut self, uri: UriBuf) -> RequestId {
+    pub(super) fn probe(&mut self, uri: UriBuf, now: Instant) -> RequestId {
         let destination = Destination::of(&uri.as_uri()).map_err(Failure::Lookup);
-        self.begin(What::Probe, destination)
+        self.begin(What::Probe, destination, now)
     }
 
-    fn begin(&mut self, what: What, destination: Result<Destination, Failure>) -> RequestId {
+    fn begin(&mut self, what: What, destination: Result<Destination, Failure>, now: Instant) -> RequestId {
         let mut sending = Sending {
             what,
             destination: None,
             domain: "".into(),
             targets: Vec::new(),
             state: State::Waiting,
+            until: now,
             repeated: false,
             cancelled: false,
         };
@@ -97,7 +106,7 @@ impl Core {
         let id = RequestId(self.sends.insert(sending));
         match flow {
             Some(flow) => self.connect(id, flow.target(), Some(flow)),
-            None => self.next_target(id, Failure::NoNextHop),
+            None => self.next_target(id, Failure::NoNextHop, now),
         }
         id
     }
@@ -109,41 +118,47 @@ impl Core {
         self.out.push_back(Output::Connect { id, target, domain, flow });
     }
 
-    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer) {
+    pub(super) fn resolved(&mut self, id: RequestId, query: &Query, answer: Answer, now: Instant) {
         if let Some(Sending { state: State::Resolving(lookup), .. }) = self.sends.get_mut(id.0) {
-            let progress = lookup.answer(query, answer);
-            self.progress(id, progress);
+            let progress = self.memory.answer(lookup, query, answer, now);
+            self.progress(id, progress, now);
         }
     }
 
-    fn progress(&mut self, id: RequestId, progress: Progress) {
+    fn progress(&mut self, id: RequestId, progress: Progress, now: Instant) {
+        let Some(sending) = self.sends.get_mut(id.0) else { return };
+        if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
+            match &progress {
+                Progress::Found(targets) => self.memory.explain(lookup, targets, now),
+                Progress::Failed(_) => self.memory.explain(lookup, &[], now),
+                Progress::Ask(_) | Progress::Wait => {}
+            }
+        }
         match progress {
             Progress::Ask(queries) => {
-                self.out.extend(queries.into_iter().map(|query| Output::Resolve { id, query }));
+                let rest = sending.until.since(now);
+                self.out.extend(queries.into_iter().map(|query| {
+                    let until = now + query.share(rest);
+                    Output::Resolve { id, query, until }
+                }));
             }
             Progress::Wait => {}
             Progress::Failed(error) => self.fail(id, Failure::Lookup(error)),
             Progress::Found(mut targets) => {
-                if let Some(sending) = self.sends.get_mut(id.0) {
-                    if let (What::Probe, State::Resolving(lookup)) = (&sending.what, &sending.state) {
-                        explain(lookup, &targets);
-                    }
-                    if let (What::Request(outgoing), State::Resolving(lookup)) =
-                        (&sending.what, &sending.state)
-                        && lookup.destination().transport.is_none()
-                    {
-                        targets = over_tcp_if_large(targets, outgoing);
-                    }
-                    targets.reverse();
-                    sending.targets = targets;
+                if let (What::Request(outgoing), State::Resolving(lookup)) = (&sending.what, &sending.state)
+                    && lookup.destination().transport.is_none()
+                {
+                    targets = over_tcp_if_large(targets, outgoing);
                 }
-                self.next_target(id, Failure::NoNextHop);
+                targets.reverse();
+                sending.targets = targets;
+                self.next_target(id, Failure::NoNextHop, now);
             }
         }
     }
 
     /// Tries the next target, after finding out which there are, or gives up for the reason the last one failed.
-    fn next_target(&mut self, id: RequestId, why: Failure) {
+    fn next_target(&mut self, id: RequestId, why: Failure, now: Instant) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
         if sending.cancelled {
             return self.fail(id, why);
@@ -153,9 +168,11 @@ impl Core {
         }
         match sending.destination.take() {
             Some(destination) => {
-                let (lookup, progress) = Lookup::start(destination);
+                let explain = matches!(sending.what, What::Probe);
+                let (lookup, progress) = self.memory.start(destination, explain, &mut self.ids, now);
                 sending.state = State::Resolving(Box::new(lookup));
-                self.progress(id, progress);
+                sending.until = now + self.within;
+                self.progress(id, progress, now);
             }
             None => self.fail(id, why),
         }
@@ -166,7 +183,12 @@ impl Core {
         let State::Connecting(target) = sending.state else { return };
         let flow = match flow {
             Ok(flow) => flow,
-            Err(why) => return self.next_target(id, Failure::Unreachable { target, why }),
+            Err(why) => {
+                if sending.destination.is_none() {
+                    self.memory.unreachable(target, &why, now);
+                }
+                return self.next_target(id, Failure::Unreachable { target, why }, now);
+            }
         };
         // It need not be tried over UDP then.
         if target.protocol == Protocol::Tcp && sending.targets.last() == Some(&Target::udp(target.addr)) {
@@ -194,7 +216,8 @@ impl Core {
             self.table.abandon(client);
             return self.fail(id, Failure::NoNextHop);
         };
-        sending.state = State::Active { client, flow, sent: Box::new(request.clone()), provisional: false };
+        sending.state =
+            State::Active { client, flow, sent: Box::new(request.clone()), at: now, provisional: false };
         self.by_client.insert(client, id);
         let mut effects = std::mem::take(&mut self.effects);
         self.table.start(client, &request, flow, now, &mut effects);
@@ -212,8 +235,17 @@ impl Core {
     ) {
         let Some(&id) = self.by_client.get(&client) else { return };
         let Some(sending) = self.sends.get_mut(id.0) else { return };
-        let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
+        let State::Active { flow, sent, at, provisional, .. } = &mut sending.state else { return };
+        let (flow, at) = (*flow, *at);
         let (target, invite) = (flow.target(), sent.method() == Method::Invite);
+        if let Some(response) = response {
+            self.memory.answered(target, response, now);
+        }
+        if *provisional && matches!(report, Report::Timeout | Report::Unreachable) {
+            // Who has answered has been contacted: another server would be a second call (RFC 3263 §4.3).
+            sending.targets.clear();
+            sending.destination = None;
+        }
         match (report, response) {
             (Report::Deliver, Some(response)) if response.status() < 200 => {
                 let first = !std::mem::replace(provisional, true);
@@ -225,13 +257,18 @@ impl Core {
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
                     self.by_client.remove(&client);
-                    return self.next_target(id, Failure::NoNextHop);
+                    return self.next_target(id, Failure::NoNextHop, now);
                 }
                 // A 2xx to an INVITE may come again, from here or from another fork (RFC 6026 §7.2).
-                if !(invite && response.status() < 300) {
-                    self.forget(id, client);
+                let lasts = invite && response.status() < 300;
+                if !lasts {
+                    self.by_client.remove(&client);
+                    sending.state = State::Answered { flow, at };
                 }
                 self.events.push_back(Event::Response(id, Box::new(response.clone())));
+                if !lasts {
+                    self.events.push_back(Event::Told(id));
+                }
             }
             (Report::Ended, _) => {
                 self.forget(id, client);
@@ -241,18 +278,23 @@ impl Core {
                 self.by_client.remove(&client);
                 // Who does not answer on the dialog's connection does not answer on another one.
                 sending.destination = None;
-                self.next_target(id, Failure::Timeout(target));
+                self.memory.failed(target, now);
+                self.next_target(id, Failure::Timeout(target), now);
             }
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
                 let (heard, repeated) = (*provisional, std::mem::replace(&mut sending.repeated, true));
                 let lost = target.protocol.is_reliable() && !heard;
-                if lost && !repeated && sending.destination.is_none() {
+                let why = self.why.clone();
+                if sending.destination.is_some() {
+                    // A new lookup will tell.
+                } else if lost && !repeated {
                     // The peer may have left long ago, and only now it shows: a new connection may do.
                     sending.targets.push(target);
+                } else {
+                    self.memory.unreachable(target, &why, now);
                 }
-                let why = self.why.clone();
-                self.next_target(id, Failure::Unreachable { target, why });
+                self.next_target(id, Failure::Unreachable { target, why }, now);
             }
             (Report::Ack | Report::Deliver, _) => {}
         }
@@ -266,7 +308,7 @@ impl Core {
         match sending.state {
             State::Active { provisional: true, .. } => self.send_cancel(id, now),
             // Before any response the CANCEL waits (§9.1); the INVITE runs into timer B at worst.
-            State::Active { .. } => {}
+            State::Active { .. } | State::Answered { .. } => {}
             State::Waiting | State::Resolving(_) | State::Connecting(_) => self.fail(id, Failure::Cancelled),
         }
     }
@@ -300,10 +342,23 @@ impl Core {
     }
 
     pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
+        self.sent(id).map(|(flow, _)| flow)
+    }
+
+    pub(super) fn sent_at(&self, id: RequestId) -> Option<Instant> {
+        self.sent(id).map(|(_, at)| at)
+    }
+
+    fn sent(&self, id: RequestId) -> Option<(Flow, Instant)> {
         match self.sends.get(id.0)?.state {
-            State::Active { flow, .. } => Some(flow),
+            State::Active { flow, at, .. } | State::Answered { flow, at } => Some((flow, at)),
             State::Waiting | State::Resolving(_) | State::Connecting(_) => None,
         }
+    }
+
+    /// The user has been told the outcome.
+    pub(super) fn told(&mut self, id: RequestId) {
+        self.sends.remove(id.0);
     }
 
     fn fail(&mut self, id: RequestId, why: Failure) {
@@ -337,19 +392,6 @@ fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
 const LARGE: usize = 1_300;
 /// As long as ours are.
 const BRANCH: &str = "z9hG4bK0123456789abcdef0123456789abc";
-
-/// For a user who asks why a request goes where it goes.
-fn explain(lookup: &Lookup, targets: &[Target]) {
-    let Destination { host, port, .. } = lookup.destination();
-    if let Host::Name(name) = host {
-        let addresses: Vec<_> = targets.iter().map(|target| target.addr.ip().to_string()).collect();
-        tracing::info!("{name} has the addresses {}; they are tried in this order", addresses.join(", "));
-    }
-    if let (None, Some(target)) = (port, targets.first()) {
-        let (protocol, port) = (target.protocol.as_str(), target.addr.port());
-        tracing::info!("no port given for {host}: {port}, the default of SIP over {protocol}");
-    }
-}
 
 /// The host as the URI has it.
 fn domain(destination: &Destination) -> Arc<str> {

@@ -114,7 +114,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     if args.action == Action::Devices {
         return devices(&cx);
     }
-    let path = match args.common.config.clone().or_else(usual_path) {
+    let path = match args.common.run.config.clone().or_else(usual_path) {
         Some(path) => path,
         None => {
             return Err(Failure::usage("there is no home directory; say with --config where the file is"));

@@ -23,7 +23,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    super::{Direction, FlowError, Protocol, stream, tapped::Tapped},
+    super::{
+        FlowError, Protocol,
+        stream::{self, Watched},
+    },
     certificate::Certificate,
     config::{ClientTls, OwnCertificate, provider, versions},
     error::TlsError,
@@ -33,6 +36,7 @@ use super::{
     session::{Session, Verification},
     verify::ServerVerifier,
 };
+use crate::message::Side;
 
 /// What came to light about a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,12 +169,12 @@ impl ClientTls {
         Ok(Attempt { expected, chain, outcome, asked: own.is_asked() })
     }
 
-    async fn open(&self, addr: SocketAddr, within: Duration) -> Result<Tapped<TcpStream>, InspectError> {
+    async fn open(&self, addr: SocketAddr, within: Duration) -> Result<Watched<TcpStream>, InspectError> {
         let opened = timeout(within, stream::open(None, addr)).await.unwrap_or(Err(FlowError::TimedOut));
         let stream = opened.map_err(|error| InspectError::Flow(addr, error))?;
         // Only for the capture; a socket without an address is in none.
         let local = stream.local_addr().unwrap_or(addr);
-        Ok(Tapped::new(stream, self.tap(), Protocol::Tls, Direction::Sent, local, addr))
+        Ok(Watched::new(stream, Protocol::Tls, Side::Opened, (local, addr), self.tap()))
     }
 
     /// Whether the server goes along with this version as far as its certificate.
