@@ -26,6 +26,8 @@ mod session;
 #[cfg(feature = "tls")]
 mod verify;
 mod version;
+#[cfg(feature = "tls")]
+mod x509;
 
 #[cfg(all(test, feature = "tls"))]
 pub(crate) mod authority;
