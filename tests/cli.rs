@@ -22,15 +22,19 @@ mod terminal;
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
-const PROGRAMS: [(&str, &str, Manual); 3] = [
+#[cfg(feature = "tls")]
+const SIP_TLS_CHECK: (&str, &str) = ("sip-tls-check", env!("CARGO_BIN_EXE_sip-tls-check"));
+const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_CALL.0, SIP_CALL.1, call::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
+    #[cfg(feature = "tls")]
+    (SIP_TLS_CHECK.0, SIP_TLS_CHECK.1, sipkit::cli::tls_check::Args::MANUAL),
 ];
 
 #[test]
 fn short_help_fits_a_screen_and_help_is_complete() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let short = finish(folder.command(path).arg("-h"));
         assert!(short.status.success(), "{name} -h");
@@ -60,7 +64,7 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 #[cfg(feature = "opus")]
 fn generated_files_are_what_the_programs_generate() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for (kind, file) in [
             ("man", format!("man/{name}.1")),
             ("bash", format!("completions/{name}.bash")),
@@ -215,7 +219,7 @@ fn a_capture_that_cannot_be_written_is_told_before_anything_is_sent() {
 
 #[test]
 fn manual_examples_are_understood_and_short_enough_to_copy() {
-    for (name, _, manual) in PROGRAMS {
+    for &(name, _, manual) in PROGRAMS {
         assert!(!manual.examples.is_empty(), "{name}");
         for example in manual.examples {
             assert!(example.command.len() <= 76, "wrapped at 80 columns: {}", example.command);
@@ -224,6 +228,8 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
             let parsed = match name {
                 "sip-call" => call::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "tls")]
+                "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
                 _ => test_server::Args::try_parse_from(&words).map(drop),
             };
             parsed.unwrap_or_else(|error| panic!("{}: {error}", example.command));
@@ -233,7 +239,7 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
 
 #[test]
 fn manual_pages_are_plain_and_tell_every_exit_status() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let page = finish(folder.command(path).args(["--generate", "man"]));
         assert!(page.stdout.is_ascii(), "{name}: not every troff reads UTF-8");
@@ -263,7 +269,7 @@ fn manual_pages_are_plain_and_tell_every_exit_status() {
 
 #[test]
 fn completions_are_scripts_of_their_shell() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for shell in ["bash", "zsh", "fish"] {
             let folder = Folder::new();
             let script = finish(folder.command(path).args(["--generate", shell]));

@@ -11,9 +11,15 @@ mod programs;
 mod registration;
 mod slow_reader;
 mod support;
+#[cfg(feature = "tls")]
+mod tls_check;
 mod torture;
 mod transport;
 mod verdicts;
 
 #[path = "../benches/reading.rs"]
 mod reading;
+
+#[cfg(feature = "tls")]
+#[path = "../src/lib/transport/tls/authority.rs"]
+mod authority;

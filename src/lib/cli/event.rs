@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::printable::Printable;
+#[cfg(feature = "tls")]
+use super::tls_report::TlsReport;
 
 /// Who did something, or who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -194,6 +196,9 @@ pub enum Event {
         #[serde(serialize_with = "rounded")]
         duration_ms: Option<f64>,
     },
+    /// What a server's TLS is like.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsReport>),
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -228,6 +233,8 @@ impl Event {
             Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
             Self::Targets { .. } => "targets",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
         }
     }
@@ -318,6 +325,8 @@ impl fmt::Display for Event {
                 let list: Vec<_> = targets.iter().map(|target| target.address.as_str()).collect();
                 write!(f, "{}", list.join(", "))
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct Sending {
     state: State,
     /// When the lookup must be over.
     until: Instant,
-    /// A connection was lost before the peer said anything, and the request sent again.
+    /// A connection that had served before was lost, and the request sent again over a new one.
     repeated: bool,
     /// The user no longer wants the INVITE.
     cancelled: bool,
@@ -284,12 +284,12 @@ impl Core {
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
                 let (heard, repeated) = (*provisional, std::mem::replace(&mut sending.repeated, true));
-                let lost = target.protocol.is_reliable() && !heard;
+                let is_stale = target.protocol.is_reliable() && self.proven.contains(&flow.key());
                 let why = self.why.clone();
                 if sending.destination.is_some() {
                     // A new lookup will tell.
-                } else if lost && !repeated {
-                    // The peer may have left long ago, and only now it shows: a new connection may do.
+                } else if is_stale && !heard && !repeated {
+                    // It served before; the peer may have left long ago, and only now it shows.
                     sending.targets.push(target);
                 } else {
                     self.memory.unreachable(target, &why, now);
