@@ -70,6 +70,7 @@ impl Party {
             next: NextHop::RequestUri,
             offer: Body::sdp(SDP),
             auth: self.auth.clone(),
+            registration: None,
             headers: Vec::new(),
         };
         self.call = Some(self.ua.invite(invite, cx));
@@ -98,7 +99,9 @@ impl Party {
                     self.pages += 1;
                     continue;
                 }
-                Event::Routed { .. } | Event::NoRoute { .. } => continue,
+                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
+                    continue;
+                }
             };
             match event {
                 CallEvent::Incoming { .. } => {

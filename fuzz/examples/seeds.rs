@@ -2,6 +2,7 @@
 //! input reaches what lies behind the first check.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
@@ -9,14 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sipkit::message::{HeaderId, Limits, Message, Multipart};
+use sipkit::message::{HeaderId, Limits, Message, Multipart, count_values};
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(data), Some(corpus)) = (arguments.next(), arguments.next()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "which DATA and which CORPUS?"));
     };
-    let seeds = Seeds { corpus };
+    let seeds = Seeds { corpus, read: RefCell::default() };
     for bytes in files(&data.join("torture"), &["dat", "sip"])? {
         seeds.message(&bytes)?;
     }
@@ -42,11 +43,13 @@ fn main() -> io::Result<()> {
     for uri in URIS {
         seeds.add("uri", uri.as_bytes())?;
     }
-    Ok(())
+    seeds.every_field()
 }
 
 struct Seeds {
     corpus: PathBuf,
+    /// Fields of which a seed reads.
+    read: RefCell<BTreeSet<HeaderId>>,
 }
 
 impl Seeds {
@@ -77,9 +80,7 @@ impl Seeds {
             return Ok(());
         };
         for row in message.headers() {
-            if let Some(choice) = HeaderId::KNOWN.iter().position(|id| *id == row.id) {
-                self.add_chosen("headers", choice as u8, row.value)?;
-            }
+            self.value(row.id, row.value)?;
             let digest = ["WWW-Authenticate", "Proxy-Authenticate", "Authorization", "Proxy-Authorization"];
             if let Some(choice) = digest.iter().position(|name| *name == row.id.name()) {
                 self.add_chosen("digest", choice as u8, row.value)?;
@@ -108,8 +109,7 @@ impl Seeds {
     fn challenges(&self, text: &str) -> io::Result<()> {
         for line in strings(text, "\"") {
             let Some((name, value)) = line.split_once(": ") else { continue };
-            let Some(choice) = HeaderId::KNOWN.iter().position(|id| id.name() == name) else { continue };
-            self.add_chosen("headers", choice as u8, value.as_bytes())?;
+            self.value(HeaderId::from_name(name.as_bytes()), value.as_bytes())?;
             self.add_chosen("digest", u8::from(name.starts_with("Proxy")), value.as_bytes())?;
         }
         for credentials in CREDENTIALS {
@@ -117,12 +117,34 @@ impl Seeds {
             self.add_chosen("digest", 3, credentials.as_bytes())?;
         }
         // Every field is begun with, also those that no example has.
-        for (choice, _) in HeaderId::KNOWN.iter().enumerate() {
+        for id in HeaderId::KNOWN {
             for value in VALUES {
-                self.add_chosen("headers", choice as u8, value.as_bytes())?;
+                self.value(id, value.as_bytes())?;
             }
         }
         Ok(())
+    }
+
+    fn value(&self, id: HeaderId, value: &[u8]) -> io::Result<()> {
+        let Some(choice) = HeaderId::KNOWN.iter().position(|known| *known == id) else { return Ok(()) };
+        let message =
+            [b"OPTIONS sip:a SIP/2.0\r\n", id.name().as_bytes(), b": ", value, b"\r\n\r\n"].concat();
+        let message = Message::salvage(message.into(), &Limits::default());
+        if message.is_some_and(|message| matches!(count_values(&message), (1.., 0))) {
+            self.read.borrow_mut().insert(id);
+        }
+        self.add_chosen("headers", choice as u8, value)
+    }
+
+    /// A field that no seed begins would be as good as not fuzzed.
+    fn every_field(&self) -> io::Result<()> {
+        let read = self.read.borrow();
+        let missing: Vec<_> =
+            HeaderId::KNOWN.iter().filter(|id| !read.contains(id)).map(|id| id.name()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("no seed is a sound value of {}", missing.join(", "))))
     }
 }
 
@@ -182,7 +204,16 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// One of these begins most fields.
-const VALUES: [&str; 16] = [
+const VALUES: [&str; 25] = [
+    "urn:urn-7:3gpp-service.ims.icsi.mmtel, sip:a@b",
+    "sip:a@b;target-uri=\"sip:c@d\"",
+    "7",
+    "0123abcd",
+    "54.21 0.5",
+    "776656 1 INVITE",
+    "dsn.flash, wps.0",
+    "nextnonce=\"x\", qop=auth, rspauth=\"00\", cnonce=\"y\", nc=00000001",
+    "<sip:a@b;x=1>;purpose=trigger;x=\"y\"",
     "",
     "token",
     "7;x=1",

@@ -103,6 +103,7 @@ impl Bench {
             next: NextHop::RequestUri,
             offer: session(),
             auth: auth::Client::new(Vec::new()),
+            registration: None,
             headers: Vec::new(),
         };
         let id = bench.act(|ua, cx| ua.invite(invite, cx));

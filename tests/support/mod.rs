@@ -4,9 +4,11 @@
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod folder;
+pub mod forwarder;
 pub mod message;
 pub mod peer;
 pub mod program;
+pub mod registrar;
 
 use std::time::Duration;
 

@@ -22,20 +22,23 @@ use sipkit::{
 
 use crate::support::message::{Draft, PCMU, Text, sdp};
 
-/// A server that answers calls, on any ports of this address.
-fn server(ip: &str, options: ConnectionOptions) -> (Endpoint<Responder>, SocketAddr) {
-    let at = if ip.contains(':') { format!("[{ip}]:0") } else { format!("{ip}:0") };
-    let listen = vec![format!("tcp:{at}").parse().unwrap(), at.parse().unwrap()];
-    let responder = Responder::new(responder::Config {
+pub fn responder() -> Responder {
+    Responder::new(responder::Config {
         ua: ua::Config::default(),
         media: None,
         rtp_ports: None,
         codecs: vec![Codec::PCMU],
         auth: None,
         notices: None,
-    });
+    })
+}
+
+/// A server that answers calls, on any ports of this address.
+fn server(ip: &str, options: ConnectionOptions) -> (Endpoint<Responder>, SocketAddr) {
+    let at = if ip.contains(':') { format!("[{ip}]:0") } else { format!("{ip}:0") };
+    let listen = vec![format!("tcp:{at}").parse().unwrap(), at.parse().unwrap()];
     let builder = Builder { listen, connections: options, ..Builder::default() };
-    let endpoint = builder.start(responder).unwrap();
+    let endpoint = builder.start(responder()).unwrap();
     let addr = endpoint.local()[0].addr;
     assert_eq!(endpoint.local()[0].protocol, Protocol::Tcp);
     (endpoint, addr)
@@ -52,7 +55,7 @@ fn caller(ip: &str) -> Agent {
     Agent::start(Builder { listen, ..Builder::default() }, ua::Config::default()).unwrap()
 }
 
-fn invite(target: &str) -> Invite {
+pub fn invite(target: &str) -> Invite {
     Invite {
         target: UriBuf::parse(target).unwrap(),
         from: AddressBuf::parse("sip:alice@alice.example").unwrap(),
@@ -62,6 +65,7 @@ fn invite(target: &str) -> Invite {
             PCMU,
         )),
         auth: auth::Client::default(),
+        registration: None,
         headers: Vec::new(),
     }
 }
@@ -281,7 +285,7 @@ fn answer(request: &Text, status: u16, contact: SocketAddr) -> String {
     text.replace(&format!("<sip:{contact}>"), &format!("<sip:{contact};transport=tcp>"))
 }
 
-async fn answered(call: &mut sipkit::endpoint::agent::Call) {
+pub async fn answered(call: &mut sipkit::endpoint::agent::Call) {
     loop {
         match call.next().await.unwrap() {
             CallEvent::Answered { .. } => return,
@@ -291,7 +295,7 @@ async fn answered(call: &mut sipkit::endpoint::agent::Call) {
     }
 }
 
-async fn ended(call: &mut sipkit::endpoint::agent::Call) -> (By, Cause) {
+pub async fn ended(call: &mut sipkit::endpoint::agent::Call) -> (By, Cause) {
     loop {
         if let CallEvent::Ended { by, cause } = call.next().await.unwrap() {
             return (by, cause);

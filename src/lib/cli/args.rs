@@ -9,7 +9,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 #[cfg(feature = "dns")]
 use super::value::DnsServer;
 use super::{
-    capture::CapturePath,
+    capture::{CaptureMode, CapturePath},
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
@@ -43,7 +43,7 @@ impl FromArgMatches for WithoutTraffic {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self(Common {
             output: Output { report: Report::from_arg_matches(matches)?, trace: false },
-            capture: Capture { pcap: None, pcap_no_rtp: false },
+            capture: Capture { pcap: None, pcap_no_rtp: false, pcap_mode: None },
             run: Run::from_arg_matches(matches)?,
         }))
     }
@@ -117,6 +117,17 @@ pub struct Capture {
     #[arg(long, requires = "pcap")]
     #[arg(hide_short_help = true)]
     pub pcap_no_rtp: bool,
+
+    /// How to write what is encrypted: wire, plain or both
+    ///
+    /// With wire packets stand there as sent, and a .pcapng file has the TLS secrets as well, so that Wireshark shows
+    /// what is inside: whoever has the file can read the messages. With plain there are the messages without TLS or
+    /// WebSocket around them, each in a UDP packet; both has the two on two interfaces (.pcapng only). The default is
+    /// wire for .pcapng, and plain for .pcap, which has no place for secrets. The variable SSLKEYLOGFILE names a file
+    /// to write the secrets to in any case.
+    #[arg(long, value_name = "MODE", value_enum, hide_possible_values = true, requires = "pcap")]
+    #[arg(hide_short_help = true)]
+    pub pcap_mode: Option<CaptureMode>,
 }
 
 /// Who we are.

@@ -556,6 +556,9 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
         FlowError::Unreachable(kind) => {
             new(&format_args!("{target} cannot be reached: {kind}")).hint("check the address and the network")
         }
+        FlowError::Tls(error) => {
+            Failure::new(ExitStatus::Tls, format_args!("TLS with {target} failed: {error}"))
+        }
         FlowError::Overrun | FlowError::Unsupported(_) | FlowError::WebSocket(_) => {
             new(&format_args!("{target}: {why}"))
         }

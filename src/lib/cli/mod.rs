@@ -36,6 +36,7 @@ mod place;
 pub mod printable;
 mod recorder;
 pub mod secret;
+mod segments;
 mod serve;
 pub mod settings;
 pub mod stop;
@@ -236,7 +237,8 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     let mut media = false;
     if let Some(path) = &common.capture.pcap {
         media = !common.capture.pcap_no_rtp;
-        let capture = Capture::create(path, media).map_err(|error| {
+        let mode = path.mode(common.capture.pcap_mode).map_err(Failure::usage)?;
+        let capture = Capture::create(path, mode, media).map_err(|error| {
             let path = path.as_path().display();
             Failure::usage(format_args!("cannot write the capture file {path}: {error}"))
         })?;
@@ -248,7 +250,7 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     if writers.is_empty() {
         return Ok(None);
     }
-    Recorder::start(writers, media)
+    Recorder::start(writers, media, common.capture.pcap.is_some())
         .map(Some)
         .map_err(|error| Failure::new(ExitStatus::Defect, format_args!("cannot start the recorder: {error}")))
 }

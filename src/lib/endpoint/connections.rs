@@ -9,11 +9,7 @@
 //! There are at most [`Options::most`]; more are refused. One that is idle for [`Options::idle`] and that
 //! nobody relies on is closed, one on which no message ever came sooner.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -25,15 +21,16 @@ use tokio::{
 };
 
 use crate::{
-    message::{Limits, Side},
     stack::RequestId,
     time::{Duration, Instant},
     transport::{
         Flow, FlowError, Protocol, Target,
-        stream::{self, Event, Events, Queue, Times},
+        stream::{self, Event, Queue, Times},
     },
     util::slab::{Key, Slab},
 };
+
+use super::connection::{Common, Start, live};
 
 /// Bounds of a shard's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,13 +69,12 @@ pub(super) enum Told {
 pub(super) struct Connections {
     shard: u16,
     options: Options,
-    limits: Limits,
+    common: Common,
     table: Slab<Connection>,
     /// Those we opened, and those the peer opened where that is safe, by where they lead.
     by_target: HashMap<(Target, Option<Arc<str>>), Key>,
     /// What is listened on, of every protocol.
     listening: Vec<Target>,
-    events: Events,
     tasks: JoinSet<()>,
     /// When idle ones are looked for next.
     sweep: Instant,
@@ -106,15 +102,14 @@ enum State {
 }
 
 impl Connections {
-    pub fn new(shard: u16, options: Options, limits: Limits, listening: Vec<Target>, events: Events) -> Self {
+    pub fn new(shard: u16, options: Options, common: Common, listening: Vec<Target>) -> Self {
         Self {
             shard,
             options,
-            limits,
+            common,
             table: Slab::new(),
             by_target: HashMap::new(),
             listening,
-            events,
             tasks: JoinSet::new(),
             sweep: Instant::ZERO + SWEEP.min(options.idle / 2),
             refused: 0,
@@ -136,7 +131,7 @@ impl Connections {
         }
         let route = (!protocol.is_secure()).then_some((Target { protocol, addr: remote }, None));
         let target = Target { protocol, addr: remote };
-        self.insert(target, local, route, None, Start::Accepted(stream), now);
+        self.insert(target, local, route, Start::Accepted(stream, remote), now);
     }
 
     /// Finds the connection for a request, or opens one.
@@ -156,7 +151,7 @@ impl Connections {
                 }
             };
         }
-        match self.open(route, now) {
+        match self.open(route, domain.clone(), now) {
             Ok(key) => {
                 if let Some(Connection { state: State::Opening { waiting }, .. }) = self.table.get_mut(key) {
                     waiting.push(id);
@@ -177,12 +172,14 @@ impl Connections {
     pub fn transmit(&mut self, flow: &Flow, bytes: Bytes, now: Instant) -> Option<(SocketAddr, SocketAddr)> {
         let key = match self.get(flow) {
             Some(_) => flow.key(),
+            // Nobody can connect to a WebSocket client (RFC 7118 §5.3).
+            None if matches!(flow.protocol, Protocol::Ws | Protocol::Wss) => return None,
             None if bytes.starts_with(b"SIP/2.0 ") => {
-                let domain = flow.protocol.is_secure().then(|| flow.remote.ip().to_string().into());
-                let route = (flow.target(), domain);
+                let domain: Arc<str> = flow.remote.ip().to_string().into();
+                let route = (flow.target(), flow.protocol.is_secure().then(|| domain.clone()));
                 match self.by_target.get(&route) {
                     Some(&key) => key,
-                    None => self.open(route, now).ok()?,
+                    None => self.open(route, domain, now).ok()?,
                 }
             }
             None => return None,
@@ -289,9 +286,14 @@ impl Connections {
         self.listening.iter().filter(|target| target.protocol.is_reliable()).count()
     }
 
-    fn open(&mut self, route: (Target, Option<Arc<str>>), now: Instant) -> Result<Key, FlowError> {
+    fn open(
+        &mut self,
+        route: (Target, Option<Arc<str>>),
+        domain: Arc<str>,
+        now: Instant,
+    ) -> Result<Key, FlowError> {
         let target = route.0;
-        if !matches!(target.protocol, Protocol::Tcp) {
+        if !self.common.security.can_open(target.protocol) {
             return Err(FlowError::Unsupported(target.protocol));
         }
         // As with datagrams: from the address that was asked for, and in no family that was not.
@@ -304,8 +306,8 @@ impl Connections {
             return Err(FlowError::Overrun);
         }
         let from = (!own.ip().is_unspecified()).then(|| own.ip());
-        let domain = route.1.clone();
-        Ok(self.insert(target, own, Some(route), domain, Start::Open(from), now))
+        let start = Start::Open { from, to: target.addr, domain };
+        Ok(self.insert(target, own, Some(route), start, now))
     }
 
     fn insert(
@@ -313,16 +315,14 @@ impl Connections {
         target: Target,
         local: SocketAddr,
         route: Option<(Target, Option<Arc<str>>)>,
-        _domain: Option<Arc<str>>,
         start: Start,
         now: Instant,
     ) -> Key {
-        let Self { shard, options, limits, table, by_target, listening, events, tasks, .. } = self;
-        let (limits, times) = (*limits, options.times);
+        let Self { shard, common, table, by_target, listening, tasks, .. } = self;
         let (queue, outgoing) = stream::queue();
         let (state, has_spoken) = match &start {
-            Start::Accepted(_) => (State::Open, false),
-            Start::Open(_) => (State::Opening { waiting: SmallVec::new() }, true),
+            Start::Accepted(..) => (State::Open, false),
+            Start::Open { .. } => (State::Opening { waiting: SmallVec::new() }, true),
         };
         let key = table.insert_with(|key| {
             let flow = Flow {
@@ -333,33 +333,7 @@ impl Connections {
                 local: told(listening, target.protocol, local),
                 remote: target.addr,
             };
-            let events = events.clone();
-            let task = tasks.spawn(async move {
-                let (stream, side) = match start {
-                    Start::Accepted(stream) => (Ok(stream), Side::Accepted),
-                    Start::Open(from) => {
-                        let opening = timeout(times.open, stream::open(from, target.addr)).await;
-                        (opening.unwrap_or(Err(FlowError::TimedOut)), Side::Opened)
-                    }
-                };
-                let ends = |stream: &TcpStream| Some((stream.local_addr().ok()?, stream.peer_addr().ok()?));
-                let opened = stream.and_then(|stream| {
-                    let (local, remote) = ends(&stream).ok_or(FlowError::Lost)?;
-                    Ok((stream, local, remote))
-                });
-                let (stream, local, remote) = match opened {
-                    Ok(opened) => opened,
-                    Err(why) => {
-                        // An owner who is gone needs no telling.
-                        let _ = events.send((key, Event::Closed(why))).await;
-                        return;
-                    }
-                };
-                stream::prepare(&stream);
-                if events.send((key, Event::Opened { local, remote })).await.is_ok() {
-                    stream::run(stream, side, limits, times, outgoing, key, &events).await;
-                }
-            });
+            let task = tasks.spawn(live(key, target.protocol, start, common.clone(), outgoing));
             Connection { state, flow, local, route: route.clone(), queue, task, active: now, has_spoken }
         });
         if let Some(route) = route {
@@ -384,12 +358,6 @@ impl Connections {
 
 /// What a listener took: the protocol to be spoken, the connection, the peer's address.
 pub(super) type Accepted = (Protocol, TcpStream, SocketAddr);
-
-enum Start {
-    Accepted(TcpStream),
-    /// From this address, if not from any.
-    Open(Option<IpAddr>),
-}
 
 /// The address to be named in Via and Contact: the connection's own, with the port others can connect to.
 fn told(listening: &[Target], protocol: Protocol, local: SocketAddr) -> SocketAddr {

@@ -7,6 +7,7 @@
 
 pub mod agent;
 mod clock;
+mod connection;
 mod connections;
 pub mod descriptors;
 pub mod media;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use clock::Clock;
+pub use connection::Security;
 pub use connections::Options as ConnectionOptions;
 
 /// How an endpoint is set up. One socket for each address and protocol to listen on; a port of 0 takes a free one.
@@ -38,6 +40,7 @@ pub use connections::Options as ConnectionOptions;
 pub struct Builder {
     pub listen: Vec<Target>,
     pub connections: ConnectionOptions,
+    pub security: Security,
     pub tap: Option<Arc<dyn Tap>>,
     pub stack: stack::Config,
     /// Who knows names.
@@ -49,6 +52,7 @@ impl Default for Builder {
         Self {
             listen: Vec::new(),
             connections: ConnectionOptions::default(),
+            security: Security::default(),
             tap: None,
             stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
             resolver: system::Config::default(),
@@ -107,6 +111,13 @@ impl Builder {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
+        if let Some(target) = self
+            .listen
+            .iter()
+            .find(|target| target.protocol.is_reliable() && !self.security.can_accept(target.protocol))
+        {
+            return Err(StartError::Unsupported(target.protocol));
+        }
         let bound = self.listen.iter().map(|&target| Bound::new(target)).collect::<Result<Vec<_>, _>>()?;
         let local: Vec<Target> = bound.iter().map(|bound| bound.local).collect();
         let runtime =
@@ -114,8 +125,14 @@ impl Builder {
         let (inbox, commands) = mpsc::channel(INBOX);
         let (to_accepted, accepted) = mpsc::channel(ACCEPTED);
         let (to_events, events) = mpsc::channel(EVENTS);
-        let mut connections =
-            Connections::new(self.stack.shard, self.connections, self.stack.limits, local.clone(), to_events);
+        let common = connection::Common {
+            limits: self.stack.limits,
+            times: self.connections.times,
+            security: self.security,
+            tap: self.tap.clone(),
+            events: to_events,
+        };
+        let mut connections = Connections::new(self.stack.shard, self.connections, common, local.clone());
         // The sockets register with the shard's own reactor.
         let registered = {
             let _guard = runtime.enter();
@@ -249,11 +266,10 @@ impl Bound {
                 let socket = Socket::bind(target.addr)?;
                 (socket.local_addr(), Bind::Udp(socket))
             }
-            Protocol::Tcp => {
+            Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
                 let listener = stream::listen(target.addr)?;
                 (listener.local_addr().map_err(StartError::Thread)?, Bind::Stream(listener))
             }
-            other => return Err(StartError::Unsupported(other)),
         };
         Ok(Self { local: Target { addr, ..target }, socket })
     }

@@ -21,6 +21,8 @@
 //! assert_eq!(message.raw(HeaderId::Route).count(), 0);
 //! ```
 
+#![warn(missing_docs)]
+
 mod address;
 mod build;
 pub mod cpim;

@@ -180,7 +180,9 @@ impl Responder {
                     let text = page_text(&request);
                     self.told(&request, from, 200, text);
                 }
-                Event::Routed { .. } | Event::NoRoute { .. } => {}
+                // Nobody asked for these here.
+                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
+                }
             }
         }
     }
@@ -213,7 +215,8 @@ impl Responder {
             behaviour,
         });
         if let Some(status) = behaviour.refusal() {
-            let contact = Contact { user: Some(Behaviour::Echo.to_string()) }.on(&path.flow);
+            let contact =
+                Contact { user: Some(Behaviour::Echo.to_string()), ..Contact::default() }.on(&path.flow);
             let headers = match status {
                 300..=399 => vec![(HeaderId::Contact.name().to_owned(), contact)],
                 _ => Vec::new(),

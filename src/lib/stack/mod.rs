@@ -384,6 +384,7 @@ impl Stack {
             let cx = &mut Cx { core: &mut self.core, now };
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
+                Event::Told(id) => cx.core.told(id),
                 Event::Failed(id, why) => user.failed(id, why, cx),
                 Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
@@ -398,6 +399,8 @@ impl Stack {
 /// What waits to be told to the user: nothing calls back while the user itself is running.
 enum Event {
     Response(RequestId, Box<Response>),
+    /// The response before it was the last.
+    Told(RequestId),
     Failed(RequestId, Failure),
     Ended(RequestId),
     Routed(RequestId, Flow),

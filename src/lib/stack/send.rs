@@ -54,7 +54,13 @@ enum State {
         client: ClientId,
         flow: Flow,
         sent: Box<Request>,
+        at: Instant,
         provisional: bool,
+    },
+    /// The outcome is about to be told.
+    Answered {
+        flow: Flow,
+        at: Instant,
     },
 }
 
@@ -211,7 +217,8 @@ impl Core {
             self.table.abandon(client);
             return self.fail(id, Failure::NoNextHop);
         };
-        sending.state = State::Active { client, flow, sent: Box::new(request.clone()), provisional: false };
+        sending.state =
+            State::Active { client, flow, sent: Box::new(request.clone()), at: now, provisional: false };
         self.by_client.insert(client, id);
         let mut effects = std::mem::take(&mut self.effects);
         self.table.start(client, &request, flow, now, &mut effects);
@@ -229,7 +236,8 @@ impl Core {
     ) {
         let Some(&id) = self.by_client.get(&client) else { return };
         let Some(sending) = self.sends.get_mut(id.0) else { return };
-        let State::Active { flow, sent, provisional, .. } = &mut sending.state else { return };
+        let State::Active { flow, sent, at, provisional, .. } = &mut sending.state else { return };
+        let (flow, at) = (*flow, *at);
         let (target, invite) = (flow.target(), sent.method() == Method::Invite);
         if let Some(response) = response {
             self.memory.answered(target, response, now);
@@ -254,10 +262,15 @@ impl Core {
                     return self.next_target(id, Failure::NoNextHop, now);
                 }
                 // A 2xx to an INVITE may come again, from here or from another fork (RFC 6026 §7.2).
-                if !(invite && response.status() < 300) {
-                    self.forget(id, client);
+                let lasts = invite && response.status() < 300;
+                if !lasts {
+                    self.by_client.remove(&client);
+                    sending.state = State::Answered { flow, at };
                 }
                 self.events.push_back(Event::Response(id, Box::new(response.clone())));
+                if !lasts {
+                    self.events.push_back(Event::Told(id));
+                }
             }
             (Report::Ended, _) => {
                 self.forget(id, client);
@@ -297,7 +310,7 @@ impl Core {
         match sending.state {
             State::Active { provisional: true, .. } => self.send_cancel(id, now),
             // Before any response the CANCEL waits (§9.1); the INVITE runs into timer B at worst.
-            State::Active { .. } => {}
+            State::Active { .. } | State::Answered { .. } => {}
             State::Waiting | State::Resolving(_) | State::Connecting(_) => self.fail(id, Failure::Cancelled),
         }
     }
@@ -331,10 +344,23 @@ impl Core {
     }
 
     pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
+        self.sent(id).map(|(flow, _)| flow)
+    }
+
+    pub(super) fn sent_at(&self, id: RequestId) -> Option<Instant> {
+        self.sent(id).map(|(_, at)| at)
+    }
+
+    fn sent(&self, id: RequestId) -> Option<(Flow, Instant)> {
         match self.sends.get(id.0)?.state {
-            State::Active { flow, .. } => Some(flow),
+            State::Active { flow, at, .. } | State::Answered { flow, at } => Some((flow, at)),
             State::Waiting | State::Resolving(_) | State::Connecting(_) => None,
         }
+    }
+
+    /// The user has been told the outcome.
+    pub(super) fn told(&mut self, id: RequestId) {
+        self.sends.remove(id.0);
     }
 
     fn fail(&mut self, id: RequestId, why: Failure) {

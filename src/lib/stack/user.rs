@@ -3,7 +3,7 @@
 //! A user is called inline by the shard that owns the stack: no channel, no task, no lock. It must not
 //! block. Everything it wants done goes through [`Cx`]; effects leave the stack after it returns.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
     message::{Message, Request, Response, UriBuf},
@@ -105,10 +105,16 @@ pub enum NextHop {
 }
 
 /// The Contact of a request, completed with the local address of the flow it leaves by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Contact {
     /// User part, already escaped; none gives `<sip:host:port>`.
     pub user: Option<String>,
+    /// This instead of our own address: a GRUU.
+    pub uri: Option<UriBuf>,
+    /// What a NAT made of our address on the flow.
+    pub address: Option<SocketAddr>,
+    /// Parameters of the header field, each with its `;`.
+    pub params: String,
 }
 
 impl Contact {
@@ -121,9 +127,11 @@ impl Contact {
             // RFC 7118 §5.2: one value for both.
             Protocol::Ws | Protocol::Wss => ";transport=ws",
         };
-        match &self.user {
-            Some(user) => format!("<sip:{user}@{}{transport}>", flow.local),
-            None => format!("<sip:{}{transport}>", flow.local),
+        let (address, params) = (self.address.unwrap_or(flow.local), &self.params);
+        match (&self.uri, &self.user) {
+            (Some(uri), _) => format!("<{uri}>{params}"),
+            (None, Some(user)) => format!("<sip:{user}@{address}{transport}>{params}"),
+            (None, None) => format!("<sip:{address}{transport}>{params}"),
         }
     }
 }
@@ -215,10 +223,15 @@ impl Cx<'_> {
         self.core.close(flow, FlowError::Lost);
     }
 
-    /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE
-    /// lives on after its 2xx for as long as copies may come).
+    /// The flow an outgoing request was last sent by; `None` before that and once the user was told its
+    /// outcome (an INVITE lives on after its 2xx for as long as copies may come).
     pub fn flow(&self, id: RequestId) -> Option<Flow> {
         self.core.flow(id)
+    }
+
+    /// When it was first sent there; `None` as with [`Cx::flow`].
+    pub fn sent_at(&self, id: RequestId) -> Option<Instant> {
+        self.core.sent_at(id)
     }
 
     /// Where responses to an incoming request go.

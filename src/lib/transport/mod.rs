@@ -11,6 +11,7 @@ use crate::util::slab::Key;
 
 pub mod keepalive;
 pub mod stream;
+pub mod tapped;
 pub mod tls;
 pub mod udp;
 pub mod via;
@@ -187,6 +188,9 @@ pub enum FlowError {
     /// As many connections as there may be.
     #[error("too many connections")]
     Overrun,
+    /// There is a connection, but no TLS came of it, or it ended because of TLS.
+    #[error("{0}")]
+    Tls(Box<tls::TlsError>),
     /// There is a connection, but no WebSocket came of it.
     #[error("{0}")]
     WebSocket(WebSocketError),

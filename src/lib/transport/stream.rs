@@ -14,10 +14,10 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::ready,
-    time::Duration,
+    task::{Context, Poll, ready},
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{FlowError, udp::BindError};
+use super::{Direction, FlowError, Protocol, Segment, SegmentEvent, Tap, udp::BindError};
 use crate::{
     message::{Frame, FrameError, Framer, Limits, Side},
     util::slab::Key,
@@ -250,10 +250,7 @@ async fn read<R: AsyncRead + Unpin>(
         match read {
             Ok(0) => return FlowError::Lost,
             Ok(_) => {}
-            Err(error) => {
-                tracing::debug!(%error, "connection");
-                return FlowError::Lost;
-            }
+            Err(error) => return lost(&error),
         }
         while let Some(frame) = framer.next() {
             begun = None;
@@ -286,7 +283,7 @@ async fn read_some<R: AsyncRead + Unpin>(reader: &mut R, mut take: impl FnMut(&[
             let mut buffer = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
             take(buffer.filled());
-            std::task::Poll::Ready(Ok(buffer.filled().len()))
+            Poll::Ready(Ok(buffer.filled().len()))
         })
     })
     .await
@@ -316,14 +313,104 @@ async fn write<W: AsyncWrite + Unpin>(
 fn settle<T>(written: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<(), FlowError> {
     match written {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "connection");
-            Err(FlowError::Lost)
-        }
+        Ok(Err(error)) => Err(lost(&error)),
         Err(_) => {
             tracing::debug!("the peer does not read: connection closed");
             Err(FlowError::TimedOut)
         }
+    }
+}
+
+/// Why an established connection broke. With TLS 1.3 only here a client learns that its certificate is refused.
+fn lost(error: &io::Error) -> FlowError {
+    tracing::debug!(%error, "connection");
+    #[cfg(feature = "tls")]
+    if let Some(error) = super::tls::TlsError::of_connection(error) {
+        return FlowError::Tls(Box::new(error));
+    }
+    FlowError::Lost
+}
+
+/// A connection whose octets are shown to a [`Tap`], as they are below TLS and WebSocket.
+pub struct Watched<S> {
+    inner: S,
+    watch: Option<Watch>,
+}
+
+struct Watch {
+    tap: Arc<dyn Tap>,
+    connection: u64,
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl<S> Watched<S> {
+    /// An established connection between `ends`, ours first.
+    pub fn new(
+        inner: S,
+        protocol: Protocol,
+        side: Side,
+        (local, remote): (SocketAddr, SocketAddr),
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let connection = NEXT.fetch_add(1, Ordering::Relaxed);
+        let watch = tap.map(|tap| Watch { tap, connection, protocol, local, remote });
+        let watched = Self { inner, watch };
+        let by = if side == Side::Opened { Direction::Sent } else { Direction::Received };
+        watched.show(SegmentEvent::Opened { by });
+        watched
+    }
+
+    fn show(&self, event: SegmentEvent<'_>) {
+        if let Some(Watch { tap, connection, protocol, local, remote }) = &self.watch {
+            let (connection, protocol, local, remote) = (*connection, *protocol, *local, *remote);
+            tap.segment(&Segment { at: SystemTime::now(), connection, protocol, local, remote, event });
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.show(SegmentEvent::Octets { direction: Direction::Received, bytes });
+        } else if buffer.remaining() > 0 {
+            self.show(SegmentEvent::Finished { by: Direction::Received });
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
+        let bytes = bytes.get(..written).unwrap_or_default();
+        self.show(SegmentEvent::Octets { direction: Direction::Sent, bytes });
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        self.show(SegmentEvent::Finished { by: Direction::Sent });
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Drop for Watched<S> {
+    fn drop(&mut self) {
+        self.show(SegmentEvent::Closed);
     }
 }
 

@@ -21,8 +21,6 @@ use super::{
 /// server.listen. Comments and order of the file are kept, and what would make it unreadable is refused.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-settings", version, max_term_width = 100)]
-#[command(mut_arg("pcap", |arg| arg.hide(true)), mut_arg("pcap_no_rtp", |arg| arg.hide(true)))]
-#[command(mut_arg("trace", |arg| arg.hide(true)))]
 pub struct Args {
     /// What to do
     #[arg(value_enum, value_name = "ACTION")]
@@ -40,7 +38,7 @@ pub struct Args {
     pub value: Option<String>,
 
     #[command(flatten)]
-    pub common: args::Common,
+    pub common: args::WithoutTraffic,
 }
 
 /// What `sip-settings` can do.
@@ -95,7 +93,7 @@ impl Program for Args {
     };
 
     fn common(&self) -> &args::Common {
-        &self.common
+        &self.common.0
     }
 }
 
@@ -113,7 +111,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     if args.action == Action::Devices {
         return devices(&cx);
     }
-    let path = match args.common.run.config.clone().or_else(usual_path) {
+    let path = match args.common.0.run.config.clone().or_else(usual_path) {
         Some(path) => path,
         None => {
             return Err(Failure::usage("there is no home directory; say with --config where the file is"));

@@ -1,11 +1,17 @@
 //! Certificates for tests, made when they are needed: an authority, and what it signs.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     SanType, string::Ia5String,
 };
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+use super::config::provider;
 
 /// An authority of one's own.
 pub struct Authority {
@@ -107,6 +113,20 @@ impl Leaf {
         params.not_after = in_days(self.valid.1).into();
         params
     }
+}
+
+/// A server that speaks TLS 1.2 only, as many phones and PBXs do.
+pub fn tls12(issued: &Issued) -> tokio_rustls::TlsAcceptor {
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM of ours");
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("PEM of ours");
+    let config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("supported")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("they belong together");
+    tokio_rustls::TlsAcceptor::from(Arc::new(config))
 }
 
 fn authority_params(name: &str) -> CertificateParams {

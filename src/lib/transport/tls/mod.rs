@@ -1,6 +1,6 @@
 //! TLS for SIP (RFC 3261 §26.2.1, RFC 5922): TLS 1.2 and 1.3 through rustls with ring.
 //!
-//! [`ClientTls`] and [`ServerTls`] make handshakes over any byte stream and describe the result as a [`Session`].
+//! `ClientTls` and `ServerTls` make handshakes over any byte stream and describe the result as a `Session`.
 //! The chain is verified by webpki; whom a certificate names is decided in [`identity`], because SIP's rules are
 //! not those of HTTP: `sip:` URIs come before DNS names, and wildcards never match. TLS 1.0 and 1.1, key exchange by
 //! RSA encryption and CBC ciphers are not supported; [`TlsError`] tells a peer that has nothing else.

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::{
-    authority::{Authority, Issued, Leaf, sip_domain},
+    authority::{Authority, Issued, Leaf, sip_domain, tls12},
     certificate::Usage,
     config::provider,
     error::{Refusal, Why},
@@ -290,19 +290,6 @@ fn server(issued: &Issued, clients: ClientAuth) -> ServerTls {
     ServerTls::new(settings, None).expect("settings of ours")
 }
 
-/// A server that speaks TLS 1.2 only, as many phones and PBXs do.
-fn old_server(issued: &Issued) -> tokio_rustls::TlsAcceptor {
-    let chain = chain(issued);
-    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("PEM of ours");
-    let config = rustls::ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS12])
-        .expect("supported")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("they belong together");
-    tokio_rustls::TlsAcceptor::from(Arc::new(config))
-}
-
 #[tokio::test]
 async fn both_versions_and_their_secrets() {
     let authority = Authority::new("Test Authority");
@@ -328,7 +315,7 @@ async fn both_versions_and_their_secrets() {
     }
 
     let (near, far) = duplex(4096);
-    let old = old_server(&issued);
+    let old = tls12(&issued);
     let (called, served) = tokio::join!(client.connect("example.com", near), old.accept(far));
     served.expect("a connection");
     assert_eq!(called.expect("a connection").1.version, "1.2");
