@@ -14,6 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use sipkit::{
     endpoint::{Builder, Endpoint, Security, agent::Agent},
     phone::responder::Responder,
+    resolve::LookupError,
     stack::Failure,
     transport::{
         Direction, FlowError, Packet, Protocol, Segment, SegmentEvent, Tap, Target, WebSocketError,
@@ -129,10 +130,7 @@ async fn without_settings_there_is_no_tls() {
     let caller = caller("127.0.0.1", Security::default(), None);
     let mut call = caller.call(invite("sips:x@127.0.0.1:9")).await.unwrap();
     let (_, Cause::Failed(why)) = ended(&mut call).await else { panic!("a call over nothing") };
-    assert!(
-        matches!(why, Failure::Lookup(LookupError::NotSpoken { protocol: Protocol::Tls, .. })),
-        "{why}"
-    );
+    assert!(matches!(why, Failure::Lookup(LookupError::NotSpoken { protocol: Protocol::Tls, .. })), "{why}");
     let listen = vec!["tls:127.0.0.1:0".parse().unwrap()];
     assert!(Builder { listen, ..Builder::default() }.start(responder()).is_err());
     caller.stop().await;
