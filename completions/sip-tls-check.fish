@@ -1,4 +1,4 @@
-complete -c sip-tls-check -l warn-days -d 'Warn if the certificate expires within N days [default: 14]' -r
+complete -c sip-tls-check -l warn-days -d 'Warn if it expires within N days [default: 14]' -r
 complete -c sip-tls-check -l step-timeout -d 'How long each step may take [default: 5s]' -r
 complete -c sip-tls-check -l dns -d 'Ask this DNS server [default: the system\'s]' -r
 complete -c sip-tls-check -l tls-ca -d 'Trust the authorities in FILE instead of the system\'s' -r -F

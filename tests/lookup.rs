@@ -323,7 +323,10 @@ async fn a_refused_connection_moves_on_within_50_ms() {
     assert_eq!(first.unwrap(), 200);
     println!("refused, then answered: {took:?} with the lookup");
     let asked = ["A h.test", "AAAA h.test", "NAPTR x.test", "SRV _sip._tcp.x.test", "SRV _sip._udp.x.test"];
-    assert_eq!(dns.asked(), asked);
+    let mut all = dns.asked();
+    // Where it is built in, WebSocket is asked for as well.
+    all.retain(|question| !question.contains("_ws"));
+    assert_eq!(all, asked);
     assert!(took < QUICKLY, "{took:?}");
 
     // It is remembered: the next request goes to the good one at once, and asks nobody.
