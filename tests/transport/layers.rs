@@ -182,7 +182,8 @@ async fn text_binary_and_keep_alives_over_websocket() {
     socket.send(Message::text(draft())).await.unwrap();
     assert_eq!(status(next(&mut socket).await), Some(200));
     // More than a message may have ends it.
-    socket.send(Message::binary(vec![b'x'; 2 << 20])).await.unwrap();
+    // The server may hang up before all of it is written.
+    let _ = socket.send(Message::binary(vec![b'x'; 2 << 20])).await;
     assert!(!matches!(socket.next().await, Some(Ok(Message::Text(_)))));
     server.stop().await;
 }

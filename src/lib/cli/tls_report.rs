@@ -18,7 +18,7 @@ use crate::transport::tls::{
 };
 
 /// A server's TLS.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TlsReport {
     pub target: String,
     pub remote: String,
