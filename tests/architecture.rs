@@ -28,15 +28,8 @@ const ENDPOINT: usize = 7;
 const NAMED: &[(&str, &str)] = &[("util", "time")];
 
 /// Where rows 0–6 may touch sockets, the clock and threads all the same.
-const DOERS: &[&str] = &[
-    "transport/udp",
-    "transport/stream",
-    "transport/tapped",
-    "transport/tls",
-    "transport/ws",
-    "resolve/system",
-    "media/device",
-];
+const DOERS: &[&str] =
+    &["transport/udp", "transport/stream", "transport/tls", "transport/ws", "resolve/system", "media/device"];
 const UNSAFE: &[&str] = &["transport/udp", "media/device"];
 
 const MAX_LINES: usize = 1000;

@@ -13,24 +13,42 @@ use std::{
 
 use clap::Parser;
 use serde_json::Value;
-use sipkit::cli::{ExitStatus, Program, call, generate::Manual, settings, test_server};
+#[cfg(feature = "dns")]
+use sipkit::cli::dns;
+use sipkit::cli::{ExitStatus, Program, call, generate::Manual, message, options, register, settings, test_server};
 
+#[cfg(feature = "dns")]
+use crate::support::dns::DnsServer;
 use crate::support::{message::Draft, peer::Peer, program::Server};
 
 mod terminal;
 
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
+const SIP_MESSAGE: (&str, &str) = ("sip-message", env!("CARGO_BIN_EXE_sip-message"));
+const SIP_OPTIONS: (&str, &str) = ("sip-options", env!("CARGO_BIN_EXE_sip-options"));
+const SIP_REGISTER: (&str, &str) = ("sip-register", env!("CARGO_BIN_EXE_sip-register"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
-const PROGRAMS: [(&str, &str, Manual); 3] = [
+#[cfg(feature = "tls")]
+const SIP_TLS_CHECK: (&str, &str) = ("sip-tls-check", env!("CARGO_BIN_EXE_sip-tls-check"));
+#[cfg(feature = "dns")]
+const SIP_DNS: (&str, &str) = ("sip-dns", env!("CARGO_BIN_EXE_sip-dns"));
+const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_CALL.0, SIP_CALL.1, call::Args::MANUAL),
+    #[cfg(feature = "dns")]
+    (SIP_DNS.0, SIP_DNS.1, dns::Args::MANUAL),
+    (SIP_MESSAGE.0, SIP_MESSAGE.1, message::Args::MANUAL),
+    (SIP_OPTIONS.0, SIP_OPTIONS.1, options::Args::MANUAL),
+    (SIP_REGISTER.0, SIP_REGISTER.1, register::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
+    #[cfg(feature = "tls")]
+    (SIP_TLS_CHECK.0, SIP_TLS_CHECK.1, sipkit::cli::tls_check::Args::MANUAL),
 ];
 
 #[test]
 fn short_help_fits_a_screen_and_help_is_complete() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let short = finish(folder.command(path).arg("-h"));
         assert!(short.status.success(), "{name} -h");
@@ -57,10 +75,10 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 
 /// `UPDATE=1` writes the files instead.
 #[test]
-#[cfg(feature = "opus")]
+#[cfg(all(feature = "opus", feature = "dns"))]
 fn generated_files_are_what_the_programs_generate() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for (kind, file) in [
             ("man", format!("man/{name}.1")),
             ("bash", format!("completions/{name}.bash")),
@@ -215,7 +233,7 @@ fn a_capture_that_cannot_be_written_is_told_before_anything_is_sent() {
 
 #[test]
 fn manual_examples_are_understood_and_short_enough_to_copy() {
-    for (name, _, manual) in PROGRAMS {
+    for &(name, _, manual) in PROGRAMS {
         assert!(!manual.examples.is_empty(), "{name}");
         for example in manual.examples {
             assert!(example.command.len() <= 76, "wrapped at 80 columns: {}", example.command);
@@ -223,7 +241,14 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
             assert_eq!(words[0], name);
             let parsed = match name {
                 "sip-call" => call::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "dns")]
+                "sip-dns" => dns::Args::try_parse_from(&words).map(drop),
+                "sip-message" => message::Args::try_parse_from(&words).map(drop),
+                "sip-options" => options::Args::try_parse_from(&words).map(drop),
+                "sip-register" => register::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "tls")]
+                "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
                 _ => test_server::Args::try_parse_from(&words).map(drop),
             };
             parsed.unwrap_or_else(|error| panic!("{}: {error}", example.command));
@@ -233,7 +258,7 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
 
 #[test]
 fn manual_pages_are_plain_and_tell_every_exit_status() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let page = finish(folder.command(path).args(["--generate", "man"]));
         assert!(page.stdout.is_ascii(), "{name}: not every troff reads UTF-8");
@@ -263,7 +288,7 @@ fn manual_pages_are_plain_and_tell_every_exit_status() {
 
 #[test]
 fn completions_are_scripts_of_their_shell() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for shell in ["bash", "zsh", "fish"] {
             let folder = Folder::new();
             let script = finish(folder.command(path).args(["--generate", shell]));
@@ -435,6 +460,26 @@ fn answered_example(command: &str) {
     let at = |event: &str| told.find(&format!("\"event\":\"{event}\"")).expect("told");
     assert!(at("ringing") < at("answered"), "it rings first: {told}");
     assert!(wait(&mut answering, Duration::from_secs(10)).success(), "{command}");
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn manual_examples_of_sip_dns_work() {
+    let dns = DnsServer::new("_sip._tcp.example.com SRV 1 1 5060 a.example.com\na.example.com A 192.0.2.1\n");
+    for example in dns::Args::MANUAL.examples {
+        let command = example.command.replace("127.0.0.1:5353", &dns.addr.to_string());
+        let output = finish(Folder::new().command(SIP_DNS.1).args(&words(&command)[1..]));
+        let (told, errors) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{command}: {errors}");
+        let wanted = match command.as_str() {
+            command if command.contains("--json") => "{\"event\":\"targets\"",
+            command if command.contains("--count") => "100.00 %",
+            command if command.contains("tcp") => "192.0.2.1:5060 over TCP",
+            command if command.contains("sips:") => "192.0.2.1:5061 over TLS",
+            _ => ":5060 over UDP, localhost",
+        };
+        assert!(told.contains(wanted), "{command}: no {wanted:?} in {told}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! legitimate; such seeds would be listed in [`LEGITIMATE`].
 
 mod odd;
+mod streams;
 
 use std::{fmt::Write, net::SocketAddr};
 
@@ -57,6 +58,10 @@ impl Party {
             pages: 0,
             auth: auth::Client::default(),
         }
+    }
+
+    fn dial_over_tcp(&mut self, cx: &mut Cx<'_>) {
+        self.dial_to("sip:bob@192.0.2.2;transport=tcp", cx);
     }
 
     fn dial(&mut self, cx: &mut Cx<'_>) {

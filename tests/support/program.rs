@@ -32,6 +32,12 @@ impl Program {
         Self::start(env!("CARGO_BIN_EXE_sip-call"), args)
     }
 
+    /// `sip-dns` with these arguments.
+    #[cfg(feature = "dns")]
+    pub fn dns<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_sip-dns"), args)
+    }
+
     /// `sip-register` with these arguments, in JSON, from loopback.
     pub fn register<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
         Self::asking(env!("CARGO_BIN_EXE_sip-register"), args)
@@ -60,7 +66,8 @@ impl Program {
         program
     }
 
-    fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
+    /// The program at this path.
+    pub fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
         Self::begin(path, args, Stdio::null())
     }
 

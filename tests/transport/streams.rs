@@ -329,11 +329,16 @@ async fn a_connection_lost_between_two_requests_is_opened_again() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_in_the_middle_of_the_answer_is_tried_once_more() {
+async fn a_connection_that_served_before_and_is_lost_is_replaced_once() {
     let caller = caller("127.0.0.1");
     let (listener, addr) = listener();
-    let mut call = caller.call(invite(&format!("sip:x@{addr};transport=tcp"))).await.unwrap();
+    let mut busy = caller.call(invite(&format!("sip:x@{addr};transport=tcp"))).await.unwrap();
     let mut wire = next(&listener);
+    let request = wire.message().unwrap();
+    wire.send(answer(&request, 486, addr));
+    assert!(matches!(ended(&mut busy).await, (By::Remote, Cause::Refused(_))));
+    assert_eq!(wire.message().unwrap().method(), "ACK");
+    let mut call = caller.call(invite(&format!("sip:x@{addr};transport=tcp"))).await.unwrap();
     let first = wire.message().unwrap();
     let text = answer(&first, 200, addr);
     wire.send(&text[..text.len() / 2]);
@@ -348,6 +353,22 @@ async fn a_connection_lost_in_the_middle_of_the_answer_is_tried_once_more() {
         panic!("{by:?} {cause:?}");
     };
     assert_eq!(target, Target::tcp(addr));
+    caller.stop().await;
+}
+
+/// The peer may have taken the request: a second one would be a second call.
+#[tokio::test]
+async fn a_new_connection_lost_in_the_middle_of_the_answer_ends_the_call() {
+    let caller = caller("127.0.0.1");
+    let (listener, addr) = listener();
+    let mut call = caller.call(invite(&format!("sip:x@{addr};transport=tcp"))).await.unwrap();
+    let mut wire = next(&listener);
+    let text = answer(&wire.message().unwrap(), 200, addr);
+    wire.send(&text[..text.len() / 2]);
+    drop(wire);
+    let (by, cause) = ended(&mut call).await;
+    assert!(matches!(by, By::Network), "{by:?}");
+    assert!(matches!(&cause, Cause::Failed(Failure::Unreachable { why: FlowError::Lost, .. })), "{cause:?}");
     caller.stop().await;
 }
 

@@ -13,6 +13,8 @@ use super::{
     value::{Audio, Codec, DigestAlgorithm, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
+#[cfg(feature = "tls")]
+use crate::transport::tls::Version;
 
 /// What every program has.
 #[derive(Args, Clone, Debug)]
@@ -194,6 +196,46 @@ pub struct Dns {
     #[cfg(feature = "dns")]
     #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_DNS", hide_env = true, value_delimiter = ',')]
     pub dns: Vec<DnsServer>,
+}
+
+/// How TLS is spoken, and with whom.
+#[cfg(feature = "tls")]
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
+pub struct Tls {
+    /// Trust the authorities in FILE instead of the system's
+    ///
+    /// PEM; may be repeated.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CA", hide_env = true)]
+    pub tls_ca: Vec<PathBuf>,
+
+    /// Our certificate, for peers that ask for one
+    ///
+    /// PEM: our own certificate first, then those of the authorities above it, without the root.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key [default: in the same file]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// The name that the peer's certificate must have
+    ///
+    /// By default it is the domain of the address that was given (RFC 5922), wherever DNS leads. A wildcard is compared
+    /// by its letters: '*.example.com' wants just that name in the certificate.
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Option<String>,
+
+    /// Accept any certificate, with a warning each time
+    ///
+    /// The connection is encrypted, but whoever is in between can read and change everything.
+    #[arg(long)]
+    pub tls_insecure: bool,
+
+    /// The least version to accept: 1.2 or 1.3 [default: 1.2]
+    #[arg(long, value_name = "VERSION")]
+    #[arg(hide_short_help = true)]
+    pub tls_min: Option<Version>,
 }
 
 /// Limits of a call.

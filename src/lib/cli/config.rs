@@ -1,6 +1,6 @@
 //! The configuration file: TOML, one for all programs, every key named like the flag it stands for.
 //!
-//! `[defaults]`, `[media]`, `[server]` and any number of `[account.NAME]`. Order: flag > environment > account >
+//! `[defaults]`, `[tls]`, `[media]`, `[server]` and any number of `[account.NAME]`. Order: flag > environment > account >
 //! defaults. A key nobody knows is an error that says where it is and which one was probably meant; nothing in the
 //! file is ignored.
 
@@ -26,12 +26,14 @@ use super::{
     secret::{self, Password},
     value::{Audio, Codec, DigestAlgorithm, LocalAddress, PortRange, parse_duration},
 };
+use crate::transport::tls::Version;
 
 /// Everything the file may say; what it does not say is `None` or empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     pub defaults: Defaults,
+    pub tls: Tls,
     pub media: Media,
     pub account: BTreeMap<String, Account>,
     pub server: Server,
@@ -57,6 +59,18 @@ pub struct Defaults {
     pub ring_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     pub duration: Option<Duration>,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    #[serde(deserialize_with = "text_list")]
+    pub ca: Option<Vec<PathBuf>>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    #[serde(deserialize_with = "text")]
+    pub min: Option<Version>,
 }
 
 /// `[media]`.
@@ -251,6 +265,7 @@ fn check_table(
 pub(super) fn keys_of(table: &str) -> Option<&'static [&'static str]> {
     Some(match table {
         "defaults" => field_names::<Defaults>(),
+        "tls" => field_names::<Tls>(),
         "media" => field_names::<Media>(),
         "account" => field_names::<Account>(),
         "server" => field_names::<Server>(),
@@ -344,6 +359,9 @@ mod tests {
             account = "work"
             ring-timeout = "20s"
             local = "127.0.0.1:5062"
+            [tls]
+            ca = ["a.pem", "b.pem"]
+            min = "1.3"
             [media]
             audio = "tone:440"
             codec = ["pcmu", "pcma"]
@@ -361,6 +379,8 @@ mod tests {
         )
         .expect("well-formed");
         assert_eq!(config.defaults.ring_timeout, Some(Duration::from_secs(20)));
+        assert_eq!(config.tls.ca.as_ref().map(Vec::len), Some(2));
+        assert_eq!(config.tls.min, Some(Version::Tls13));
         assert_eq!(config.media.audio, Some(Audio::Tone(440.0)));
         assert_eq!(config.media.codec.as_ref().map(Vec::len), Some(2));
         assert_eq!(config.account["work"].password.as_ref().map(Password::reveal), Some("secret"));

@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::printable::Printable;
+#[cfg(feature = "tls")]
+use super::tls_report::TlsReport;
 
 /// Who did something, or who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -251,6 +253,9 @@ pub enum Event {
         #[serde(serialize_with = "rounded")]
         duration_ms: Option<f64>,
     },
+    /// What a server's TLS is like.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsReport>),
     /// Bindings were removed.
     Unregistered {
         aor: String,
@@ -302,6 +307,8 @@ impl Event {
             Self::Statistics { .. } => "statistics",
             Self::Unregistered { .. } => "unregistered",
             Self::Targets { .. } => "targets",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
         }
     }
@@ -421,6 +428,8 @@ impl fmt::Display for Event {
                 let list: Vec<_> = targets.iter().map(|target| target.address.as_str()).collect();
                 write!(f, "{}", list.join(", "))
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
         }
     }

@@ -47,6 +47,12 @@ pub mod settings;
 pub mod stop;
 pub mod terminal;
 pub mod test_server;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+pub mod tls_check;
+#[cfg(feature = "tls")]
+pub mod tls_report;
 mod trace;
 #[cfg(feature = "dns")]
 mod tree;

@@ -19,7 +19,7 @@ mod send;
 mod user;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
@@ -32,7 +32,11 @@ use crate::{
     time::{Duration, Instant},
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
     transport::{Flow, FlowError, Incoming, Protocol, Target, keepalive::Stun, via},
-    util::{id::Ids, slab::Slab, wheel::Wheel},
+    util::{
+        id::Ids,
+        slab::{Key, Slab},
+        wheel::Wheel,
+    },
 };
 
 pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser};
@@ -138,6 +142,7 @@ impl Stack {
                 by_client: HashMap::new(),
                 wakes: Wheel::default(),
                 alive: alive::Alive::default(),
+                proven: HashSet::new(),
                 events: VecDeque::new(),
                 effects: Vec::new(),
                 expired: Vec::new(),
@@ -171,6 +176,7 @@ impl Stack {
 
     /// One message framed off a connection.
     pub fn message(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
+        self.core.proven.insert(flow.key());
         self.core.heard(&flow, now);
         self.dispatch(now, message, flow, user);
         self.settle(now, user);
@@ -424,6 +430,8 @@ pub(in crate::stack) struct Core {
     by_client: HashMap<ClientId, RequestId>,
     wakes: Wheel<u64>,
     alive: alive::Alive,
+    /// Connections by which something came.
+    proven: HashSet<Key>,
     events: VecDeque<Event>,
     effects: Vec<Effect>,
     expired: Vec<(Instant, u64)>,
@@ -447,6 +455,7 @@ impl Core {
         self.table.closed(flow.key(), now, &mut effects);
         self.apply(&mut effects, None, now);
         self.effects = effects;
+        self.proven.remove(&flow.key());
         self.events.push_back(Event::Lost(flow, why));
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Sending {
     state: State,
     /// When the lookup must be over.
     until: Instant,
-    /// A connection was lost before the peer said anything, and the request sent again.
+    /// A connection that had served before was lost, and the request sent again over a new one.
     repeated: bool,
     /// The user no longer wants the INVITE.
     cancelled: bool,
@@ -164,6 +164,7 @@ impl Core {
             return self.fail(id, why);
         }
         if let Some(target) = sending.targets.pop() {
+            tell(&why, target);
             return self.connect(id, target, None);
         }
         match sending.destination.take() {
@@ -256,6 +257,7 @@ impl Core {
             }
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
+                    tracing::info!("{target} answered 503; trying the next target");
                     self.by_client.remove(&client);
                     return self.next_target(id, Failure::NoNextHop, now);
                 }
@@ -284,12 +286,12 @@ impl Core {
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
                 let (heard, repeated) = (*provisional, std::mem::replace(&mut sending.repeated, true));
-                let lost = target.protocol.is_reliable() && !heard;
+                let is_stale = target.protocol.is_reliable() && self.proven.contains(&flow.key());
                 let why = self.why.clone();
                 if sending.destination.is_some() {
                     // A new lookup will tell.
-                } else if lost && !repeated {
-                    // The peer may have left long ago, and only now it shows: a new connection may do.
+                } else if is_stale && !heard && !repeated {
+                    // It served before; the peer may have left long ago, and only now it shows.
                     sending.targets.push(target);
                 } else {
                     self.memory.unreachable(target, &why, now);
@@ -392,6 +394,20 @@ fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
 const LARGE: usize = 1_300;
 /// As long as ours are.
 const BRANCH: &str = "z9hG4bK0123456789abcdef0123456789abc";
+
+/// For a user who asks why a request goes where it goes. That it goes unencrypted all of a sudden, everybody is told:
+/// the domain would rather have had it otherwise.
+fn tell(why: &Failure, next: Target) {
+    match why {
+        Failure::Unreachable { target, .. } | Failure::Timeout(target)
+            if target.protocol.is_secure() && !next.protocol.is_secure() =>
+        {
+            tracing::warn!("{why}; going on unencrypted with {next}");
+        }
+        Failure::Unreachable { .. } | Failure::Timeout(_) => tracing::info!("{why}; trying {next}"),
+        _ => {}
+    }
+}
 
 /// The host as the URI has it.
 fn domain(destination: &Destination) -> Arc<str> {

@@ -11,7 +11,6 @@ use crate::util::slab::Key;
 
 pub mod keepalive;
 pub mod stream;
-pub mod tapped;
 pub mod tls;
 pub mod udp;
 pub mod via;

@@ -5,9 +5,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use super::*;
 use crate::{
     cli::recorder::Recorder,
+    message::Side,
     transport::{
         Packet, Tap,
-        tapped::Tapped,
+        stream::Watched,
         tls::{
             ClientAuth, ClientSettings, ClientTls, Credentials, Roots, ServerSettings, ServerTls, Version,
             authority::{Authority, tls12},
@@ -64,7 +65,7 @@ async fn capture(name: &str, mode: Option<CaptureMode>, version: Version) -> Pat
     let (near, far) = duplex(4096);
     let local = "192.0.2.1:40000".parse().expect("an address");
     let remote = "192.0.2.2:5061".parse().expect("an address");
-    let near = Tapped::new(near, Some(Arc::clone(&tap)), Protocol::Tls, Direction::Sent, local, remote);
+    let near = Watched::new(near, Protocol::Tls, Side::Opened, (local, remote), Some(Arc::clone(&tap)));
     let call = async {
         let (stream, _) = client.connect("example.com", near).await.expect("a connection");
         for (direction, message) in [(Direction::Sent, INVITE), (Direction::Received, RINGING)] {

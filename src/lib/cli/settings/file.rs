@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(key("account.pbx.example").0, ["account", "pbx.example"]);
         for (text, told) in [
             ("default.timeout", "there is no table `default`; did you mean `defaults`?"),
-            ("colour.x", "there is no table `colour`; there are defaults, media, account, server"),
+            ("colour.x", "there is no table `colour`; there are defaults, tls, media, account, server"),
             ("defaults.timout", "there is no key `timout` in defaults; did you mean `timeout`?"),
             ("account.work.pasword", "there is no key `pasword` in account.work; did you mean `password`?"),
         ] {

@@ -11,8 +11,6 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::config::provider;
-
 /// An authority of one's own.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -120,7 +118,8 @@ pub fn tls12(issued: &Issued) -> tokio_rustls::TlsAcceptor {
     let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM of ours");
     let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("PEM of ours");
-    let config = rustls::ServerConfig::builder_with_provider(provider())
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12])
         .expect("supported")
         .with_no_client_auth()

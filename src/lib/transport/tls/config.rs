@@ -37,52 +37,8 @@ use super::{
     outcome::{Situation, of_handshake},
     session::{Session, Verification},
     verify::{ClientVerifier, ServerVerifier, Trust},
+    version::Version,
 };
-
-/// The least version to accept.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub enum Version {
-    #[default]
-    Tls12,
-    Tls13,
-}
-
-impl Version {
-    fn and_newer(self) -> &'static [&'static SupportedProtocolVersion] {
-        static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-        static NEWEST: [&SupportedProtocolVersion; 1] = [&TLS13];
-        match self {
-            Self::Tls12 => &BOTH,
-            Self::Tls13 => &NEWEST,
-        }
-    }
-}
-
-impl std::str::FromStr for Version {
-    type Err = UnknownVersion;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "1.2" => Ok(Self::Tls12),
-            "1.3" => Ok(Self::Tls13),
-            _ => Err(UnknownVersion),
-        }
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        })
-    }
-}
-
-/// Neither of the two versions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the versions of TLS known here are 1.2 and 1.3")]
-pub struct UnknownVersion;
 
 /// The authorities that are trusted.
 #[derive(Clone, Debug, Default)]
@@ -204,6 +160,7 @@ pub struct ClientSettings {
 #[derive(Clone)]
 pub struct ClientTls {
     settings: ClientSettings,
+    tap: Option<Arc<dyn Tap>>,
     secrets: Arc<Secrets>,
     base: Arc<OnceLock<Result<(Trust, ClientConfig), TlsConfigError>>>,
 }
@@ -211,7 +168,8 @@ pub struct ClientTls {
 impl ClientTls {
     /// The tap is given the secrets. The system's roots are read when the first connection is opened.
     pub fn new(settings: ClientSettings, tap: Option<Arc<dyn Tap>>) -> Self {
-        Self { settings, secrets: Arc::new(Secrets::new(tap)), base: Arc::default() }
+        let secrets = Arc::new(Secrets::new(tap.clone()));
+        Self { settings, tap, secrets, base: Arc::default() }
     }
 
     /// Makes the handshake over a connection to the server of `domain`: the host of the URI the user gave, which
@@ -226,20 +184,15 @@ impl ClientTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let base = self.base.get_or_init(|| self.base());
-        let (trust, base) = base.as_ref().map_err(|error| TlsError::Setup(error.clone()))?;
+        let (trust, base) = self.ready()?;
         let (expected, server_name) = self.names(domain)?;
         let verifier = Arc::new(ServerVerifier::new(trust.clone(), expected, self.settings.insecure));
-        let own = Arc::new(OwnCertificate {
-            credentials: self.settings.credentials.clone(),
-            asked: AtomicBool::new(false),
-        });
+        let own = Arc::new(OwnCertificate::new(self.credentials()));
         let mut config = base.clone();
         config.dangerous().set_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
         config.client_auth_cert_resolver = Arc::clone(&own) as Arc<_>;
         let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await;
-        let asked = own.asked.load(Ordering::Relaxed);
-        let shown = asked && self.settings.credentials.is_some();
+        let (asked, shown) = (own.is_asked(), own.is_shown());
         let stream = stream.map_err(|error| {
             let minimum = self.settings.minimum;
             of_handshake(&error, Situation { client: true, minimum, asked_in_vain: asked && !shown, shown })
@@ -248,13 +201,38 @@ impl ClientTls {
         Ok((stream, session))
     }
 
+    pub(super) fn tap(&self) -> Option<Arc<dyn Tap>> {
+        self.tap.clone()
+    }
+
+    pub(super) fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
+    }
+
+    pub(super) fn minimum(&self) -> Version {
+        self.settings.minimum
+    }
+
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        self.settings.credentials.clone()
+    }
+
+    pub(super) fn trust(&self) -> Result<Trust, TlsError> {
+        self.ready().map(|(trust, _)| trust.clone())
+    }
+
+    fn ready(&self) -> Result<&(Trust, ClientConfig), TlsError> {
+        let base = self.base.get_or_init(|| self.base());
+        base.as_ref().map_err(|error| TlsError::Setup(error.clone()))
+    }
+
     /// What rustls is asked to trust and do, without what belongs to one connection.
     fn base(&self) -> Result<(Trust, ClientConfig), TlsConfigError> {
         let provider = provider();
         let trust = Trust::new(self.settings.roots.store()?, Arc::clone(&provider));
         let anybody = Reference::new("invalid");
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(self.settings.minimum.and_newer())
+            .with_protocol_versions(versions(self.settings.minimum))
             .map_err(|error| TlsConfigError::Refused(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(ServerVerifier::new(trust.clone(), anybody, false)))
@@ -266,7 +244,7 @@ impl ClientTls {
 
     /// The name to check, and the one for SNI. They differ if the name to check is no host name, such as a
     /// wildcard that is to be taken by its letters.
-    fn names(&self, domain: &str) -> Result<(Reference, ServerName<'static>), TlsError> {
+    pub(super) fn names(&self, domain: &str) -> Result<(Reference, ServerName<'static>), TlsError> {
         let sni = |reference: &Reference| match reference {
             Reference::Ip(ip) => Some(ServerName::IpAddress((*ip).into())),
             Reference::Domain(name) => ServerName::try_from(name.clone()).ok(),
@@ -289,9 +267,23 @@ impl fmt::Debug for ClientTls {
 
 /// Gives our certificate, and remembers whether it was asked for.
 #[derive(Debug)]
-struct OwnCertificate {
+pub(super) struct OwnCertificate {
     credentials: Option<Credentials>,
     asked: AtomicBool,
+}
+
+impl OwnCertificate {
+    pub fn new(credentials: Option<Credentials>) -> Self {
+        Self { credentials, asked: AtomicBool::new(false) }
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub fn is_shown(&self) -> bool {
+        self.is_asked() && self.credentials.is_some()
+    }
 }
 
 impl ResolvesClientCert for OwnCertificate {
@@ -337,7 +329,7 @@ impl ServerTls {
     pub fn new(settings: ServerSettings, tap: Option<Arc<dyn Tap>>) -> Result<Self, TlsConfigError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(settings.minimum.and_newer())
+            .with_protocol_versions(versions(settings.minimum))
             .map_err(|error| TlsConfigError::Refused(error.to_string()))?;
         let verifier = |roots: &Roots, mandatory| {
             roots.store().map(|store| Arc::new(ClientVerifier::new(Trust::new(store, provider), mandatory)))
@@ -379,6 +371,16 @@ impl ServerTls {
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").field("minimum", &self.minimum).finish_non_exhaustive()
+    }
+}
+
+/// The versions to speak, the newest first.
+pub(super) fn versions(minimum: Version) -> &'static [&'static SupportedProtocolVersion] {
+    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    static NEWEST: [&SupportedProtocolVersion; 1] = [&TLS13];
+    match minimum {
+        Version::Tls12 => &BOTH,
+        Version::Tls13 => &NEWEST,
     }
 }
 

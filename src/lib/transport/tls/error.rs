@@ -86,7 +86,7 @@ pub struct Refusal {
     /// The name the peer should prove; `None` for a client's certificate.
     pub expected: Option<Reference>,
     /// The peer's own certificate; `None` if it cannot be read.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Box<Certificate>>,
     /// How many certificates came with it.
     pub intermediates: usize,
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Refusal {
         match &self.why {
             Why::Name(mismatch) => return self.name(mismatch, f),
             Why::UnknownIssuer => {
-                let own = self.certificate.as_ref().is_some_and(Certificate::is_self_issued);
+                let own = self.certificate.as_deref().is_some_and(Certificate::is_self_issued);
                 match own {
                     true => write!(f, "{whose} is signed by itself, and we do not know it")?,
                     false => write!(f, "{whose} comes from an authority that we do not know")?,

@@ -12,7 +12,11 @@ pub mod certificate;
 mod config;
 pub mod date;
 pub mod error;
+#[cfg(feature = "tls")]
+mod hello;
 pub mod identity;
+#[cfg(feature = "tls")]
+mod inspect;
 #[cfg(feature = "tls")]
 mod keylog;
 #[cfg(feature = "tls")]
@@ -21,19 +25,23 @@ mod outcome;
 mod session;
 #[cfg(feature = "tls")]
 mod verify;
+mod version;
+#[cfg(feature = "tls")]
+mod x509;
 
 #[cfg(all(test, feature = "tls"))]
 pub(crate) mod authority;
 #[cfg(all(test, feature = "tls"))]
 mod tests;
 
-pub use self::error::{TlsConfigError, TlsError};
 #[cfg(feature = "tls")]
 pub use self::{
-    config::{
-        ClientAuth, ClientSettings, ClientTls, Credentials, Roots, ServerSettings, ServerTls, UnknownVersion,
-        Version,
-    },
+    config::{ClientAuth, ClientSettings, ClientTls, Credentials, Roots, ServerSettings, ServerTls},
+    inspect::{Findings, InspectError},
     session::{Session, Verification},
     verify::Trust,
+};
+pub use self::{
+    error::{TlsConfigError, TlsError},
+    version::{UnknownVersion, Version},
 };

@@ -8,8 +8,8 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::{
-    config::Version,
     error::{Refusal, TlsError},
+    version::Version,
 };
 
 /// What is known beside the error itself.

@@ -53,7 +53,7 @@ impl Trust {
             Err(mismatch) => Err(Refusal {
                 why: Why::Name(mismatch),
                 expected: Some(expected.clone()),
-                certificate: Some(certificate),
+                certificate: Some(Box::new(certificate)),
                 intermediates: chain.len().saturating_sub(1),
             }),
         }
@@ -100,7 +100,7 @@ impl Trust {
             Ok(()) => Ok(certificate),
             Err(error) => {
                 let why = judge(&error, &certificate, now, purpose);
-                Err(refuse(why, Some(certificate)))
+                Err(refuse(why, Some(Box::new(certificate))))
             }
         }
     }
