@@ -15,7 +15,9 @@ use clap::Parser;
 use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
-use sipkit::cli::{ExitStatus, Program, call, generate::Manual, message, options, register, settings, test_server};
+use sipkit::cli::{
+    ExitStatus, Program, call, generate::Manual, message, options, register, settings, test_server,
+};
 
 #[cfg(feature = "dns")]
 use crate::support::dns::DnsServer;

@@ -82,7 +82,8 @@ fn kept_until_the_end_and_answering() {
     let registered = phone.event("registered");
     assert!(registered["refresh_ms"].as_f64().unwrap() < 3000.0);
     let contact = registered["contact"].as_str().unwrap().to_owned();
-    let busy = Program::call(["--json", "--audio", "none", "--local", "127.0.0.1", &contact]).finish().expect(10);
+    let busy =
+        Program::call(["--json", "--audio", "none", "--local", "127.0.0.1", &contact]).finish().expect(10);
     valid(&busy);
     let sent = Program::message([contact.as_str(), "Grüße"]).finish().expect(0);
     assert_eq!(events(&sent, "response")[0]["code"], 200);
@@ -107,7 +108,11 @@ fn a_registrar_that_refuses_or_is_not_there() {
     for (status, exit) in [(403, 13), (404, 14), (500, 17), (302, 18)] {
         let program = Program::register([&aor]);
         let request = peer.request("REGISTER");
-        assert!(request.0.must("Contact").starts_with("<sip:peer@127.0.0.1:"), "{}", request.0.must("Contact"));
+        assert!(
+            request.0.must("Contact").starts_with("<sip:peer@127.0.0.1:"),
+            "{}",
+            request.0.must("Contact")
+        );
         peer.answer(&request, status, "", "");
         let result = valid(&program.finish().expect(exit));
         assert_eq!(result["code"], status);
@@ -141,7 +146,10 @@ fn an_account_registers() {
     let finished = Program::register(["--config", &config, "--account", "work"]).finish().expect(0);
     valid(&finished);
     let registered = &events(&finished, "registered")[0];
-    assert_eq!((&registered["aor"], &registered["expires_ms"]), (&json!("sip:alice@example.com"), &json!(90_000.0)));
+    assert_eq!(
+        (&registered["aor"], &registered["expires_ms"]),
+        (&json!("sip:alice@example.com"), &json!(90_000.0))
+    );
     let gruu = registered["public_gruu"].as_str().unwrap();
     assert!(gruu.starts_with("sip:alice@example.com;gr=urn:uuid:"), "{gruu}");
     server.stop();
@@ -172,7 +180,10 @@ fn messages_from_everywhere() {
     valid(&stopped);
     let mut texts: Vec<_> = events(&stopped, "request").iter().map(|event| event["text"].clone()).collect();
     texts.sort_by_key(ToString::to_string);
-    assert_eq!(texts, [json!("as an argument"), json!("from a file"), json!("from standard input"), Value::Null]);
+    assert_eq!(
+        texts,
+        [json!("as an argument"), json!("from a file"), json!("from standard input"), Value::Null]
+    );
 
     // Received by another one, out of its envelope.
     let listener = Program::message(["--listen", "--count", "2"]);
@@ -251,7 +262,10 @@ fn monitoring_says_it_in_one_line() {
     let target = server.uri("x");
     let line = run(&[&target]).expect(0).out;
     assert!(line.starts_with("SIP OK - 1 of 1 answered, round trip "), "{line}");
-    assert!(line.contains(" | rtt=") && line.ends_with("loss=0%;;;0;100\n") && line.lines().count() == 1, "{line}");
+    assert!(
+        line.contains(" | rtt=") && line.ends_with("loss=0%;;;0;100\n") && line.lines().count() == 1,
+        "{line}"
+    );
     assert!(run(&["--warn", "1us", &target]).expect(1).out.starts_with("SIP WARNING"));
     assert!(run(&["--warn", "1us", "--crit", "2us", &target]).expect(2).out.starts_with("SIP CRITICAL"));
     server.stop();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    auth::{GiveUp, Verdict},
+    auth::Verdict,
     endpoint::media::MediaEvent,
     media::{session, stats::Stats},
     phone::call::{Agreed, PhoneCall, PhoneEvent},
@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Context, Event, ExitStatus, Failure, Key, Keys, View, Why,
     account::CallTimes,
+    ask,
     event::{self, MediaSummary, Party, Way, milliseconds},
     live,
     value::{DtmfScript, DtmfStep},

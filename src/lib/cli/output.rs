@@ -242,7 +242,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::event::{Binding, Cause, MediaSummary, Party, Record, Share, Target, Way};
+    use crate::cli::event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way};
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
