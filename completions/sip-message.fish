@@ -25,7 +25,7 @@ complete -c sip-message -l timeout -d 'End the whole run after this time (exit 3
 complete -c sip-message -l config -d 'Read this configuration file' -r -F
 complete -c sip-message -l listen -d 'Wait for messages and print them'
 complete -c sip-message -l cpim -d 'Wrap it in message/cpim (RFC 3862)'
-complete -c sip-message -l imdn -d 'Ask for a notification when it is delivered (RFC 5438)'
+complete -c sip-message -l imdn -d 'Ask to be told when it is delivered (RFC 5438)'
 complete -c sip-message -l json -d 'Print JSON Lines: an object per event and a result'
 complete -c sip-message -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
 complete -c sip-message -l trace -d 'Print each SIP message on standard error'

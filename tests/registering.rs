@@ -9,6 +9,7 @@ use crate::{
     programs::valid,
     support::{
         folder::Folder,
+        message::Draft,
         peer::Peer,
         program::{Finished, Program, Server},
     },
@@ -71,6 +72,106 @@ fn registered_listed_and_removed() {
     valid(&stopped);
     let codes: Vec<_> = events(&stopped, "bound").iter().map(|event| event["code"].clone()).collect();
     assert!(codes.contains(&json!(423)) && codes.contains(&json!(200)), "{codes:?}");
+}
+
+/// A challenge for each algorithm in the order asked for; what was proved once proves nothing again; and a nonce ages.
+#[test]
+fn challenges_in_order_no_replay_and_stale_nonces() {
+    let folder = Folder::new();
+    let file = secret(&folder);
+    let flags = ["--user", "alice", "--password-file", &file, "--auth-alg", "MD5,SHA-512-256,SHA-256"];
+    let more = ["--auth-qop", "auth-int,auth", "--nonce-lifetime", "2s", "--userhash", "--realm", "here"];
+    let server = Server::with(&[&flags[..], &more[..]].concat());
+    let peer = Peer::new();
+    let ask =
+        |more: String| peer.ask(server.addr, &Draft::new("REGISTER", at(&server), peer.addr).more(&more));
+    let refused = ask(String::new());
+    assert_eq!(refused.status(), Some(401));
+    let challenges: Vec<_> = refused.headers("WWW-Authenticate").collect();
+    let names: Vec<_> = challenges.iter().filter_map(|row| parameter(row, "algorithm")).collect();
+    assert_eq!(names, ["MD5", "SHA-512-256", "SHA-256"]);
+    for row in &challenges {
+        assert_eq!(parameter(row, "qop"), Some("auth-int,auth"), "{row}");
+        assert_eq!(
+            (parameter(row, "realm"), parameter(row, "userhash")),
+            (Some("here"), Some("true")),
+            "{row}"
+        );
+        assert_ne!(parameter(row, "stale"), Some("true"), "{row}");
+    }
+
+    // The strongest is taken though it is not the first, with the stronger protection, and a hash for the name.
+    let login = ["--trace", "--user", "alice", "--password-file", &file, "--expires", "2m", &at(&server)];
+    let once = Program::register(login).finish().expect(0);
+    valid(&once);
+    assert_eq!(events(&once, "challenged")[0]["algorithm"], "SHA-512-256");
+    let sent: Vec<_> =
+        once.err.lines().filter_map(|line| line.trim().strip_prefix("Authorization: ")).collect();
+    assert_eq!(sent.len(), 1, "{once}");
+    assert!(!sent[0].contains("alice") || sent[0].contains("uri="), "{}", sent[0]);
+
+    // Who overheard it gets another challenge, not a binding.
+    let overheard = format!("Authorization: {}\r\nExpires: 120\r\n", sent[0]);
+    let contact = format!("Contact: <sip:thief@{}>\r\n", peer.addr);
+    let replayed = ask(format!("{overheard}{contact}"));
+    assert_eq!(replayed.status(), Some(401), "{}", replayed.0);
+    std::thread::sleep(Duration::from_millis(2200));
+    let aged = ask(format!("{overheard}{contact}"));
+    let row = aged.must("WWW-Authenticate");
+    assert_eq!((aged.status(), parameter(row, "stale")), (Some(401), Some("true")), "{row}");
+
+    // A nonce that aged under a registration is renewed without another word of the user.
+    let kept = Program::register([
+        "--keep",
+        "--user",
+        "alice",
+        "--password-file",
+        &file,
+        "--expires",
+        "1m",
+        &at(&server),
+    ]);
+    kept.event("registered");
+    kept.interrupt();
+    let kept = kept.finish().expect(0);
+    assert_eq!(events(&kept, "unregistered").len(), 1);
+    let stopped = server.stop();
+    let bound: Vec<_> = events(&stopped, "bound");
+    assert!(!bound.iter().any(|event| event.to_string().contains("thief")), "{bound:?}");
+}
+
+/// A parameter of a challenge, without its quotes.
+fn parameter<'a>(row: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = row.split_once(' ')?.1;
+    loop {
+        let (found, value) = rest.split_once('=')?;
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => value.split_at(value.find(',').unwrap_or(value.len())),
+        };
+        if found.trim_start_matches([',', ' ']).eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+        rest = after;
+    }
+}
+
+#[test]
+fn a_registrar_reads_what_it_is_asked() {
+    let server = Server::start();
+    let peer = Peer::new();
+    let ask = |more: &str| peer.ask(server.addr, &Draft::new("REGISTER", at(&server), peer.addr).more(more));
+    let required = ask("Require: gruu, teleport\r\n");
+    assert_eq!((required.status(), required.header("Unsupported")), (Some(420), Some("teleport")));
+    assert_eq!(ask("Contact: *\r\n").status(), Some(400));
+    let brief = ask("Contact: <sip:x@192.0.2.1>;expires=1\r\n");
+    assert_eq!((brief.status(), brief.header("Min-Expires")), (Some(423), Some("60")));
+    let bound = ask("Contact: <sip:x@192.0.2.1>, <sip:y@192.0.2.1>;q=0.1\r\nExpires: 90\r\n");
+    assert_eq!((bound.status(), bound.headers("Contact").count()), (Some(200), 2));
+    let stopped = server.stop();
+    valid(&stopped);
+    let codes: Vec<_> = events(&stopped, "bound").iter().map(|event| event["code"].clone()).collect();
+    assert_eq!(codes, [420, 400, 423, 200]);
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, help_heading = "Request")]
     pub cpim: bool,
 
-    /// Ask for a notification when it is delivered (RFC 5438)
+    /// Ask to be told when it is delivered (RFC 5438)
     ///
     /// Puts it into message/cpim with the header fields that ask for it.
     #[arg(long, help_heading = "Request")]

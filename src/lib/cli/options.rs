@@ -82,8 +82,8 @@ impl Program for Args {
         examples: &[
             Example { about: "Ask once", command: "sip-options sip:127.0.0.1:5070" },
             Example {
-                about: "Ask ten times a second apart, and print loss and mean round trip",
-                command: "sip-options --count 10 --write-out '%{lost_percent} %{avg_ms}\\n' sip:192.0.2.1",
+                about: "Ask ten times a second apart, and print how many per cent were lost",
+                command: "sip-options --count 10 --write-out '%{lost_percent}\\n' sip:192.0.2.1",
             },
             Example {
                 about: "Let a monitoring system ask",

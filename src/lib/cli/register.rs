@@ -39,8 +39,8 @@ pub struct Args {
 
     /// Take calls and messages meanwhile; implies --keep
     ///
-    /// What happens to a call is said as in the user parts of sip-test-server: echo, tone, busy, …; echo without a
-    /// name.
+    /// What happens to a call is said as in the user parts of sip-test-server: echo, tone, busy and others; echo
+    /// without a name.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "echo")]
     #[arg(value_parser = behaviour())]
     pub answer: Option<Behaviour>,
@@ -213,7 +213,9 @@ fn instance(aor: &str) -> String {
 /// A name of what happens to calls.
 fn behaviour() -> impl TypedValueParser<Value = Behaviour> {
     clap::builder::NonEmptyStringValueParser::new().try_map(|name| {
-        Behaviour::of(&name).ok_or_else(|| format!("{name} is no behaviour: try echo, tone, silence or busy"))
+        // Any other name would be a user who is answered with an echo.
+        let known = Behaviour::of(&name).filter(|known| known.to_string().eq_ignore_ascii_case(&name));
+        known.ok_or_else(|| format!("{name} is no behaviour: try echo, tone, silence or busy"))
     })
 }
 

@@ -54,7 +54,7 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Authentication")]
 pub struct Auth {
-    /// Challenge INVITE, MESSAGE and REGISTER for this user
+    /// Challenge INVITE, MESSAGE, REGISTER for this user
     #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
@@ -64,7 +64,7 @@ pub struct Auth {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 
-    /// MD5, SHA-256, … in this order [default: SHA-256]
+    /// Algorithms, in this order [default: SHA-256]
     ///
     /// A challenge for each, the first one first: MD5, SHA-256, SHA-512-256, or one of them with -sess.
     #[arg(long, value_name = "NAME,...", value_enum, hide_possible_values = true, ignore_case = true)]

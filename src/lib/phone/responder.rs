@@ -228,9 +228,9 @@ impl Responder {
                     let text = page_text(&request);
                     self.told(&request, from, 200, text);
                 }
+                Event::Registration(_, event) => self.notice(Notice::Registration(event)),
                 // Nobody asked for these here.
-                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
-                }
+                Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {}
             }
         }
     }
@@ -502,7 +502,12 @@ impl Responder {
         let now = cx.now();
         let tag = cx.ids().tag();
         let answer = |status| Builder::response(request, status, None).to_tag(&tag);
-        let (response, status, bindings) = match registrar.register(request, now) {
+        // §10.3 step 2.
+        let unknown: Vec<_> =
+            request.each::<header::Require>().flatten().filter(|o| !o.eq_ignore_ascii_case("gruu")).collect();
+        let outcome =
+            if unknown.is_empty() { registrar.register(request, now) } else { Err(Refused::Extension) };
+        let (response, status, bindings) = match outcome {
             Ok(bindings) => {
                 let rows = bindings.iter().map(|binding| binding.row(now));
                 let response =
@@ -518,6 +523,7 @@ impl Responder {
                 let response = match refused {
                     Refused::TooBrief(least) => response.header(HeaderId::MinExpires, least.as_secs()),
                     Refused::Full => response.header(HeaderId::RetryAfter, RETRY_AFTER.as_secs()),
+                    Refused::Extension => response.header(HeaderId::Unsupported, unknown.join(", ")),
                     Refused::Malformed | Refused::OutOfOrder => response,
                 };
                 (response, refused.status(), Vec::new())
