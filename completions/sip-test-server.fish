@@ -3,7 +3,7 @@ complete -c sip-test-server -l calls -d 'End after this many calls' -r
 complete -c sip-test-server -l min-expires -d 'Refuse registrations for less (423) [default: 60s]' -r
 complete -c sip-test-server -l user -d 'Challenge INVITE, MESSAGE, REGISTER for this user' -r
 complete -c sip-test-server -l password-file -d 'File with the password in its first line' -r -F
-complete -c sip-test-server -l auth-alg -d 'MD5, SHA-256 and others, in this order [default: SHA-256]' -r -f -a "MD5\t''
+complete -c sip-test-server -l auth-alg -d 'Algorithms, in this order [default: SHA-256]' -r -f -a "MD5\t''
 MD5-sess\t''
 SHA-256\t''
 SHA-256-sess\t''
