@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::resolve::system;
+use crate::{resolve::system, transport::Protocol};
 
 use super::{
     args,
@@ -25,6 +25,8 @@ pub struct Account {
     pub credentials: Option<Credentials>,
     pub proxy: Option<String>,
     pub local: Option<LocalAddress>,
+    /// Of the first hop.
+    pub transport: Option<Protocol>,
     /// Who knows names.
     pub resolver: system::Config,
 }
@@ -70,6 +72,7 @@ impl Account {
             credentials,
             proxy: first([&route.proxy, &account.proxy, &defaults.proxy]),
             local: route.local.or(account.local).or(defaults.local),
+            transport: route.transport.or(account.transport).or(defaults.transport),
             resolver: resolver(&route.dns, config),
         })
     }

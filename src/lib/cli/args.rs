@@ -13,6 +13,7 @@ use super::{
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
+use crate::transport::Protocol;
 #[cfg(feature = "tls")]
 use crate::transport::tls::Version;
 
@@ -175,6 +176,12 @@ pub struct Route {
     #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env = true)]
     pub local: Option<LocalAddress>,
 
+    /// udp, tcp, tls, ws or wss [default: what the address and the DNS say]
+    ///
+    /// For the first hop, unless its address names one itself (;transport=tcp).
+    #[arg(long, value_name = "NAME", env = "SIPKIT_TRANSPORT", hide_env = true)]
+    pub transport: Option<Protocol>,
+
     #[command(flatten)]
     pub dns: Dns,
 }
@@ -224,6 +231,46 @@ pub struct Tls {
     /// The connection is encrypted, but whoever is in between can read and change everything.
     #[arg(long)]
     pub tls_insecure: bool,
+
+    /// The least version to accept: 1.2 or 1.3 [default: 1.2]
+    #[arg(long, value_name = "VERSION")]
+    #[arg(hide_short_help = true)]
+    pub tls_min: Option<Version>,
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// The same certificate for those who connect to us.
+    pub fn as_server(&self) -> ListenTls {
+        ListenTls {
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            tls_ca: Vec::new(),
+            tls_min: self.tls_min,
+        }
+    }
+}
+
+/// How TLS is spoken with those who connect.
+#[cfg(feature = "tls")]
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
+pub struct ListenTls {
+    /// Our certificate, which listening over tls and wss needs
+    ///
+    /// PEM: our own certificate first, then those of the authorities above it, without the root.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key [default: in the same file]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Want a certificate of these authorities from clients
+    ///
+    /// PEM; may be repeated.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_ca: Vec<PathBuf>,
 
     /// The least version to accept: 1.2 or 1.3 [default: 1.2]
     #[arg(long, value_name = "VERSION")]
