@@ -23,7 +23,7 @@ _sip__settings() {
 
     case "${cmd}" in
         sip__settings)
-            opts="-v -h -V --json --write-out --verbose --timeout --config --pcap --pcap-no-rtp --trace --help --version list show set unset check devices"
+            opts="-v -h -V --json --write-out --verbose --timeout --config --help --version list show set unset check devices"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,21 +38,6 @@ _sip__settings() {
                     return 0
                     ;;
                 --config)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --pcap)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

@@ -13,8 +13,12 @@ use std::{
 
 use clap::Parser;
 use serde_json::Value;
+#[cfg(feature = "dns")]
+use sipkit::cli::dns;
 use sipkit::cli::{ExitStatus, Program, call, generate::Manual, settings, test_server};
 
+#[cfg(feature = "dns")]
+use crate::support::dns::DnsServer;
 use crate::support::{message::Draft, peer::Peer, program::Server};
 
 mod terminal;
@@ -24,8 +28,12 @@ const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_si
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
 #[cfg(feature = "tls")]
 const SIP_TLS_CHECK: (&str, &str) = ("sip-tls-check", env!("CARGO_BIN_EXE_sip-tls-check"));
+#[cfg(feature = "dns")]
+const SIP_DNS: (&str, &str) = ("sip-dns", env!("CARGO_BIN_EXE_sip-dns"));
 const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_CALL.0, SIP_CALL.1, call::Args::MANUAL),
+    #[cfg(feature = "dns")]
+    (SIP_DNS.0, SIP_DNS.1, dns::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
     #[cfg(feature = "tls")]
@@ -61,7 +69,7 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 
 /// `UPDATE=1` writes the files instead.
 #[test]
-#[cfg(feature = "opus")]
+#[cfg(all(feature = "opus", feature = "dns"))]
 fn generated_files_are_what_the_programs_generate() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for &(name, path, _) in PROGRAMS {
@@ -227,6 +235,8 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
             assert_eq!(words[0], name);
             let parsed = match name {
                 "sip-call" => call::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "dns")]
+                "sip-dns" => dns::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
                 #[cfg(feature = "tls")]
                 "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
@@ -441,6 +451,26 @@ fn answered_example(command: &str) {
     let at = |event: &str| told.find(&format!("\"event\":\"{event}\"")).expect("told");
     assert!(at("ringing") < at("answered"), "it rings first: {told}");
     assert!(wait(&mut answering, Duration::from_secs(10)).success(), "{command}");
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn manual_examples_of_sip_dns_work() {
+    let dns = DnsServer::new("_sip._tcp.example.com SRV 1 1 5060 a.example.com\na.example.com A 192.0.2.1\n");
+    for example in dns::Args::MANUAL.examples {
+        let command = example.command.replace("127.0.0.1:5353", &dns.addr.to_string());
+        let output = finish(Folder::new().command(SIP_DNS.1).args(&words(&command)[1..]));
+        let (told, errors) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{command}: {errors}");
+        let wanted = match command.as_str() {
+            command if command.contains("--json") => "{\"event\":\"targets\"",
+            command if command.contains("--count") => "100.00 %",
+            command if command.contains("tcp") => "192.0.2.1:5060 over TCP",
+            command if command.contains("sips:") => "192.0.2.1:5061 over TLS",
+            _ => ":5060 over UDP, localhost",
+        };
+        assert!(told.contains(wanted), "{command}: no {wanted:?} in {told}");
+    }
 }
 
 #[test]

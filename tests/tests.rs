@@ -7,6 +7,8 @@ mod cli;
 mod device;
 mod instructions;
 mod ladder;
+#[cfg(feature = "dns")]
+mod lookup;
 mod programs;
 mod registration;
 mod slow_reader;

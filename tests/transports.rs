@@ -72,7 +72,16 @@ fn a_refused_connection_is_told_with_its_transport_and_at_once() {
 #[test]
 fn a_call_is_taken_over_tcp() {
     let answering = Program::call([
-        "--answer", "--local", "127.0.0.1:0", "--audio", "none", "--json", "--duration", "200ms", "--timeout", "1m",
+        "--answer",
+        "--local",
+        "127.0.0.1:0",
+        "--audio",
+        "none",
+        "--json",
+        "--duration",
+        "200ms",
+        "--timeout",
+        "1m",
     ]);
     let [_, tcp] = listening(&answering, &["UDP", "TCP"])[..] else { panic!("not both") };
     call(&format!("sip:bob@{tcp};transport=tcp"), &[]).finish().expect(0);
@@ -105,7 +114,14 @@ mod secure {
         let (cert, key) = (folder.file("cert.pem", &issued.certificate), folder.file("key.pem", &issued.key));
         let client = folder.file("client.pem", own.certificate + &own.key);
         let server = Server::with(&[
-            "--listen", "tls:127.0.0.1:0", "--listen", "wss:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key,
+            "--listen",
+            "tls:127.0.0.1:0",
+            "--listen",
+            "wss:127.0.0.1:0",
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
         ]);
         let [tls, wss] = listening(&server.program, &["TLS", "WSS"])[..] else { panic!("not both") };
         let trust = ["--tls-ca", &ca, "--tls-name", "server.example"];
@@ -123,14 +139,24 @@ mod secure {
         server.stop();
         // Mutual TLS: who shows nothing is not served.
         let server = Server::with(&[
-            "--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca,
+            "--listen",
+            "tls:127.0.0.1:0",
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
+            "--tls-ca",
+            &ca,
         ]);
         let [tls] = listening(&server.program, &["TLS"])[..] else { panic!("no TLS") };
         let target = format!("sips:hangup@{tls}");
         over(&target, &[]).expect(22).says(&["--tls-cert"]);
         over(&target, &["--tls-cert", &client]).expect(0);
         server.stop();
-        Program::start(env!("CARGO_BIN_EXE_sip-test-server"), ["--listen", "tls:127.0.0.1:0"]).finish().expect(2).says(&["--tls-cert"]);
+        Program::start(env!("CARGO_BIN_EXE_sip-test-server"), ["--listen", "tls:127.0.0.1:0"])
+            .finish()
+            .expect(2)
+            .says(&["--tls-cert"]);
     }
 
     #[test]
@@ -140,8 +166,20 @@ mod secure {
         let ca = folder.file("ca.pem", &authority.pem);
         let cert = folder.file("cert.pem", issued.certificate + &issued.key);
         let answering = Program::call([
-            "--answer", "--local", "127.0.0.1:0", "--transport", "tls", "--tls-cert", &cert, "--audio", "none",
-            "--json", "--duration", "200ms", "--timeout", "1m",
+            "--answer",
+            "--local",
+            "127.0.0.1:0",
+            "--transport",
+            "tls",
+            "--tls-cert",
+            &cert,
+            "--audio",
+            "none",
+            "--json",
+            "--duration",
+            "200ms",
+            "--timeout",
+            "1m",
         ]);
         let [tls] = listening(&answering, &["TLS"])[..] else { panic!("no TLS") };
         let target = format!("sips:bob@{tls}");

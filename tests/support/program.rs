@@ -32,6 +32,12 @@ impl Program {
         Self::start(env!("CARGO_BIN_EXE_sip-call"), args)
     }
 
+    /// `sip-dns` with these arguments.
+    #[cfg(feature = "dns")]
+    pub fn dns<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_sip-dns"), args)
+    }
+
     /// The program at this path.
     pub fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
         let home = Folder::new();

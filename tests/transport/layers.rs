@@ -14,6 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use sipkit::{
     endpoint::{Builder, Endpoint, Security, agent::Agent},
     phone::responder::Responder,
+    resolve::LookupError,
     stack::Failure,
     transport::{
         Direction, FlowError, Packet, Protocol, Segment, SegmentEvent, Tap, Target, WebSocketError,
@@ -129,7 +130,7 @@ async fn without_settings_there_is_no_tls() {
     let caller = caller("127.0.0.1", Security::default(), None);
     let mut call = caller.call(invite("sips:x@127.0.0.1:9")).await.unwrap();
     let (_, Cause::Failed(why)) = ended(&mut call).await else { panic!("a call over nothing") };
-    assert!(matches!(why, Failure::Unreachable { why: FlowError::Unsupported(Protocol::Tls), .. }), "{why}");
+    assert!(matches!(why, Failure::Lookup(LookupError::NotSpoken { protocol: Protocol::Tls, .. })), "{why}");
     let listen = vec!["tls:127.0.0.1:0".parse().unwrap()];
     assert!(Builder { listen, ..Builder::default() }.start(responder()).is_err());
     caller.stop().await;
@@ -181,7 +182,8 @@ async fn text_binary_and_keep_alives_over_websocket() {
     socket.send(Message::text(draft())).await.unwrap();
     assert_eq!(status(next(&mut socket).await), Some(200));
     // More than a message may have ends it.
-    socket.send(Message::binary(vec![b'x'; 2 << 20])).await.unwrap();
+    // The server may hang up before all of it is written.
+    let _ = socket.send(Message::binary(vec![b'x'; 2 << 20])).await;
     assert!(!matches!(socket.next().await, Some(Ok(Message::Text(_)))));
     server.stop().await;
 }

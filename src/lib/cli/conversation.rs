@@ -566,7 +566,7 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
 }
 
 /// `192.0.2.1:5060/tcp`.
-fn short(target: &Target) -> String {
+pub(super) fn short(target: &Target) -> String {
     format!("{}/{}", target.addr, target.protocol.as_param())
 }
 

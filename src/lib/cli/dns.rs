@@ -28,11 +28,11 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-dns", version, max_term_width = 100)]
 pub struct Args {
-    /// What to look up: sip:bob@example.com, example.com, …
+    /// What to look up: sip:bob@example.com, or example.com
     #[arg(value_name = "TARGET")]
     pub target: String,
 
-    /// Look it up for this transport: udp, tcp, tls, ws or wss
+    /// Only for this transport: udp, tcp, tls, ws or wss
     ///
     /// As if the address had it as its transport parameter.
     #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true, ignore_case = true)]

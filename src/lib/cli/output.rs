@@ -403,6 +403,8 @@ mod tests {
         let mut known: Vec<_> =
             schema["$defs"]["events"].as_object().expect("an object").keys().cloned().collect();
         known.sort_unstable();
+        // A report of many lines, made from a live server.
+        known.retain(|name| name != "tls");
         assert_eq!(names, known);
     }
 

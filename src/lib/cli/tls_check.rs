@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(value_name = "TARGET")]
     pub target: String,
 
-    /// Warn if the certificate expires within N days [default: 14]
+    /// Warn if it expires within N days [default: 14]
     ///
     /// The exit status is 0 all the same; the result has the days that are left.
     #[arg(long, value_name = "N", default_value_t = 14, hide_default_value = true)]

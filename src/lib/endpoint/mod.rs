@@ -23,7 +23,10 @@ use tokio::{
 use connections::Connections;
 
 use crate::{
-    resolve::system::{self, Resolver},
+    resolve::{
+        Protocols,
+        system::{self, Resolver},
+    },
     stack::{self, Cx, TransactionUser},
     transport::{
         Protocol, Tap, Target, stream,
@@ -42,6 +45,7 @@ pub struct Builder {
     pub connections: ConnectionOptions,
     pub security: Security,
     pub tap: Option<Arc<dyn Tap>>,
+    /// Which transports it speaks is known better here: [`stack::Config::spoken`] is not looked at.
     pub stack: stack::Config,
     /// Who knows names.
     pub resolver: system::Config,
@@ -125,6 +129,14 @@ impl Builder {
         let (inbox, commands) = mpsc::channel(INBOX);
         let (to_accepted, accepted) = mpsc::channel(ACCEPTED);
         let (to_events, events) = mpsc::channel(EVENTS);
+        // Datagrams leave from a socket that is bound; connections can be opened where there is what they take.
+        let has_udp = local.iter().any(|target| target.protocol == Protocol::Udp);
+        let spoken = Protocols::ALL.iter();
+        let spoken = spoken.filter(|&protocol| match protocol {
+            Protocol::Udp => has_udp,
+            protocol => self.security.can_open(protocol),
+        });
+        let spoken = spoken.collect();
         let common = connection::Common {
             limits: self.stack.limits,
             times: self.connections.times,
@@ -160,10 +172,7 @@ impl Builder {
             }
         };
         drop(to_accepted);
-        let mut stack = self.stack;
-        // Datagrams leave from a socket that is bound; connections can always be opened.
-        let has_udp = local.iter().any(|target| target.protocol == Protocol::Udp);
-        stack.spoken = stack.spoken.iter().filter(|protocol| protocol.is_reliable() || has_udp).collect();
+        let stack = stack::Config { spoken, ..self.stack };
         let user = user(Poster(inbox.clone()));
         let shard =
             shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);

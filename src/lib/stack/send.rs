@@ -164,6 +164,7 @@ impl Core {
             return self.fail(id, why);
         }
         if let Some(target) = sending.targets.pop() {
+            tell(&why, target);
             return self.connect(id, target, None);
         }
         match sending.destination.take() {
@@ -256,6 +257,7 @@ impl Core {
             }
             (Report::Deliver, Some(response)) => {
                 if response.status() == 503 && !sending.targets.is_empty() && !sending.cancelled {
+                    tracing::info!("{target} answered 503; trying the next target");
                     self.by_client.remove(&client);
                     return self.next_target(id, Failure::NoNextHop, now);
                 }
@@ -397,6 +399,20 @@ fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
 const LARGE: usize = 1_300;
 /// As long as ours are.
 const BRANCH: &str = "z9hG4bK0123456789abcdef0123456789abc";
+
+/// For a user who asks why a request goes where it goes. That it goes unencrypted all of a sudden, everybody is told:
+/// the domain would rather have had it otherwise.
+fn tell(why: &Failure, next: Target) {
+    match why {
+        Failure::Unreachable { target, .. } | Failure::Timeout(target)
+            if target.protocol.is_secure() && !next.protocol.is_secure() =>
+        {
+            tracing::warn!("{why}; going on unencrypted with {next}");
+        }
+        Failure::Unreachable { .. } | Failure::Timeout(_) => tracing::info!("{why}; trying {next}"),
+        _ => {}
+    }
+}
 
 /// The host as the URI has it.
 fn domain(destination: &Destination) -> Arc<str> {

@@ -178,6 +178,7 @@ impl Call {
     fn answered(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = self.invite.take() else { return };
         let Some(flow) = cx.stack.flow(pending.id) else { return };
+        self.auth.accepted(response);
         if pending.again {
             if let Some(dialog) = &mut self.dialog
                 && let Err(error) = dialog.refresh(response)

@@ -19,7 +19,7 @@ use crate::{
     message::{AddressBuf, HeaderId, Request, Response, UriBuf},
     stack::{self, Failure, NextHop, RequestId},
     time::{Duration, Instant},
-    transport::Flow,
+    transport::{Flow, keepalive::Pulse},
 };
 
 use super::{RegistrationId, UaCx};
@@ -234,6 +234,8 @@ pub struct Registration {
     /// In a row.
     failures: u32,
     due: Option<Instant>,
+    /// The flow that keep-alives are sent on.
+    kept_alive: Option<Flow>,
     /// The deadline the stack knows of.
     armed: Option<Instant>,
     /// The answer to a challenge, to go out with the next REGISTER.
@@ -283,6 +285,7 @@ impl Registration {
             bound_until: None,
             failures: 0,
             due: None,
+            kept_alive: None,
             armed: None,
             credentials: None,
             told: false,
@@ -313,6 +316,7 @@ impl Registration {
             uri: own.and_then(|own| own.public_gruu.clone()),
             address: self.public,
             params: String::new(),
+            sips: false,
         }
     }
 
@@ -372,6 +376,7 @@ impl Registration {
         if self.is_using(&flow) && self.machine.state() == State::Bound {
             // The address belonged to the connection.
             self.public = None;
+            self.kept_alive = None;
             cx.event(RegistrationEvent::FlowLost { flow });
             self.take(Input::FlowLost, cx);
         }
@@ -453,9 +458,21 @@ impl Registration {
             // `outcome` has set the time.
             Act::AwaitRetry => {}
             Act::Finish => {
+                self.keep_alive(None, cx);
                 self.granted = None;
                 self.due = None;
             }
+        }
+    }
+
+    /// Keep-alives go by the flow that is registered, and by no other.
+    fn keep_alive(&mut self, pulse: Option<(Flow, Pulse)>, cx: &mut UaCx<'_, '_, RegistrationId>) {
+        if let Some(old) = self.kept_alive.take_if(|old| pulse.is_none_or(|(flow, _)| !old.is_same(&flow))) {
+            cx.stack.keep_alive(old, None);
+        }
+        if let Some((flow, pulse)) = pulse {
+            self.kept_alive = Some(flow);
+            cx.stack.keep_alive(flow, Some(pulse));
         }
     }
 

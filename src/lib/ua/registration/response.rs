@@ -6,7 +6,7 @@ use crate::{
     auth,
     message::{AddressBuf, ContactValue, HeaderId, Response, UriBuf, header},
     time::Duration,
-    transport::{Flow, Protocol},
+    transport::{Flow, Protocol, keepalive::Pulse},
 };
 
 use super::{
@@ -152,9 +152,22 @@ impl Registration {
             flow,
             round_trip,
         };
+        if matches!(self.register.task, Task::Keep { .. }) {
+            self.keep_alive(self.pulse(&granted).map(|pulse| (flow, pulse)), cx);
+        }
         self.granted = Some(granted.clone());
         cx.event(RegistrationEvent::Registered(Box::new(granted)));
         self.go_on(Input::Granted, cx);
+    }
+
+    /// How the flow is kept alive (RFC 5626 §4.4): the registrar answers if it granted Outbound. Otherwise only what
+    /// would close by itself is used: connections, and what an address translator opened for us.
+    fn pulse(&self, granted: &Granted) -> Option<Pulse> {
+        let reliable = granted.flow.protocol.is_reliable();
+        let checked = granted.outbound;
+        let usual = if reliable { CONNECTION_PULSE } else { DATAGRAM_PULSE };
+        let wanted = checked || reliable || self.public.is_some() || granted.flow_timer.is_some();
+        wanted.then(|| Pulse { every: granted.flow_timer.unwrap_or(usual).max(SOONEST), checked })
     }
 
     /// Whether what was just bound is not where we are reached, so that it must be bound once more.
@@ -296,6 +309,9 @@ fn seconds(count: u32) -> Duration {
 
 /// The longest a REGISTER may take over UDP (64 × T1), and a little more.
 const TRANSACTION: Duration = Duration::from_secs(40);
+/// RFC 5626 §4.4.1 and §4.4.2.
+const CONNECTION_PULSE: Duration = Duration::from_secs(120);
+const DATAGRAM_PULSE: Duration = Duration::from_secs(29);
 /// A registrar that grants less gets no more of our time.
 const SOONEST: Duration = Duration::from_secs(1);
 
