@@ -15,6 +15,9 @@ use crate::support::{
     program::{Finished, Program, Server},
 };
 
+#[cfg(all(feature = "tls", feature = "ws"))]
+mod secure;
+
 /// `sip-call` without a sound card, in JSON.
 fn call<'a>(target: &'a str, more: &[&'a str]) -> Program {
     let common = ["--json", "--audio", "none", "--codec", "pcmu", "--local", "127.0.0.1", target];
@@ -24,7 +27,7 @@ fn call<'a>(target: &'a str, more: &[&'a str]) -> Program {
 /// The addresses a server listens at, by transport.
 fn listening(server: &Program, transports: &[&str]) -> Vec<SocketAddr> {
     let address = |transport: &&str| {
-        let line = server.line(&format!("\"protocol\":\"{transport}\""));
+        let line = server.line(&format!("\"protocol\":\"{transport}"));
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["event"], "listening");
         event["local"].as_str().unwrap().parse().unwrap()
@@ -93,99 +96,53 @@ fn a_call_is_taken_over_tcp() {
 fn a_call_over_websocket() {
     let server = Server::with(&["--listen", "ws:127.0.0.1:0"]);
     let [ws] = listening(&server.program, &["WS"])[..] else { panic!("no WebSocket") };
-    call(&format!("sip:hangup@{ws}"), &["--transport", "ws"]).finish().expect(0);
+    call(&format!("sip:echo@{ws}"), &["--transport", "ws", "--duration", "100ms"]).finish().expect(0);
     server.stop();
 }
 
-#[cfg(all(feature = "tls", feature = "ws"))]
-mod secure {
-    use super::*;
-    use crate::{
-        authority::{Authority, Leaf},
-        support::folder::Folder,
-    };
-
-    #[test]
-    fn calls_over_tls_and_secure_websocket() {
-        let (folder, authority) = (Folder::new(), Authority::new("Test Authority"));
-        let issued = authority.issue(&Leaf { dns: vec!["server.example"], ..Leaf::default() });
-        let own = authority.issue(&Leaf { dns: vec!["client.example"], ..Leaf::default() });
-        let ca = folder.file("ca.pem", &authority.pem);
-        let (cert, key) = (folder.file("cert.pem", &issued.certificate), folder.file("key.pem", &issued.key));
-        let client = folder.file("client.pem", own.certificate + &own.key);
-        let server = Server::with(&[
-            "--listen",
-            "tls:127.0.0.1:0",
-            "--listen",
-            "wss:127.0.0.1:0",
-            "--tls-cert",
-            &cert,
-            "--tls-key",
-            &key,
-        ]);
-        let [tls, wss] = listening(&server.program, &["TLS", "WSS"])[..] else { panic!("not both") };
-        let trust = ["--tls-ca", &ca, "--tls-name", "server.example"];
-        let over = |target: &str, more: &[&str]| {
-            let more: Vec<&str> = trust.iter().chain(more).copied().collect();
-            call(target, &more).finish()
-        };
-        over(&format!("sips:hangup@{tls}"), &[]).expect(0);
-        over(&format!("sip:hangup@{tls}"), &["--transport", "tls", "--tls-min", "1.3"]).expect(0);
-        over(&format!("sip:hangup@{wss}"), &["--transport", "wss"]).expect(0);
-        let target = format!("sips:hangup@{tls}");
-        let other = call(&target, &["--tls-ca", &ca, "--tls-name", "other.example"]).finish().expect(22);
-        other.says(&["TLS with", "other.example", "server.example"]);
-        call(&target, &["--tls-insecure"]).finish().expect(0);
-        server.stop();
-        // Mutual TLS: who shows nothing is not served.
-        let server = Server::with(&[
-            "--listen",
-            "tls:127.0.0.1:0",
-            "--tls-cert",
-            &cert,
-            "--tls-key",
-            &key,
-            "--tls-ca",
-            &ca,
-        ]);
-        let [tls] = listening(&server.program, &["TLS"])[..] else { panic!("no TLS") };
-        let target = format!("sips:hangup@{tls}");
-        over(&target, &[]).expect(22).says(&["--tls-cert"]);
-        over(&target, &["--tls-cert", &client]).expect(0);
-        server.stop();
-        Program::start(env!("CARGO_BIN_EXE_sip-test-server"), ["--listen", "tls:127.0.0.1:0"])
-            .finish()
-            .expect(2)
-            .says(&["--tls-cert"]);
+/// All transports but the encrypted ones on IPv6 as well.
+#[test]
+fn calls_on_ipv6() {
+    let server = Server::with(&["--listen", "[::1]:0"]);
+    let addresses = listening(&server.program, &["UDP\",\"local\":\"[::1]", "TCP\",\"local\":\"[::1]"]);
+    for (addr, transport) in addresses.iter().zip(["udp", "tcp"]) {
+        let target = format!("sip:echo@{addr}");
+        let arguments =
+            ["--json", "--audio", "none", "--transport", transport, "--duration", "100ms", &target];
+        Program::call(arguments).finish().expect(0);
     }
+    server.stop();
+}
 
-    #[test]
-    fn a_call_is_taken_over_tls() {
-        let (folder, authority) = (Folder::new(), Authority::new("Test Authority"));
-        let issued = authority.issue(&Leaf { dns: vec!["phone.example"], ..Leaf::default() });
-        let ca = folder.file("ca.pem", &authority.pem);
-        let cert = folder.file("cert.pem", issued.certificate + &issued.key);
-        let answering = Program::call([
-            "--answer",
-            "--local",
-            "127.0.0.1:0",
-            "--transport",
-            "tls",
-            "--tls-cert",
-            &cert,
-            "--audio",
-            "none",
-            "--json",
-            "--duration",
-            "200ms",
-            "--timeout",
-            "1m",
-        ]);
-        let [tls] = listening(&answering, &["TLS"])[..] else { panic!("no TLS") };
-        let target = format!("sips:bob@{tls}");
-        call(&target, &["--tls-ca", &ca, "--tls-name", "phone.example"]).finish().expect(0);
-        answering.finish().expect(0);
+#[test]
+fn a_ladder_and_what_v_explains() {
+    let server = Server::with(&["--ladder"]);
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let target = format!("sip:echo@{tcp}");
+    let finished = call(&target, &["--transport", "tcp", "--duration", "100ms", "--ladder", "-v"]).finish();
+    let finished = finished.expect(0).says(&[
+        &format!("{tcp} over TCP: connected from 127.0.0.1:"),
+        &format!("{tcp} over TCP: the connection from 127.0.0.1:"),
+    ]);
+    let ends = format!("{tcp}/tcp");
+    let ladder: Vec<&str> = finished.err.lines().skip_while(|line| !line.ends_with(&ends)).collect();
+    let labels = [
+        "INVITE, SDP ─",
+        "─ 100 Trying",
+        "─ 180 Ringing",
+        "─ 200 OK, SDP",
+        "ACK ─",
+        "BYE ─",
+        "─ 200 OK (BYE)",
+    ];
+    let mut wanted = labels.iter().filter(|label| **label != "─ 100 Trying");
+    let mut next = wanted.next();
+    for line in &ladder {
+        next = if next.is_some_and(|label| line.contains(label)) { wanted.next() } else { next };
     }
+    assert_eq!(next, None, "{finished}");
+    let finished = server.stop();
+    finished.says(&["─ INVITE, SDP", "200 OK, SDP ─", "─ BYE"]);
 }
 
 /// Idle connections cost little, and there may be many.
