@@ -29,10 +29,10 @@ use crate::{phone::behaviour::Behaviour, transport::Protocol};
 pub struct Args {
     /// Where to listen [default: 127.0.0.1:5070]
     ///
-    /// May be repeated. TRANSPORT is udp, tcp, tls, ws or wss, and without it both udp and tcp; tls and wss want
+    /// May be repeated. PROTO is udp, tcp, tls, ws or wss, and without it both udp and tcp; tls and wss want
     /// --tls-cert. Without a port: 5070, for tls 5071, for ws 5072, for wss 5073. 0.0.0.0 and :: are all addresses of
     /// this machine.
-    #[arg(long, value_name = "[TRANSPORT:]IP[:PORT]")]
+    #[arg(long, value_name = "[PROTO:]IP[:PORT]")]
     pub listen: Vec<ListenAddress>,
 
     /// End after this many calls
