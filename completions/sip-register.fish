@@ -17,7 +17,13 @@ SHA-512-256-sess\t''"
 complete -c sip-register -l display-name -d 'Name shown to the peer beside our address' -r
 complete -c sip-register -l proxy -d 'Send requests by way of this server' -r
 complete -c sip-register -l local -d 'Our address and port [default: what the route says]' -r
+complete -c sip-register -l transport -d 'udp, tcp, tls, ws or wss [default: by the address]' -r
 complete -c sip-register -l dns -d 'Ask this DNS server [default: the system\'s]' -r
+complete -c sip-register -l tls-ca -d 'Trust the authorities in FILE instead of the system\'s' -r -F
+complete -c sip-register -l tls-cert -d 'Our certificate, for peers that ask for one' -r -F
+complete -c sip-register -l tls-key -d 'Its private key [default: in the same file]' -r -F
+complete -c sip-register -l tls-name -d 'The name that the peer\'s certificate must have' -r
+complete -c sip-register -l tls-min -d 'The least version to accept: 1.2 or 1.3 [default: 1.2]' -r
 complete -c sip-register -l rtp-ports -d 'UDP ports for RTP and RTCP [default: any free pair]' -r
 complete -c sip-register -l write-out -d 'Print only this at the end, such as \'%{code}\\n\'' -r
 complete -c sip-register -l pcap -d 'Write all packets to FILE (.pcap or .pcapng)' -r -F
@@ -33,9 +39,11 @@ complete -c sip-register -l remove-all -d 'Remove all bindings'
 complete -c sip-register -l outbound -d 'Use connections both ways (RFC 5626)'
 complete -c sip-register -l gruu -d 'Ask for addresses of this very device (RFC 5627)'
 complete -c sip-register -l no-nat -d 'Bind our own address even if a NAT shows another one'
+complete -c sip-register -l tls-insecure -d 'Accept any certificate, with a warning each time'
 complete -c sip-register -l json -d 'Print JSON Lines: an object per event and a result'
 complete -c sip-register -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
 complete -c sip-register -l trace -d 'Print each SIP message on standard error'
+complete -c sip-register -l ladder -d 'Print the call flow at the end'
 complete -c sip-register -l pcap-no-rtp -d 'Leave RTP and RTCP out of it'
 complete -c sip-register -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sip-register -s V -l version -d 'Print version'

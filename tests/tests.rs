@@ -18,6 +18,7 @@ mod support;
 mod tls_check;
 mod torture;
 mod transport;
+mod transports;
 mod verdicts;
 
 #[path = "../benches/reading.rs"]

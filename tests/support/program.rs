@@ -95,6 +95,14 @@ impl Program {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// Octets of memory it holds.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         self.signal(Signal::SIGINT);

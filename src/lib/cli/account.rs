@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{auth, resolve::system};
+use crate::{auth, resolve::system, transport::Protocol};
 
 use super::{
     args,
@@ -28,6 +28,8 @@ pub struct Account {
     pub proxy: Option<String>,
     pub registration: Registration,
     pub local: Option<LocalAddress>,
+    /// Of the first hop.
+    pub transport: Option<Protocol>,
     /// Who knows names.
     pub resolver: system::Config,
 }
@@ -136,6 +138,7 @@ impl Account {
                 instance: account.instance.clone(),
             },
             local: route.local.or(account.local).or(defaults.local),
+            transport: route.transport.or(account.transport).or(defaults.transport),
             resolver: resolver(&route.dns, config),
         })
     }

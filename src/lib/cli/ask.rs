@@ -18,7 +18,8 @@ use super::{
 /// Who asks, and which way requests go.
 pub(super) struct Way {
     pub from: AddressBuf,
-    pub proxy: Option<UriBuf>,
+    /// Where requests go first, if not to where the target leads.
+    pub hop: Option<UriBuf>,
     pub flow: Flow,
 }
 
@@ -38,12 +39,13 @@ pub(super) async fn way(
     cx: &Context,
 ) -> Result<Way, Failure> {
     let proxy = account.proxy.as_deref().map(|text| place::uri(text, "--proxy")).transpose()?;
+    let hop = place::first_hop(target, proxy, account.transport);
     let begun = std::time::Instant::now();
-    let hop = proxy.clone().unwrap_or_else(|| target.clone());
+    let first = hop.clone().unwrap_or_else(|| target.clone());
     let flow = tokio::select! {
         biased;
         why = cx.stop.requested() => return Err(why.into()),
-        flow = agent.route(hop) => flow,
+        flow = agent.route(first) => flow,
     };
     let flow = flow.map_err(|error| Failure::new(ExitStatus::Defect, error))?;
     let flow = flow.map_err(|why| conversation::failure(&why))?;
@@ -63,7 +65,7 @@ pub(super) async fn way(
             AddressBuf::new(display.as_deref(), uri)
         }
     };
-    Ok(Way { from, proxy, flow })
+    Ok(Way { from, hop, flow })
 }
 
 /// Sends a request and waits for its outcome. What happens on the way is told.

@@ -24,9 +24,9 @@ use super::value::DnsServer;
 use super::{
     nearest::nearest,
     secret::{self, Password},
-    value::{Audio, Codec, DigestAlgorithm, LocalAddress, PortRange, parse_duration},
+    value::{Audio, Codec, DigestAlgorithm, ListenAddress, LocalAddress, PortRange, parse_duration},
 };
-use crate::transport::tls::Version;
+use crate::transport::{Protocol, tls::Version};
 
 /// Everything the file may say; what it does not say is `None` or empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -50,6 +50,8 @@ pub struct Defaults {
     pub proxy: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
+    #[serde(deserialize_with = "text")]
+    pub transport: Option<Protocol>,
     #[cfg(feature = "dns")]
     #[serde(deserialize_with = "text_list")]
     pub dns: Option<Vec<DnsServer>>,
@@ -109,6 +111,8 @@ pub struct Account {
     pub instance: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
+    #[serde(deserialize_with = "text")]
+    pub transport: Option<Protocol>,
 }
 
 /// `[server]`: for programs that answer.
@@ -116,7 +120,7 @@ pub struct Account {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Server {
     #[serde(deserialize_with = "text_list")]
-    pub listen: Option<Vec<LocalAddress>>,
+    pub listen: Option<Vec<ListenAddress>>,
     pub realm: Option<String>,
     pub user: Option<String>,
     pub password: Option<Password>,

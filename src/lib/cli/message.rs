@@ -74,6 +74,8 @@ pub struct Args {
     #[command(flatten)]
     pub route: args::Route,
     #[command(flatten)]
+    pub tls: args::Tls,
+    #[command(flatten)]
     pub common: args::Common,
 }
 
@@ -132,14 +134,16 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         None => None,
     };
     let resolver = account.resolver.clone();
-    let agent = place::start(&place::listen(account.local, target.is_none()), cx.tap(), resolver, config)?;
+    let listen = place::listen(&account, target.is_none());
+    let security = place::security(&args.tls, &account, target.is_none(), &cx)?;
+    let agent = place::start(&listen, cx.tap(), resolver, security, config)?;
     match target.zip(content) {
         Some((target, content)) => {
             let outcome = send(target, content, &args, &account, &agent, &cx).await;
             agent.stop().await;
             outcome
         }
-        None => listen(&args, agent, &cx).await,
+        None => receive(&args, agent, &cx).await,
     }
 }
 
@@ -164,7 +168,7 @@ async fn send(
         cx.out.event(Event::Warning { call_id: None, message });
     }
     let mut query = Query::message(target.clone(), way.from, body);
-    query.next = way.proxy.map_or(NextHop::RequestUri, NextHop::Uri);
+    query.next = way.hop.map_or(NextHop::RequestUri, NextHop::Uri);
     query.auth = account.auth()?;
     query.headers = args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
     let reply = ask::ask(agent, query, None, cx).await?;
@@ -211,7 +215,7 @@ fn enveloped(kind: &str, content: &[u8], from: &UriBuf, to: &UriBuf, notify: boo
     Body { kind: "message/cpim".into(), bytes: cpim::write(headers, kind, content).into() }
 }
 
-async fn listen(args: &Args, mut agent: Agent, cx: &Context) -> Result<(), Failure> {
+async fn receive(args: &Args, mut agent: Agent, cx: &Context) -> Result<(), Failure> {
     for local in agent.local() {
         let (protocol, local) = (local.protocol.as_str().to_owned(), local.addr.to_string());
         cx.out.event(Event::Listening { protocol, local });

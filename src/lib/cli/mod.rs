@@ -29,6 +29,7 @@ pub mod exit;
 pub mod failure;
 pub mod generate;
 pub mod keys;
+mod ladder;
 pub mod live;
 mod log;
 pub mod message;
@@ -63,6 +64,7 @@ use self::{
     capture::Capture,
     config::Config,
     generate::Manual,
+    ladder::Ladder,
     output::Form,
     recorder::{Recorder, Writer},
     trace::Trace,
@@ -270,6 +272,9 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     }
     if common.output.trace {
         writers.push(Box::new(Trace));
+    }
+    if common.output.ladder {
+        writers.push(Box::new(Ladder::default()));
     }
     if writers.is_empty() {
         return Ok(None);

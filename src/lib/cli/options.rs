@@ -63,6 +63,8 @@ pub struct Args {
     #[command(flatten)]
     pub route: args::Route,
     #[command(flatten)]
+    pub tls: args::Tls,
+    #[command(flatten)]
     pub common: args::Common,
 }
 
@@ -110,8 +112,9 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         incoming_calls: false,
         ..ua::Config::default()
     };
-    let listen = place::listen(account.local, false);
-    let agent = place::start(&listen, cx.tap(), account.resolver.clone(), config)?;
+    let listen = place::listen(&account, false);
+    let security = place::security(&args.tls, &account, false, &cx)?;
+    let agent = place::start(&listen, cx.tap(), account.resolver.clone(), security, config)?;
     let mut trips = Trips::default();
     let outcome = series(&target, &args, &account, &agent, &mut trips, &cx).await;
     agent.stop().await;
@@ -139,7 +142,7 @@ async fn series(
     for sequence in 1..=count {
         let begun = Instant::now();
         let mut query = Query::options(target.clone(), way.from.clone());
-        query.next = way.proxy.clone().map_or(NextHop::RequestUri, NextHop::Uri);
+        query.next = way.hop.clone().map_or(NextHop::RequestUri, NextHop::Uri);
         query.auth = auth.clone();
         query.headers = args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
         trips.sent += 1;

@@ -66,6 +66,8 @@ pub struct Args {
     #[command(flatten)]
     pub route: args::Route,
     #[command(flatten)]
+    pub tls: args::Tls,
+    #[command(flatten)]
     pub ports: args::RtpPorts,
     #[command(flatten)]
     pub common: args::Common,
@@ -85,6 +87,7 @@ pub struct BindingArgs {
 
     /// Preference, from 0 to 1
     #[arg(long, value_name = "Q")]
+    #[arg(hide_short_help = true)]
     pub q: Option<Preference>,
 
     /// The registrar [default: the domain of the address]
@@ -144,8 +147,9 @@ impl Args {
         let mut register = Register::new(aor, registrar);
         register.task = self.task(&uris, &account);
         register.auth = account.auth()?;
-        if let Some(proxy) = &account.proxy {
-            register.next = NextHop::Uri(place::uri(proxy, "--proxy")?);
+        let proxy = account.proxy.as_deref().map(|proxy| place::uri(proxy, "--proxy")).transpose()?;
+        if let Some(hop) = place::first_hop(&register.registrar, proxy, account.transport) {
+            register.next = NextHop::Uri(hop);
         }
         let (outbound, gruu) = (
             self.binding.outbound || account.registration.outbound,

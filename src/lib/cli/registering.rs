@@ -35,7 +35,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     };
     let (sender, notices) = mpsc::channel(NOTICES);
     let user = place::contact_user(&account);
-    let endpoint = place::bind(&place::listen(account.local, false), |listen| {
+    let security = place::security(&args.tls, &account, false, &cx)?;
+    let endpoint = place::bind(&place::listen(&account, false), |listen| {
         let responder = Responder::new(responder::Config {
             ua: ua::Config {
                 contact_user: user.clone(),
@@ -51,8 +52,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
             registrar: None,
             notices: Some(sender.clone()),
         });
-        let resolver = account.resolver.clone();
-        Builder { listen, tap: tap.clone(), resolver, ..Builder::default() }.start(responder)
+        let (tap, resolver, security) = (tap.clone(), account.resolver.clone(), security.clone());
+        Builder { listen, tap, resolver, security, ..Builder::default() }.start(responder)
     })?;
     let aor = register.aor.uri().to_string();
     let registrar = register.registrar.to_string();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Login},
-    endpoint::{Builder, Endpoint, media::MediaThread},
+    endpoint::{Builder, Endpoint, Security, descriptors, media::MediaThread},
     phone::{
         bindings,
         responder::{self, Counts, Notice, Responder},
@@ -47,9 +47,16 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
         notices: Some(sender),
     });
-    let listen =
-        settings.listen.iter().map(|listen| Target::udp(listen.with_default_port(Args::PORT))).collect();
-    let endpoint = Builder { listen, tap, ..Builder::default() }
+    match descriptors::raise() {
+        Ok(raised) if raised.after > raised.before => {
+            tracing::info!("up to {} open files, {} before", raised.after, raised.before);
+        }
+        Ok(raised) => tracing::info!("up to {} open files", raised.after),
+        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
+    }
+    let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
+    let security = security(&args, &cx)?;
+    let endpoint = Builder { listen, security, tap, ..Builder::default() }
         .start(responder)
         .map_err(|error| place::start_failure(&error))?;
     for local in endpoint.local() {
@@ -66,6 +73,17 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     }
     endpoint.stop().await;
     outcome
+}
+
+#[cfg(feature = "tls")]
+fn security(args: &Args, cx: &Context) -> Result<Security, Failure> {
+    let server = super::tls::server(&args.tls, &cx.config, cx.tap())?;
+    Ok(Security { server: server.map(Into::into), ..Security::default() })
+}
+
+#[cfg(not(feature = "tls"))]
+fn security(_: &Args, _: &Context) -> Result<Security, Failure> {
+    Ok(Security::default())
 }
 
 async fn serve(

@@ -12,9 +12,9 @@ use super::{
     failure::Failure,
     generate::{Example, Manual, Section},
     secret::Password,
-    value::{DigestAlgorithm, LocalAddress, PortRange, Protection, parse_duration},
+    value::{DigestAlgorithm, ListenAddress, LocalAddress, PortRange, Protection, parse_duration},
 };
-use crate::phone::behaviour::Behaviour;
+use crate::{phone::behaviour::Behaviour, transport::Protocol};
 
 /// Answer SIP calls in every way a test needs
 ///
@@ -29,9 +29,11 @@ use crate::phone::behaviour::Behaviour;
 pub struct Args {
     /// Where to listen [default: 127.0.0.1:5070]
     ///
-    /// May be repeated. Without a port: 5070. 0.0.0.0 and :: are all addresses of this machine.
-    #[arg(long, value_name = "IP[:PORT]")]
-    pub listen: Vec<LocalAddress>,
+    /// May be repeated. PROTO is udp, tcp, tls, ws or wss, and without it both udp and tcp; tls and wss want
+    /// --tls-cert. Without a port: 5070, for tls 5071, for ws 5072, for wss 5073. 0.0.0.0 and :: are all addresses of
+    /// this machine.
+    #[arg(long, value_name = "[PROTO:]IP[:PORT]")]
+    pub listen: Vec<ListenAddress>,
 
     /// End after this many calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -44,6 +46,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub auth: Auth,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub tls: args::ListenTls,
     #[command(flatten)]
     pub ports: args::RtpPorts,
     #[command(flatten)]
@@ -98,7 +103,7 @@ pub struct Auth {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// At least one.
-    pub listen: Vec<LocalAddress>,
+    pub listen: Vec<ListenAddress>,
     pub challenge: Option<Challenge>,
     /// Shorter registrations are refused.
     pub min_expires: Duration,
@@ -120,13 +125,21 @@ pub struct Challenge {
 
 impl Args {
     /// The port listened on where none is given: not SIP's own, which a phone on this machine may have.
-    pub const PORT: u16 = 5070;
+    pub const fn port(protocol: Protocol) -> u16 {
+        match protocol {
+            Protocol::Udp | Protocol::Tcp => 5070,
+            Protocol::Tls => 5071,
+            Protocol::Ws => 5072,
+            Protocol::Wss => 5073,
+        }
+    }
 
     pub fn settings(&self, config: &Config) -> Result<Settings, Failure> {
         let server = &config.server;
         let listen = match (self.listen.as_slice(), server.listen.as_deref()) {
             (&[], None | Some(&[])) => {
-                &[LocalAddress { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: None }][..]
+                let address = LocalAddress { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: None };
+                &[ListenAddress { protocol: None, address }][..]
             }
             (&[], Some(listen)) | (listen, _) => listen,
         };
@@ -228,11 +241,7 @@ mod tests {
     #[test]
     fn loopback_unless_told_otherwise() {
         let listen = |flags, config| -> Vec<_> {
-            settings(flags, config)
-                .listen
-                .iter()
-                .map(|l| l.with_default_port(Args::PORT).to_string())
-                .collect()
+            settings(flags, config).listen.iter().map(|l| l.targets(Args::port)[0].addr.to_string()).collect()
         };
         assert_eq!(listen("", ""), ["127.0.0.1:5070"]);
         assert_eq!(listen("", "[server]\nlisten = []"), ["127.0.0.1:5070"]);
@@ -241,6 +250,20 @@ mod tests {
             listen("--listen 0.0.0.0:5060 --listen ::1", "[server]\nlisten = '::1'"),
             ["0.0.0.0:5060", "[::1]:5070"]
         );
+    }
+
+    #[test]
+    fn each_transport_has_its_port() {
+        let targets = |flags: &str| -> Vec<_> {
+            let listen = settings(flags, "").listen;
+            listen.iter().flat_map(|listen| listen.targets(Args::port)).map(|t| t.to_string()).collect()
+        };
+        assert_eq!(targets(""), ["127.0.0.1:5070 over UDP", "127.0.0.1:5070 over TCP"]);
+        assert_eq!(
+            targets("--listen tls:::1 --listen wss:[::1] --listen ws:127.0.0.1:80 --listen UDP:0.0.0.0"),
+            ["[::1]:5071 over TLS", "[::1]:5073 over WSS", "127.0.0.1:80 over WS", "0.0.0.0:5070 over UDP"]
+        );
+        assert!(Args::try_parse_from(["test", "--listen", "sctp:127.0.0.1"]).is_err());
     }
 
     #[test]

@@ -8,7 +8,11 @@ use std::{
 };
 
 pub use crate::media::device::AudioSpec as Audio;
-use crate::{auth, media::codec};
+use crate::{
+    auth,
+    media::codec,
+    transport::{Protocol, Target},
+};
 
 /// `20s`, `500ms`, `2m`, `1h30m`. A bare number is refused: in one program it would be seconds, in the next not.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
@@ -81,6 +85,46 @@ impl FromStr for DnsServer {
         text.parse::<LocalAddress>().map(|addr| Self(addr.with_default_port(53)))
     }
 }
+
+/// Where a server listens: a [`LocalAddress`], after a transport and a colon if only that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// None: UDP and TCP, which every SIP element has (RFC 3261 §18).
+    pub protocol: Option<Protocol>,
+    pub address: LocalAddress,
+}
+
+impl ListenAddress {
+    /// What to bind; `port` gives the port of a transport where none is written.
+    pub fn targets(self, port: impl Fn(Protocol) -> u16) -> Vec<Target> {
+        let target = |protocol| Target { protocol, addr: self.address.with_default_port(port(protocol)) };
+        match self.protocol {
+            Some(protocol) => vec![target(protocol)],
+            None => vec![target(Protocol::Udp), target(Protocol::Tcp)],
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self { protocol: None, address });
+        }
+        let (protocol, address) = text.split_once(':').ok_or(ListenAddressError)?;
+        match (protocol.parse(), address.parse()) {
+            (Ok(protocol), Ok(address)) => Ok(Self { protocol: Some(protocol), address }),
+            _ => Err(ListenAddressError),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an IP address is wanted, perhaps with a transport and a port, such as 127.0.0.1:5070 or tcp:[::1]:5070"
+)]
+pub struct ListenAddressError;
 
 /// `-H 'Name: value'`: a header added to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
