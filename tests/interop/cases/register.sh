@@ -86,6 +86,40 @@ messages() {
 }
 row core register-messages messages
 
+# over PROTOCOL OFFSET [v6]: of the registrar's port; bob registers and answers on that connection, alice writes, asks and calls over the same transport.
+over() {
+  lab_up kam-sha
+  local ip=$IP uri; [ "${3:-}" = v6 ] && ip=::1
+  uri=$ip; [ $ip = ::1 ] && uri='[::1]'
+  local way="--proxy sip:$uri:$((LAB_KAM + $2));transport=$1 --local $uri --tls-ca $LAB_RUN/tls/ca.pem --tls-name lab.test --timeout 40s"
+  # the words are arguments
+  # shellcheck disable=SC2086
+  {
+    in_background bob "$BIN/sip-register" sip:bob@lab.test $way --user bob --password-file bob --answer=tone \
+      --rtp-ports "$MEDIA-$((MEDIA + 19))" --pcap bob.pcapng --json -v
+    wait_for 8 times bob registered 1 || fail "bob did not register"
+    tells bob '"algorithm":"SHA-256"' || fail "not with SHA-256"
+    way="$way --from sip:alice@lab.test --user alice --password-file alice"
+    ours 0 writes sip-message sip:bob@lab.test "over $1" $way
+    tells bob "\"text\":\"over $1\"" || fail "bob has no message"
+    ours 0 asks sip-options sip:bob@lab.test $way --count 2 --interval 50ms
+    step "sip-call over $1"
+    "$BIN/sip-call" sip:bob@lab.test $way --json --audio tone:700 --duration 3s --record call.wav >call.json 2>call.err || fail "sip-call: $?"
+    heard call.wav 440 2 1
+    reap bob
+    status_is bob 0
+    tells bob '"event":"unregistered"' || fail "not unregistered"
+  }
+  return 0
+}
+row core register-tcp  over tcp 0
+row core register-tls  over tls 1
+row core register-wss  over wss 9
+row long register-ws   over ws 8
+row long register-udp6 over udp 0 v6
+row long register-tcp6 over tcp 0 v6
+row long register-tls6 over tls 1 v6
+
 # a call to what sip-register answers
 called() {
   lab_up kam
