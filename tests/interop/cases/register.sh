@@ -134,6 +134,93 @@ called() {
 }
 row long register-called called
 
+# Real phones call what sip-register answers, and write to it; and it is written to by us.
+phone() { # baresip|linphone
+  lab_up kam
+  # shellcheck disable=SC2046
+  in_background bob "$BIN/sip-register" $(as bob "$SERVER_PORT") --answer=tone --rtp-ports "$MEDIA-$((MEDIA + 19))" --json --pcap bob.pcap
+  wait_for 8 times bob registered 1 || fail "bob did not register"
+  SERVER=$IP:$LAB_KAM peer_start "$1"
+  wait_for 8 listed kam "$1" || fail "$1 did not register"
+  if [ "$1" = linphone ]; then
+    peer_do linphone chat sip:bob@lab.test "hello bob" >chat.out
+    wait_for 5 tells bob '"text":"hello bob"' || fail "bob has no message"
+    ours 0 writes sip-message sip:linphone@lab.test "hello linphone" --from sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" \
+      --user alice --password-file alice --timeout 20s
+    peer_do linphone call sip:bob@lab.test
+  else
+    peer_do baresip dial sip:bob@lab.test || fail "baresip does not dial"
+  fi
+  sleep 5
+  if [ "$1" = linphone ]; then peer_do linphone terminate; else peer_do baresip hangup; fi
+  sleep 1
+  "$LAB/ua/$1" stop
+  heard "$("$LAB/ua/$1" wav | { [ "$1" = linphone ] && cat || grep -e '-dec.wav$'; } | tail -n 1)" 440 3
+  tells bob '"event":"ended"' || fail "the end of the call is not told"
+  reap bob
+  status_is bob 0
+  judge_capture bob.pcap
+}
+row core register-baresip-calls  phone baresip
+row long register-linphone-calls phone linphone
+
+# The connection to the registrar is cut between two requests, and then in the middle of one.
+connection_cut() {
+  lab_up kam
+  local relay=$((BASE + 17)) way="--from sip:alice@lab.test --user alice --password-file alice --proxy sip:$IP:$LAB_KAM --timeout 10s"
+  spawn relay "$HERE/relay" "$relay" "$LAB_KAM"
+  wait_for 5 tcp_open "$IP" "$relay" || fail "no relay"
+  in_background bob "$BIN/sip-register" sip:bob@lab.test --proxy "sip:$IP:$relay;transport=tcp" --local "$IP" --user bob \
+    --password-file bob --answer --expires 60s --json --timeout 100s -v
+  wait_for 8 times bob registered 1 || fail "bob did not register"
+  # the words are arguments
+  # shellcheck disable=SC2086
+  {
+    ours 0 first sip-message sip:bob@lab.test first $way
+    step "the connection is cut between two requests"
+    kill -USR1 "$(cat "$LAB_RUN/pid/relay")" || fail "the relay is gone"
+    wait_for 5 times bob flow-lost 1 || fail "that the connection is gone is not said"
+    wait_for 5 times bob registered 2 || fail "not registered again"
+    ours 0 second sip-message sip:bob@lab.test second $way
+    step "the connection is cut in the middle of a message"
+    kill -USR2 "$(cat "$LAB_RUN/pid/relay")" || fail "the relay is gone"
+    "$BIN/sip-message" sip:bob@lab.test "cut off" $way --json >cut.json 2>cut.err
+    wait_for 5 times bob flow-lost 2 || fail "that the connection is gone is not said"
+    wait_for 5 times bob registered 3 || fail "not registered again"
+    tells bob '"text":"cut off"' && fail "half a message was taken for a whole one"
+    ours 0 third sip-message sip:bob@lab.test third $way
+  }
+  tells bob '"text":"second"' && tells bob '"text":"third"' || fail "messages are missing"
+  reap bob
+  status_is bob 0
+}
+row core register-cut connection_cut
+
+# Nothing but a name server: NAPTR and SRV lead to the proxy, over TLS, and that to the tone.
+by_dns() {
+  lab_up kam
+  step "lab up dns"
+  "$LAB/lab" up dns || fail "named did not start"
+  guest kam
+  in_background tone "$BIN/sip-register" sip:3333@lab.test --dns "$IP:$LAB_DNS" --tls-ca "$LAB_RUN/tls/ca.pem" --user 3333 \
+    --password-file 3333 --answer=tone --rtp-ports "$MEDIA-$((MEDIA + 19))" --json -v
+  wait_for 8 times tone registered 1 || fail "3333 did not register"
+  step "sip-call sip:3333@lab.test"
+  SSL_CERT_FILE=$LAB_RUN/tls/ca.pem "$BIN/sip-call" sip:3333@lab.test --dns "$IP:$LAB_DNS" --audio none --duration 3s --record call.wav \
+    --json --pcap call.pcapng -v >call.json 2>call.err || fail "sip-call: $?"
+  heard call.wav 440 2 1
+  grep -q NAPTR call.err || fail "the choice is not explained"
+  reap tone
+  status_is tone 0
+}
+row core call-by-dns by_dns
+# guest PIECE: somebody of the name 3333 may register there
+guest() {
+  sqlite3 "$LAB_RUN/$1/lab.db" "INSERT INTO subscriber (username, domain, password) VALUES ('3333', 'lab.test', '3333-secret')" ||
+    fail "no user 3333"
+  echo 3333-secret >3333; chmod 600 3333
+}
+
 # The registrar forgets everything while it is down. The refresh says that it is gone, the retry that it is back.
 restarted() {
   lab_up kam
