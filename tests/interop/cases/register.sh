@@ -241,3 +241,49 @@ restarted() {
 }
 row long register-restarted restarted
 slow register-restarted
+
+# --- behind an address translator ----------------------------------------------------------------------------------
+# The whole case in a network of its own, in which the lab has the address 192.0.2.1 and nat plays the translator.
+public() {
+  [ -n "${IN_NETWORK:-}" ] || exec unshare -Urn env IN_NETWORK=1 "$HERE/case" "$NAME"
+  ip link set lo up && ip addr add 192.0.2.1/32 dev lo || fail "no network of our own"
+  IP=192.0.2.1; export LAB_IP=$IP
+}
+# Our address is found to be another one, which is bound instead; then calls and messages find their way in.
+register_behind_nat() {
+  public
+  lab_up kam
+  in_background bob "$HERE/nat" "$BIN/sip-register" sip:bob@lab.test --proxy "sip:$IP:$LAB_KAM" --user bob --password-file bob \
+    --answer --expires 60s --json --timeout 60s
+  wait_for 8 times bob registered 1 || fail "bob did not register"
+  tells bob '"event":"register-again".*10.9.8.7:[0-9]* is seen as 198.51.100.7:' || fail "the translation was not noticed"
+  times bob register-again 2 && fail "registered more than once more"
+  tells bob '"contact":"sip:bob@198.51.100.7:' || fail "another address is bound"
+  [ "$(kamcmd -s "unix:$LAB_RUN/kam/ctl" ul.dump | grep -c 'Address: sip:bob@')" = 1 ] || fail "the old address is bound as well"
+  ours 0 writes sip-message sip:bob@lab.test "into the other network" --from sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" \
+    --user alice --password-file alice --local "$IP" --timeout 10s
+  tells bob '"text":"into the other network"' || fail "bob has no message"
+  reap bob
+  status_is bob 0
+  tells bob '"event":"unregistered"' || fail "not unregistered"
+}
+row long register-behind-nat register_behind_nat
+
+# With a name server and nothing else, through the translator and a proxy, to somebody who sends back what comes, to where
+# it comes from.
+call_behind_nat() {
+  public
+  lab_up kam
+  step "lab up dns"
+  "$LAB/lab" up dns || fail "named did not start"
+  guest kam
+  spawn tone sipp -sf "$LAB/sipp/uas-basic.xml" -i "$IP" -p "$LAB_SIPP" -mi "$IP" -mp "$MEDIA" -rtp_echo -m 1 -nostdin
+  ours 0 binds sip-register sip:3333@lab.test --contact "sip:3333@$IP:$LAB_SIPP" --proxy "sip:$IP:$LAB_KAM" --user 3333 \
+    --password-file 3333 --local "$IP" --timeout 10s
+  step "sip-call sip:3333@lab.test from behind a translator"
+  SSL_CERT_FILE=$LAB_RUN/tls/ca.pem "$HERE/nat" "$BIN/sip-call" sip:3333@lab.test --dns "$IP:$LAB_DNS" --audio tone:440 \
+    --duration 4s --record call.wav --json --pcap call.pcapng -v --timeout 30s >call.json 2>call.err || fail "sip-call: $?"
+  tells call '"local":"10.9.8.7:' || fail "not from inside"
+  heard call.wav 440 2 1
+}
+row long call-behind-nat call_behind_nat
