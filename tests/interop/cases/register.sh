@@ -222,14 +222,15 @@ guest() {
 }
 
 # The registrar forgets everything while it is down. The refresh says that it is gone, the retry that it is back.
-restarted() {
+restarted() { # TRANSPORT
   lab_up kam
-  # shellcheck disable=SC2046
-  in_background keep "$BIN/sip-register" sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" --user alice --password-file alice \
+  in_background keep "$BIN/sip-register" sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM;transport=$1" --user alice --password-file alice \
     --local "$IP:$OURS" --keep --expires 10s --json --timeout 110s
   wait_for 8 times keep registered 1 || fail "not registered"
   step "lab down kam"
   "$LAB/lab" down kam
+  # the connection ends at once, a socket is only found dead by the refresh
+  [ "$1" = udp ] || wait_for 3 times keep flow-lost 1 || fail "that the connection is gone was not said"
   wait_for 15 times keep registration-failed 1 || fail "that the registrar is gone was not said"
   step "lab up kam"
   "$LAB/lab" up kam || fail "kam did not start again"
@@ -239,8 +240,10 @@ restarted() {
   reap keep
   status_is keep 0
 }
-row long register-restarted restarted
+row long register-restarted restarted udp
+row long register-restarted-tcp restarted tcp
 slow register-restarted
+slow register-restarted-tcp
 
 # --- behind an address translator ----------------------------------------------------------------------------------
 # The whole case in a network of its own, in which the lab has the address 192.0.2.1 and nat plays the translator.
