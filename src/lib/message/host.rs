@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Malformed,
+    block::{Class, end_of},
     scan::{self, Cursor},
 };
 
@@ -54,7 +55,7 @@ impl<'m> Host<'m> {
             cursor.advance(length);
             return Ok(Self::V4(address));
         }
-        let length = scan::length_while(rest, scan::is_host);
+        let length = end_of(Class::Host, rest, 0);
         if length == 0 || rest[0] == b'.' {
             return Err(Malformed::Host);
         }

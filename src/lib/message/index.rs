@@ -23,19 +23,11 @@ pub(super) struct Row {
     value: u16,
     end: u16,
     pub(super) id: HeaderId,
-    /// Whether it goes over several lines.
-    pub(super) folded: bool,
 }
 
 impl Row {
     /// All zeros, which is quickly written.
-    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], folded: false };
-
-    /// A row whose name begins at `name`, with the place of its value; all lie in the head, so 16 bits do.
-    #[inline]
-    pub(super) fn new(id: HeaderId, name: usize, value: Span, folded: bool) -> Self {
-        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, folded }
-    }
+    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0] };
 
     /// Where the name begins.
     #[inline]
@@ -87,28 +79,43 @@ impl Index {
         self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, row: Row) {
-        let first = &mut self.first[row.id as usize % FIELDS];
+    /// Puts a row whose name begins at `name` behind the `count` that there are; [`Index::set_len`] says at last
+    /// how many they have become. All lies in the head, so 16 bits do.
+    #[inline(always)]
+    pub(super) fn put(&mut self, count: usize, id: HeaderId, name: usize, value: Span) {
+        let Some(place) = self.inline.get_mut(count) else {
+            return self.spill(count, id, name, value);
+        };
+        place.name = name as u16;
+        place.value = value.start as u16;
+        place.end = value.end as u16;
+        place.id = id;
+        let first = &mut self.first[id as usize % FIELDS];
         if *first == 0 {
-            *first = (self.count + 1).min(usize::from(u8::MAX)) as u8;
+            *first = count as u8 + 1;
         }
-        match self.inline.get_mut(self.count) {
-            Some(place) => *place = row,
-            None => {
-                if self.spilled.is_empty() {
-                    self.spill();
-                }
-                self.spilled.push(row);
-            }
-        }
+    }
+
+    pub(super) fn set_len(&mut self, count: usize) {
+        self.count = count;
+    }
+
+    pub(super) fn push(&mut self, id: HeaderId, name: usize, value: Span) {
+        self.put(self.count, id, name, value);
         self.count += 1;
     }
 
     #[cold]
-    fn spill(&mut self) {
-        self.spilled.reserve(INLINE * 4);
-        self.spilled.extend_from_slice(&self.inline);
+    fn spill(&mut self, count: usize, id: HeaderId, name: usize, value: Span) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(INLINE * 4);
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(Row { name: name as u16, value: value.start as u16, end: value.end as u16, id });
+        let first = &mut self.first[id as usize % FIELDS];
+        if *first == 0 {
+            *first = (count + 1).min(usize::from(u8::MAX)) as u8;
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{
     Malformed, Text,
+    block::{Class, end_of},
     escape::eq_unescaped,
     scan::{self, Cursor},
 };
@@ -360,13 +361,13 @@ impl Place {
         if text.get(from) != Some(&b';') {
             return None;
         }
-        let name = (from + 1, skip(text, from + 1, NAME));
+        let name = (from + 1, end_of(Class::Name, text, from + 1));
         if name.0 == name.1 {
             return None;
         }
         match text.get(name.1) {
             Some(b'=') => {
-                let value = (name.1 + 1, skip(text, name.1 + 1, NAME | EQUALS));
+                let value = (name.1 + 1, end_of(Class::Value, text, name.1 + 1));
                 (value.0 < value.1).then_some(Self { name, value: Some(value), quoted: false, end: value.1 })
             }
             None | Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
@@ -384,7 +385,7 @@ impl Place {
             }
             at = skip_ws(text, at + 1);
         }
-        let name = (at, skip(text, at, NAME));
+        let name = (at, end_of(Class::Name, text, at));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));
         }
@@ -402,7 +403,7 @@ impl Place {
                 let length = memchr::memchr(b'>', &text[at..]).ok_or((at, Malformed::Angle))?;
                 ((at, at + length + 1), false)
             }
-            _ => ((at, skip(text, at, NAME | EQUALS)), false),
+            _ => ((at, end_of(Class::Value, text, at)), false),
         };
         Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
     }
@@ -421,12 +422,6 @@ impl Place {
     }
 }
 
-/// Where the octets of a class end.
-#[inline]
-fn skip(text: &[u8], at: usize, class: u8) -> usize {
-    at + scan::length_while(text.get(at..).unwrap_or_default(), |byte| CLASS[usize::from(byte)] & class != 0)
-}
-
 /// Where white space ends; mostly there is none.
 #[inline]
 fn skip_ws(text: &[u8], mut at: usize) -> usize {
@@ -435,26 +430,6 @@ fn skip_ws(text: &[u8], mut at: usize) -> usize {
     }
     at
 }
-
-/// What a parameter's name may hold: anything visible in ASCII but delimiters and "=".
-const NAME: u8 = 1;
-/// The "=", which only a value may hold.
-const EQUALS: u8 = 2;
-
-static CLASS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'=' => EQUALS,
-            b';' | b',' | b'"' | b'<' | b'>' => 0,
-            b'!'..=b'~' => NAME,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,10 @@
 
 use memchr::{memchr, memchr2};
 
-use super::Malformed;
+use super::{
+    Malformed,
+    block::{Class, end_of},
+};
 
 /// Where something lies in a message, in octets from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -236,20 +239,9 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
 }
 
 /// How many octets there are before the first that is not visible in ASCII.
+#[inline]
 pub(super) fn visible_length(text: &[u8]) -> usize {
-    let (blocks, _) = text.as_chunks::<8>();
-    let mut length = 0;
-    for block in blocks {
-        let octets = u64::from_le_bytes(*block);
-        // Each sets the top bit: below "!", DEL, above ASCII. Behind such an octet it may be set for others.
-        let low = octets.wrapping_sub(0x2121_2121_2121_2121);
-        let high = octets.wrapping_add(0x0101_0101_0101_0101) | octets;
-        if (low | high) & 0x8080_8080_8080_8080 != 0 {
-            break;
-        }
-        length += 8;
-    }
-    length + length_while(&text[length..], |byte| byte.is_ascii_graphic())
+    end_of(Class::Visible, text, 0)
 }
 
 /// Whether there is a CR or LF.

@@ -8,7 +8,9 @@
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
 use super::{
-    Host, Params, UriError, escape,
+    Host, Params, UriError,
+    block::{Class, end_of},
+    escape,
     host::read_port,
     scan::{self, Cursor, Octets},
 };
@@ -325,7 +327,7 @@ impl Parts {
         let bytes = text.as_bytes();
         let mut host = start;
         // Most user parts hold nothing that a host could not hold, so this is either.
-        let word = start + scan::length_while(&bytes[start..], scan::is_host);
+        let word = end_of(Class::Host, bytes, start);
         match bytes.get(word) {
             Some(b'@') if word > start => {
                 self.user = Some((place(start), place(word)));

@@ -61,7 +61,7 @@ impl<'m> RawHeader<'m> {
 
     /// Whether the value goes over several lines.
     pub fn is_folded(&self) -> bool {
-        self.message.index.row(self.index).is_some_and(|row| row.folded) && scan::has_line_end(self.value)
+        scan::has_line_end(self.value)
     }
 
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
