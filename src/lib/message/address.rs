@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
+    block::{Class, end_of},
     scan::{self, Cursor},
     text::Quoted,
 };
@@ -39,15 +40,43 @@ impl<'m> NameAddr<'m> {
     }
 
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        // A cursor of its own stays in registers.
-        let mut here = *cursor;
-        let address = Self::read_here(&mut here);
-        *cursor = here;
-        address
+        match Self::plain(cursor) {
+            Some(address) => {
+                cursor.at = address.params.end();
+                Ok(address)
+            }
+            None => Self::read_any(cursor),
+        }
     }
 
+    /// `["display name"] <sip:…>` with nothing unusual in it.
     #[inline(always)]
-    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+    fn plain(cursor: &Cursor<'m>) -> Option<Self> {
+        let Cursor { octets, mut at, end } = *cursor;
+        let octets = octets.checked(at, end);
+        let bytes = octets.bytes.get(..end)?;
+        let mut display = None;
+        if bytes.get(at) == Some(&b'"') {
+            let quote = end_of(Class::Quoted, bytes, at + 1);
+            display = Some(Text::quoted(bytes.get(at + 1..quote)?));
+            if bytes.get(quote) != Some(&b'"') {
+                return None;
+            }
+            at = quote + 1;
+            at += usize::from(bytes.get(at) == Some(&b' '));
+        }
+        if bytes.get(at) != Some(&b'<') {
+            return None;
+        }
+        let (uri, at) = Uri::plain(octets, at + 1)?;
+        if bytes.get(at) != Some(&b'>') {
+            return None;
+        }
+        Some(Self { display, uri, params: Params::plain(octets, at + 1, end)? })
+    }
+
+    #[inline(never)]
+    fn read_any(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Self::read_with(cursor, Params::read)
     }
 
@@ -84,6 +113,36 @@ impl<'m> NameAddr<'m> {
 
 /// The tag parameter of an address of which nothing else is looked at.
 pub(super) fn read_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+    match plain_tag(cursor) {
+        Some(tag) => {
+            cursor.at = cursor.end;
+            Ok(tag)
+        }
+        None => any_tag(cursor),
+    }
+}
+
+/// The same, if nothing is unusual up to the tag.
+#[inline(always)]
+fn plain_tag<'m>(cursor: &Cursor<'m>) -> Option<Option<&'m str>> {
+    let Cursor { octets, mut at, end } = *cursor;
+    let bytes = octets.bytes.get(..end)?;
+    if bytes.get(at) == Some(&b'"') {
+        at = end_of(Class::Quoted, bytes, at + 1);
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        at += 1;
+    }
+    at = end_of(Class::Front, bytes, at);
+    if bytes.get(at) == Some(&b'<') {
+        at = end_of(Class::Inside, bytes, at) + 1;
+    }
+    Params::plain_one(octets, at, end, b"tag")
+}
+
+#[inline(never)]
+fn any_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
     if cursor.peek() == Some(b'"') {
         cursor.quoted()?;
     }

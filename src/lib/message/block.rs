@@ -14,6 +14,14 @@ pub(super) enum Class {
     Name,
     /// The same with "=": a parameter's value.
     Value,
+    /// Anything but quotes and backslashes.
+    Quoted,
+    /// Anything but "<" and ";".
+    Front,
+    /// Anything but ">".
+    Inside,
+    /// Visible but ";", "=", "?", ",", "%", "@", quotes, angle brackets: a parameter of a URI without escapes.
+    Uri,
 }
 
 impl Class {
@@ -31,6 +39,14 @@ impl Class {
             Self::Name => visible & (byte != b',') & (byte != b'"') & (byte.wrapping_sub(b';') > 3),
             Self::Value => {
                 visible & (byte != b',') & (byte != b'"') & (byte != b';') & (byte | 2 != b'>')
+            }
+            Self::Quoted => (byte != b'"') & (byte != b'\\'),
+            Self::Front => (byte != b'<') & (byte != b';'),
+            Self::Inside => byte != b'>',
+            // ";" to "@" follow one another.
+            Self::Uri => {
+                let rare = (byte != b',') & (byte != b'"') & (byte != b'%');
+                visible & rare & (byte.wrapping_sub(b';') > 5)
             }
         }
     }
@@ -83,6 +99,10 @@ fn others(class: Class, block: &[u8; 16]) -> u32 {
             let angles = (octets | u8x16::splat(2)).simd_eq(u8x16::splat(b'>'));
             !visible() | is(b',') | is(b'"') | is(b';') | angles
         }
+        Class::Quoted => is(b'"') | is(b'\\'),
+        Class::Front => is(b'<') | is(b';'),
+        Class::Inside => is(b'>'),
+        Class::Uri => !visible() | is(b',') | is(b'"') | is(b'%') | range(octets, b';', 5),
     };
     others.to_bitmask()
 }
@@ -161,7 +181,16 @@ fn last_low(rest: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    const CLASSES: [Class; 4] = [Class::Host, Class::Visible, Class::Name, Class::Value];
+    const CLASSES: [Class; 8] = [
+        Class::Host,
+        Class::Visible,
+        Class::Name,
+        Class::Value,
+        Class::Quoted,
+        Class::Front,
+        Class::Inside,
+        Class::Uri,
+    ];
 
     fn expected(class: Class, byte: u8) -> bool {
         match class {
@@ -169,6 +198,10 @@ mod tests {
             Class::Visible => byte.is_ascii_graphic(),
             Class::Name => byte.is_ascii_graphic() && !b";,\"<>=".contains(&byte),
             Class::Value => byte.is_ascii_graphic() && !b";,\"<>".contains(&byte),
+            Class::Quoted => !b"\"\\".contains(&byte),
+            Class::Front => !b"<;".contains(&byte),
+            Class::Inside => byte != b'>',
+            Class::Uri => byte.is_ascii_graphic() && !b";=?,<>\"%@".contains(&byte),
         }
     }
 
@@ -192,9 +225,10 @@ mod tests {
                 for length in 0..40 {
                     for after in 0..20 {
                         let end = before + length;
-                        let mut text = vec![b'\n'; before];
+                        let other = (0..=255).find(|&byte| !expected(class, byte)).unwrap();
+                        let mut text = vec![other; before];
                         text.resize(end, b'a');
-                        text.resize(end + after, b'\n');
+                        text.resize(end + after, other);
                         assert_eq!(end_of(class, &text, before), end, "{class:?} {before} {length} {after}");
                     }
                 }

@@ -51,7 +51,7 @@ impl<'m> Host<'m> {
             cursor.advance(length + 1);
             return Ok(Self::V6(address));
         }
-        if let Some((address, length)) = dotted(rest) {
+        if let Some((address, length)) = dotted(&front(rest)) {
             cursor.advance(length);
             return Ok(Self::V4(address));
         }
@@ -63,35 +63,87 @@ impl<'m> Host<'m> {
     }
 }
 
-/// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
-/// octal. What goes on like a name is none.
+/// Where a name or an IPv4 address ends, and the address if it is one.
 #[inline(always)]
-fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
-    let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9);
-    let mut octets = [0_u8; 4];
-    let mut at = 0;
-    for (count, octet) in octets.iter_mut().enumerate() {
-        if count > 0 {
-            if text.get(at) != Some(&b'.') {
-                return None;
-            }
-            at += 1;
+pub(super) fn plain(text: &[u8], start: usize) -> Option<(Option<Ipv4Addr>, usize)> {
+    let first = *text.get(start)?;
+    if first.is_ascii_digit() {
+        let rest = text.get(start..)?;
+        let found = match rest.first_chunk() {
+            Some(block) => dotted(block),
+            None => dotted(&front(rest)),
+        };
+        if let Some((address, length)) = found {
+            return Some((Some(address), start + length));
         }
-        let mut value = u16::from(digit(at)?);
-        at += 1;
-        while value > 0
-            && let Some(digit) = digit(at)
-        {
-            value = value * 10 + u16::from(digit);
-            if value > 255 {
-                return None;
-            }
-            at += 1;
-        }
-        *octet = value as u8;
     }
-    let ends = text.get(at).is_none_or(|&byte| !scan::is_host(byte));
-    ends.then(|| (Ipv4Addr::from(octets), at))
+    let end = end_of(Class::Host, text, start);
+    (end > start && first != b'.').then_some((None, end))
+}
+
+/// The front of a text, filled up with zeros.
+#[cold]
+fn front(text: &[u8]) -> [u8; 16] {
+    let mut front = [0; 16];
+    for (place, &byte) in front.iter_mut().zip(text) {
+        *place = byte;
+    }
+    front
+}
+
+/// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
+/// octal. What goes on like a name is none. With what ends it, it takes no more than sixteen octets.
+#[inline]
+fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
+    // The remainder keeps the place within the text, where it is.
+    let digit = |at: usize| text[at % 16].wrapping_sub(b'0');
+    let mut address = 0_u32;
+    let mut at = 0;
+    for count in 0..4 {
+        let first = digit(at);
+        if first > 9 {
+            return None;
+        }
+        at += 1;
+        let mut value = u32::from(first);
+        if digit(at) <= 9 {
+            if first == 0 {
+                return None;
+            }
+            value = value * 10 + u32::from(digit(at));
+            at += 1;
+            if digit(at) <= 9 {
+                value = value * 10 + u32::from(digit(at));
+                at += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+        }
+        address = address << 8 | value;
+        if count < 3 {
+            if text[at % 16] != b'.' {
+                return None;
+            }
+            at += 1;
+        }
+    }
+    (!scan::is_host(text[at % 16])).then(|| (Ipv4Addr::from_bits(address), at))
+}
+
+/// A port of up to five digits, and where it ends.
+#[inline(always)]
+pub(super) fn plain_port(text: &[u8], start: usize) -> Option<(u16, usize)> {
+    let mut port = 0_u32;
+    let mut at = start;
+    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+        port = port * 10 + u32::from(digit);
+        at += 1;
+        if at > start + 5 {
+            return None;
+        }
+    }
+    (at > start).then_some((u16::try_from(port).ok()?, at))
 }
 
 /// A port in digits, which may have any number of leading zeros.

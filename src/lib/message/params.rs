@@ -5,11 +5,13 @@
 
 use std::fmt;
 
+use ascii::AsciiStr;
+
 use super::{
     Malformed, Text,
     block::{Class, end_of},
     escape::eq_unescaped,
-    scan::{self, Cursor},
+    scan::{self, Cursor, Octets},
 };
 
 /// `;name=value` pairs where they stand; reading them again costs a scan, never an allocation.
@@ -19,7 +21,7 @@ use super::{
 /// [`Params::text`] undoes those.
 #[derive(Clone, Copy, Default)]
 pub struct Params<'m> {
-    text: &'m str,
+    text: Words<'m>,
     origin: u32,
     kind: Kind,
     /// Where the first of them lie, so that they need not be looked for again.
@@ -41,7 +43,7 @@ enum Kind {
 
 impl<'m> Params<'m> {
     /// No parameters.
-    pub const NONE: Params<'static> = Params::unmarked("", 0, Kind::Header);
+    pub const NONE: Params<'static> = Params::unmarked(Words::NONE, 0, Kind::Header);
 
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
@@ -72,7 +74,7 @@ impl<'m> Params<'m> {
     /// Name and value of each, in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&'m str, Option<&'m str>)> + use<'m> {
-        self.each().map(|param| (param.name, param.value))
+        Pairs { params: *self, mark: 0, at: None }
     }
 
     /// The same with what else is known of each.
@@ -84,13 +86,14 @@ impl<'m> Params<'m> {
     /// The first parameter of that name.
     pub fn find(&self, name: &str) -> Option<Param<'m>> {
         let marks = self.marks.get(..usize::from(self.marked)).unwrap_or_default();
+        let text = self.as_str();
         for mark in marks {
-            let found = self.text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
+            let found = text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
             if self.is_name(found, name) {
-                return mark.place(self.text).param(self.text, self.origin as usize);
+                return mark.place(text).param(text, self.origin as usize);
             }
         }
-        let at = marks.last().map_or(0, |mark| mark.place(self.text).end);
+        let at = marks.last().map_or(0, |mark| mark.place(text).end);
         Each { params: *self, at, mark: MARKS as u8 }.find(|param| self.is_name(param.name.as_bytes(), name))
     }
 
@@ -104,49 +107,54 @@ impl<'m> Params<'m> {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        self.as_str().is_empty()
     }
 
     /// As written, from the first ";" on.
     pub fn as_str(&self) -> &'m str {
-        self.text
+        self.text.as_str()
     }
 
     /// Where the parameters end, in octets from the start of the message: a further one goes there.
     pub fn end(&self) -> usize {
-        self.origin as usize + self.text.len()
+        self.origin as usize + self.as_str().len()
     }
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        if cursor.is_done() {
-            return Ok(Self::unmarked("", cursor.position() as u32, Kind::Header));
+        match Self::plain(cursor.octets, cursor.at, cursor.end) {
+            Some(params) => {
+                cursor.at = params.end();
+                Ok(params)
+            }
+            None => Self::read_kind(cursor, Kind::Header),
         }
-        Self::read_kind(cursor, Kind::Header)
     }
 
-    /// The same where speed is worth the code: in Via and addresses.
+    /// The parameters from `at` on, if they are few and nothing is unusual in them: neither white space nor
+    /// escapes. They end at `end` or before a comma.
     #[inline(always)]
-    pub(super) fn read_fast(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        let all = cursor.rest();
-        let mut params = Self::unmarked("", cursor.position() as u32, Kind::Header);
-        let mut end = 0;
-        while end < all.len() {
-            match Place::plain(all, end) {
-                Some(place) if place.end <= usize::from(u16::MAX) && usize::from(params.marked) < MARKS => {
-                    params.marks[usize::from(params.marked) % MARKS] = Mark::of(&place);
-                    params.marked += 1;
-                    end = place.end;
-                }
-                _ => return Self::read_kind(cursor, Kind::Header),
+    pub(super) fn plain(octets: Octets<'m>, start: usize, end: usize) -> Option<Self> {
+        let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
+        let mut at = start;
+        while at < end {
+            match octets.bytes.get(at)? {
+                b';' => {}
+                b',' => break,
+                _ => return None,
             }
-            if all.get(end) == Some(&b',') {
-                break;
-            }
+            let place = Place::plain(octets.bytes, at, end)?;
+            let mark = params.marks.get_mut(usize::from(params.marked))?;
+            *mark = Mark::of(start, &place);
+            params.marked += 1;
+            at = place.end;
         }
-        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
-        Ok(params)
+        if at > end || at - start > usize::from(u16::MAX) {
+            return None;
+        }
+        params.text = Words::Ascii(octets.ascii(start, at)?);
+        Some(params)
     }
 
     /// The same for a field whose values may be URIs in angle brackets.
@@ -163,12 +171,37 @@ impl<'m> Params<'m> {
         Self::read_kind(cursor, Kind::List)
     }
 
+    /// The value of one parameter among those from `start` on, if nothing before it is unusual. Its name is given
+    /// in lower case.
+    #[inline(always)]
+    pub(super) fn plain_one(
+        octets: Octets<'m>,
+        start: usize,
+        end: usize,
+        name: &[u8],
+    ) -> Option<Option<&'m str>> {
+        let mut at = start;
+        while at < end {
+            let place = Place::plain(octets.bytes, at, end)?;
+            if place.end > end {
+                return None;
+            }
+            let found = octets.bytes.get(place.name.0..place.name.1)?;
+            if found.len() == name.len() && found.eq_ignore_ascii_case(name) {
+                let Some((start, end)) = place.value else { return Some(None) };
+                return octets.text(start, end).map(Some);
+            }
+            at = place.end;
+        }
+        (at == end).then_some(None)
+    }
+
     /// The value of one parameter among those that follow; none behind it is looked at.
     pub(super) fn read_one(cursor: &mut Cursor<'m>, name: &str) -> Result<Option<&'m str>, Malformed> {
         let all = cursor.rest();
         let mut end = 0;
         while end < all.len() {
-            let place = match Place::plain(all, end) {
+            let place = match Place::plain(all, end, all.len()) {
                 Some(place) => place,
                 None => match Place::next(all, end, Kind::Header) {
                     Ok(Some(place)) => place,
@@ -195,11 +228,11 @@ impl<'m> Params<'m> {
     #[inline(never)]
     fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
         let all = cursor.rest();
-        let mut params = Self::unmarked("", cursor.position() as u32, kind);
+        let mut params = Self::unmarked(Words::NONE, cursor.position() as u32, kind);
         let mut end = 0;
         while end < all.len() || kind == Kind::List && end == 0 {
             // In a list nothing stands before the first.
-            let plain = if kind == Kind::List && end == 0 { None } else { Place::plain(all, end) };
+            let plain = if kind == Kind::List && end == 0 { None } else { Place::plain(all, end, all.len()) };
             let place = match plain {
                 Some(place) => place,
                 None => match Place::next(all, end, kind) {
@@ -214,7 +247,7 @@ impl<'m> Params<'m> {
             params.mark(&place);
             end = place.end;
         }
-        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
+        params.text = Words::Utf8(cursor.take_text(end).ok_or(Malformed::Utf8)?);
         Ok(params)
     }
 
@@ -223,17 +256,28 @@ impl<'m> Params<'m> {
         if let Some(mark) = self.marks.get_mut(usize::from(self.marked))
             && place.end <= usize::from(u16::MAX)
         {
-            *mark = Mark::of(place);
+            *mark = Mark::of(0, place);
             self.marked += 1;
         }
     }
 
     /// URI parameters, already checked.
     pub(super) fn in_uri(text: &'m str) -> Self {
-        Self::unmarked(text, 0, Kind::Uri)
+        Self::unmarked(Words::Utf8(text), 0, Kind::Uri)
     }
 
-    const fn unmarked(text: &'m str, origin: u32, kind: Kind) -> Self {
+    /// Where the parameter at `at` lies, which no mark leads to.
+    #[inline]
+    fn place(&self, at: usize) -> Option<Place> {
+        let text = self.as_str().as_bytes();
+        if at >= text.len() {
+            return None;
+        }
+        let plain = if self.kind == Kind::List { None } else { Place::plain(text, at, text.len()) };
+        plain.or_else(|| Place::next(text, at, self.kind).ok()?)
+    }
+
+    const fn unmarked(text: Words<'m>, origin: u32, kind: Kind) -> Self {
         Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
     }
 }
@@ -256,17 +300,95 @@ impl<'m> Iterator for Each<'m> {
         let place = if self.mark < params.marked {
             let mark = params.marks.get(usize::from(self.mark))?;
             self.mark += 1;
-            mark.place(params.text)
+            mark.place(params.as_str())
         } else {
-            let text = params.text.as_bytes();
-            if self.at >= text.len() {
-                return None;
-            }
-            let plain = if params.kind == Kind::List { None } else { Place::plain(text, self.at) };
-            plain.or_else(|| Place::next(text, self.at, params.kind).ok()?)?
+            params.place(self.at)?
         };
         self.at = place.end;
-        place.param(params.text, params.origin as usize)
+        place.param(params.as_str(), params.origin as usize)
+    }
+}
+
+/// An iterator over names and values, which does no more than it must.
+struct Pairs<'m> {
+    params: Params<'m>,
+    /// How many marks are used up.
+    mark: u8,
+    /// Where the next parameter is to be looked for, once the marks are used up.
+    at: Option<usize>,
+}
+
+impl<'m> Iterator for Pairs<'m> {
+    type Item = (&'m str, Option<&'m str>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'m str, Option<&'m str>)> {
+        let Self { params, mark, .. } = self;
+        if *mark < params.marked {
+            let Mark { name, value } = *params.marks.get(usize::from(*mark))?;
+            *mark += 1;
+            let name = params.text.part(name)?;
+            return Some((name, if value.0 == 0 { None } else { Some(params.text.part(value)?) }));
+        }
+        self.next_unmarked()
+    }
+}
+
+impl<'m> Pairs<'m> {
+    #[inline]
+    fn next_unmarked(&mut self) -> Option<(&'m str, Option<&'m str>)> {
+        let text = self.params.as_str();
+        let at = match self.at {
+            Some(at) => at,
+            None => {
+                let last = usize::from(self.params.marked).checked_sub(1);
+                last.and_then(|last| self.params.marks.get(last)).map_or(0, |mark| mark.place(text).end)
+            }
+        };
+        if at >= text.len() {
+            return None;
+        }
+        let place = self.params.place(at)?;
+        self.at = Some(place.end);
+        let value = match place.value {
+            Some((start, end)) => Some(text.get(start..end)?),
+            None => None,
+        };
+        Some((text.get(place.name.0..place.name.1)?, value))
+    }
+}
+
+/// Text, which is cut into words more cheaply if it is known to be ASCII.
+#[derive(Clone, Copy)]
+enum Words<'m> {
+    Ascii(&'m AsciiStr),
+    Utf8(&'m str),
+}
+
+impl<'m> Words<'m> {
+    const NONE: Words<'static> = Words::Utf8("");
+
+    #[inline]
+    fn as_str(self) -> &'m str {
+        match self {
+            Self::Ascii(text) => text.as_str(),
+            Self::Utf8(text) => text,
+        }
+    }
+
+    #[inline(always)]
+    fn part(self, (start, end): (u16, u16)) -> Option<&'m str> {
+        let part = usize::from(start)..usize::from(end);
+        match self {
+            Self::Ascii(text) => text.as_slice().get(part).map(|text| <&AsciiStr>::from(text).as_str()),
+            Self::Utf8(text) => text.get(part),
+        }
+    }
+}
+
+impl Default for Words<'_> {
+    fn default() -> Self {
+        Self::NONE
     }
 }
 
@@ -281,9 +403,11 @@ struct Mark {
 }
 
 impl Mark {
-    fn of(place: &Place) -> Self {
-        let (start, end) = place.value.unwrap_or((0, 0));
-        Self { name: (place.name.0 as u16, place.name.1 as u16), value: (start as u16, end as u16) }
+    /// `origin`: where the parameters begin.
+    #[inline(always)]
+    fn of(origin: usize, place: &Place) -> Self {
+        let short = |(start, end): (usize, usize)| ((start - origin) as u16, (end - origin) as u16);
+        Self { name: short(place.name), value: place.value.map_or((0, 0), short) }
     }
 
     #[inline]
@@ -354,10 +478,11 @@ struct Place {
 }
 
 impl Place {
-    /// The parameter that begins right at `from`, if it is `;name` or `;name=value` without quotes, brackets
-    /// or white space: nearly all are.
-    #[inline]
-    fn plain(text: &[u8], from: usize) -> Option<Self> {
+    /// The parameter that begins right at `from`, if it is `;name`, `;name=value` or `;name="value"` without
+    /// brackets, escapes or white space: nearly all are. They end at `limit`, or before an octet that is part of
+    /// no name or value.
+    #[inline(always)]
+    fn plain(text: &[u8], from: usize, limit: usize) -> Option<Self> {
         if text.get(from) != Some(&b';') {
             return None;
         }
@@ -365,12 +490,24 @@ impl Place {
         if name.0 == name.1 {
             return None;
         }
+        if name.1 >= limit {
+            return Some(Self { name, value: None, quoted: false, end: name.1 });
+        }
         match text.get(name.1) {
             Some(b'=') => {
-                let value = (name.1 + 1, end_of(Class::Value, text, name.1 + 1));
-                (value.0 < value.1).then_some(Self { name, value: Some(value), quoted: false, end: value.1 })
+                let start = name.1 + 1;
+                let end = end_of(Class::Value, text, start);
+                if start < end {
+                    return Some(Self { name, value: Some((start, end)), quoted: false, end });
+                }
+                if text.get(start) != Some(&b'"') {
+                    return None;
+                }
+                let end = end_of(Class::Quoted, text.get(..limit)?, start + 1);
+                (end < limit && text.get(end) == Some(&b'"'))
+                    .then_some(Self { name, value: Some((start + 1, end)), quoted: true, end: end + 1 })
             }
-            None | Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
+            Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
             _ => None,
         }
     }
@@ -466,7 +603,8 @@ mod tests {
     #[test]
     fn errors_point_at_the_octet() {
         for (text, at) in [(";a;;b", 3), (";a; ", 4), (";a=1;x=\"y", 7), ("; =b", 2)] {
-            let mut cursor = Cursor::within(scan::Octets::of(text), 100);
+            let text = format!("{}{text}", " ".repeat(100));
+            let mut cursor = Cursor::within(Octets::new(text.as_bytes()), scan::Span::new(100, text.len()));
             assert!(Params::read(&mut cursor).is_err());
             assert_eq!(cursor.position(), 100 + at, "{text}");
         }

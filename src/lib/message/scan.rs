@@ -3,6 +3,7 @@
 //! Inside a header value CR and LF occur only as part of a fold (the index has seen to that), so all
 //! four white-space octets count as LWS here.
 
+use ascii::AsciiStr;
 use memchr::{memchr, memchr2};
 
 use super::{
@@ -31,105 +32,115 @@ impl Span {
     }
 }
 
-/// Octets, and the same as text if they are known to be UTF-8: when all of a message is read, it is cheaper
-/// to check that once than for each part.
+/// A message, or text that stands alone, and the part of it that is known to be ASCII: to check that once is
+/// cheaper than for each word.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Octets<'m> {
     pub(super) bytes: &'m [u8],
-    /// Empty if it is not known; then each part is checked by itself.
-    text: &'m str,
+    /// `None` if nobody has looked; empty if there is something beyond ASCII, so that each word is checked by
+    /// itself.
+    ascii: Option<&'m AsciiStr>,
+    /// Where that part begins.
+    base: usize,
 }
 
 impl<'m> Octets<'m> {
     #[inline]
     pub(super) fn new(bytes: &'m [u8]) -> Self {
-        Self { bytes, text: "" }
+        Self { bytes, ascii: None, base: 0 }
+    }
+
+    /// The same, if a part of them is not known to be ASCII or something else, with that looked at.
+    #[inline]
+    pub(super) fn checked(self, start: usize, end: usize) -> Self {
+        match self.ascii {
+            Some(_) => self,
+            None => Self { ascii: Some(self.look(start, end)), base: start, ..self },
+        }
     }
 
     #[inline]
-    pub(super) fn of(text: &'m str) -> Self {
-        Self { bytes: text.as_bytes(), text }
+    fn look(self, start: usize, end: usize) -> &'m AsciiStr {
+        match self.bytes.get(start..end).map(AsciiStr::from_ascii) {
+            Some(Ok(text)) => text,
+            _ => <&AsciiStr>::default(),
+        }
     }
 
-    /// The same, known to be text if they are.
-    pub(super) fn checked(self) -> Self {
-        match std::str::from_utf8(self.bytes) {
-            Ok(text) if self.text.is_empty() => Self { text, ..self },
-            _ => self,
-        }
+    /// A part that is known to be ASCII.
+    #[inline(always)]
+    pub(super) fn ascii(self, start: usize, end: usize) -> Option<&'m AsciiStr> {
+        let (start, end) = (start.wrapping_sub(self.base), end.wrapping_sub(self.base));
+        self.ascii?.as_slice().get(start..end).map(Into::into)
     }
 
     /// A part, if it is UTF-8.
     #[inline]
     pub(super) fn text(self, start: usize, end: usize) -> Option<&'m str> {
-        match self.text.get(start..end) {
+        match self.ascii(start, end) {
+            Some(text) => Some(text.as_str()),
             None => ascii(self.bytes.get(start..end)?),
-            text => text,
         }
-    }
-
-    #[inline]
-    pub(super) fn part(self, start: usize, end: usize) -> Self {
-        let bytes = self.bytes.get(start..end).unwrap_or_default();
-        let text = if self.text.is_empty() { "" } else { self.text.get(start..end).unwrap_or_default() };
-        Self { bytes, text }
     }
 }
 
 /// A place in a header value, moved forward by what it reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'m> {
-    octets: Octets<'m>,
-    at: usize,
-    /// Where the octets begin in the message; 0 for text that stands alone.
-    origin: usize,
+    pub(super) octets: Octets<'m>,
+    /// Octets from the start of the message, or of text that stands alone.
+    pub(super) at: usize,
+    /// Where the value ends, within the octets.
+    pub(super) end: usize,
 }
 
 impl<'m> Cursor<'m> {
     /// At the start of text that stands alone.
     pub fn new(bytes: &'m [u8]) -> Self {
-        Self::within(Octets::new(bytes), 0)
+        Self { octets: Octets::new(bytes), at: 0, end: bytes.len() }
     }
 
+    /// At a value in a message.
     #[inline]
-    pub(super) fn within(octets: Octets<'m>, origin: usize) -> Self {
-        Self { octets, at: 0, origin }
+    pub(super) fn within(octets: Octets<'m>, span: Span) -> Self {
+        let end = span.end.min(octets.bytes.len());
+        Self { octets, at: span.start.min(end), end }
     }
 
     /// Octets from the start of the message.
     #[inline]
     pub fn position(&self) -> usize {
-        self.origin + self.at
+        self.at
     }
 
     /// What is still to be read.
     #[inline]
     pub fn rest(&self) -> &'m [u8] {
-        self.octets.bytes.get(self.at..).unwrap_or_default()
+        self.octets.bytes.get(self.at..self.end).unwrap_or_default()
     }
 
     /// Whether nothing is left.
     #[inline]
     pub fn is_done(&self) -> bool {
-        self.at >= self.octets.bytes.len()
+        self.at >= self.end
     }
 
     /// The next octet.
     #[inline]
     pub fn peek(&self) -> Option<u8> {
-        self.octets.bytes.get(self.at).copied()
+        if self.is_done() { None } else { self.octets.bytes.get(self.at).copied() }
     }
 
     /// Passes over that many octets.
     #[inline]
     pub(super) fn advance(&mut self, length: usize) {
-        self.at = self.octets.bytes.len().min(self.at + length);
+        self.at = self.end.min(self.at + length);
     }
 
     /// The next octets as text, if they are UTF-8; they are still to be read.
     #[inline]
     pub(super) fn ahead(&self, length: usize) -> Option<&'m str> {
-        self.octets.text(self.at, self.at + length)
+        self.octets.text(self.at, self.end.min(self.at + length))
     }
 
     /// Takes that many octets as text; takes nothing if they are not UTF-8.
@@ -181,20 +192,22 @@ impl<'m> Cursor<'m> {
     /// Takes everything that is left, without white space at either end.
     pub fn take_rest(&mut self) -> &'m [u8] {
         let rest = trim(self.rest());
-        self.at = self.octets.bytes.len();
+        self.at = self.end;
         rest
     }
 
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        let rest = self.rest();
-        // Mostly a few octets: a plain loop begins sooner than one that takes several at a time.
-        let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
-        if length == 0 {
+        // Most tokens hold nothing that a host could not hold.
+        let mut end = end_of(Class::Host, self.octets.bytes, self.at).min(self.end);
+        while end < self.end && self.octets.bytes.get(end).copied().is_some_and(is_token) {
+            end += 1;
+        }
+        if end == self.at {
             return Err(Malformed::Token);
         }
-        self.take_text(length).ok_or(Malformed::Token)
+        self.take_text(end - self.at).ok_or(Malformed::Token)
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
@@ -338,8 +351,13 @@ pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
+/// The same as text, if it is UTF-8; mostly it is ASCII, which is sooner seen.
+#[inline]
 pub(super) fn ascii(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
+    match AsciiStr::from_ascii(bytes) {
+        Ok(text) => Some(text.as_str()),
+        Err(_) => std::str::from_utf8(bytes).ok(),
+    }
 }
 
 /// 1*DIGIT within 64 bits.
@@ -351,30 +369,31 @@ pub(super) fn number(digits: &[u8]) -> Result<u64, Malformed> {
 }
 
 /// The number at the front, and how many digits it has.
+#[inline]
 fn leading_number(text: &[u8]) -> (Result<u64, Malformed>, usize) {
     let mut sum = 0_u64;
-    let mut fits = true;
     let mut length = 0;
     for &byte in text {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             break;
         }
-        // Nineteen digits always fit.
-        if length < 19 {
-            sum = sum * 10 + u64::from(digit);
-        } else {
-            let more = sum.checked_mul(10).and_then(|sum| sum.checked_add(u64::from(digit)));
-            fits &= more.is_some();
-            sum = more.unwrap_or(u64::MAX);
-        }
+        sum = sum.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
-    match (length, fits) {
-        (0, _) => (Err(Malformed::Number), 0),
-        (_, false) => (Err(Malformed::Range), length),
-        (_, true) => (Ok(sum), length),
+    match length {
+        0 => (Err(Malformed::Number), 0),
+        // Nineteen digits always fit.
+        1..20 => (Ok(sum), length),
+        _ => (long_number(&text[..length]), length),
     }
+}
+
+/// The same for so many digits that it may be too large, or has zeros before it.
+#[cold]
+fn long_number(digits: &[u8]) -> Result<u64, Malformed> {
+    let more = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, more).ok_or(Malformed::Range)
 }
 
 /// Everything but what `value_length` has to look at.

@@ -61,7 +61,7 @@ impl Request {
     /// The Request-URI as it is written, checked or not.
     pub fn raw_uri(&self) -> &str {
         match self.0.start {
-            Start::Request { uri, .. } => std::str::from_utf8(self.0.head(uri)).unwrap_or_default(),
+            Start::Request { uri, .. } => scan::ascii(self.0.head(uri)).unwrap_or_default(),
             Start::Response { .. } => "",
         }
     }

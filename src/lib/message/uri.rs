@@ -11,8 +11,8 @@ use super::{
     Host, Params, UriError,
     block::{Class, end_of},
     escape,
-    host::read_port,
-    scan::{self, Cursor, Octets},
+    host::{self, read_port},
+    scan::{self, Cursor, Octets, Span},
 };
 
 mod compare;
@@ -41,7 +41,19 @@ impl<'m> Uri<'m> {
 
     /// The same with the octet at which it is wrong.
     pub(super) fn read(text: &'m str) -> Result<Self, (usize, UriError)> {
-        Ok(Self { text, parts: Parts::of(text)? })
+        let parts = match Parts::plain(text.as_bytes(), 0) {
+            Some((parts, end)) if end == text.len() => parts,
+            _ => Parts::of(text)?,
+        };
+        Ok(Self { text, parts })
+    }
+
+    /// The URI that begins at `start`, if it is a sip URI without anything unusual, such as escapes; where it ends
+    /// is for the caller to judge.
+    #[inline(always)]
+    pub(super) fn plain(octets: Octets<'m>, start: usize) -> Option<(Self, usize)> {
+        let (parts, end) = Parts::plain(octets.bytes, start)?;
+        Some((Self { text: octets.ascii(start, end)?.as_str(), parts }, end))
     }
 
     /// As written.
@@ -111,8 +123,10 @@ impl<'m> Uri<'m> {
 
     /// The header fields after "?", name and value as written.
     pub fn headers(&self) -> impl Iterator<Item = (&'m str, &'m str)> + use<'m> {
-        self.header_text()
-            .split('&')
+        // Nearly always there are none.
+        let text = self.parts.headers.map(|start| self.slice(start, u16::MAX));
+        text.into_iter()
+            .flat_map(|text| text.split('&'))
             .filter(|pair| !pair.is_empty())
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
@@ -123,10 +137,6 @@ impl<'m> Uri<'m> {
             Some(start) => self.slice(0, start - 1),
             None => self.text,
         }
-    }
-
-    fn header_text(&self) -> &'m str {
-        self.parts.headers.map_or("", |start| self.slice(start, u16::MAX))
     }
 
     /// Text between two positions; they come from `Parts::of`, an ASCII delimiter at each end.
@@ -278,6 +288,53 @@ struct Parts {
 type Fault = (usize, UriError);
 
 impl Parts {
+    /// `sip:[user@]host[:port][;params]` from `start` on, without a password and escapes, and where it ends.
+    #[inline(always)]
+    fn plain(bytes: &[u8], start: usize) -> Option<(Self, usize)> {
+        let [s, i, p, b':'] = *bytes.get(start..)?.first_chunk::<4>()? else { return None };
+        if [s | 0x20, i | 0x20, p | 0x20] != *b"sip" {
+            return None;
+        }
+        let part = |at: usize| (at - start) as u16;
+        let word = end_of(Class::Host, bytes, start + 4);
+        let (user, host) = match bytes.get(word) {
+            Some(b'@') if word > start + 4 => (Some((4, part(word))), word + 1),
+            _ => (None, start + 4),
+        };
+        let (address, host_end) = host::plain(bytes, host)?;
+        let (mut at, mut port) = (host_end, None);
+        if bytes.get(at) == Some(&b':') {
+            let (number, end) = host::plain_port(bytes, at + 1)?;
+            (port, at) = (Some(number), end);
+        }
+        let params = at;
+        while bytes.get(at) == Some(&b';') {
+            let name = end_of(Class::Uri, bytes, at + 1);
+            if name == at + 1 {
+                return None;
+            }
+            at = name;
+            if bytes.get(at) == Some(&b'=') {
+                at = end_of(Class::Uri, bytes, at + 1);
+            }
+        }
+        if at - start > usize::from(u16::MAX) {
+            return None;
+        }
+        let parts = Self {
+            scheme: Scheme::Sip,
+            colon: 3,
+            user,
+            password: None,
+            host: (part(host), part(host_end)),
+            address: address.map(IpAddr::V4),
+            port,
+            params: (part(params), part(at)),
+            headers: None,
+        };
+        Some((parts, at))
+    }
+
     /// Each octet is looked at once; only a host without a user part before it is looked at twice.
     fn of(text: &str) -> Result<Self, Fault> {
         let bytes = text.as_bytes();
@@ -337,7 +394,7 @@ impl Parts {
             Some(_) if memchr::memchr(b'@', &bytes[word..]).is_none() => {}
             Some(_) => host = self.read_user(bytes, start)?,
         }
-        let mut cursor = Cursor::within(Octets::of(text.get(host..).unwrap_or_default()), host);
+        let mut cursor = Cursor::within(Octets::new(bytes), Span::new(host, bytes.len()));
         let read = Host::read(&mut cursor).map_err(|_| fault(bytes, cursor.position(), UriError::Host))?;
         self.address = read.ip();
         self.host = (place(host), place(cursor.position()));

@@ -6,7 +6,9 @@
 use std::{fmt, net::IpAddr};
 
 use super::{Form, Header};
-use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span, host::read_port};
+use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span,
+    host::{self, plain_port, read_port},
+};
 
 /// One Via value. As a type parameter it names the header field.
 #[derive(Debug, Clone, Copy)]
@@ -66,47 +68,65 @@ impl Header for Via<'_> {
     const STOPS_AT_COMMA: bool = true;
     type View<'m> = Via<'m>;
 
+    #[inline]
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-        // A cursor of its own stays in registers.
-        let mut here = *cursor;
-        let via = read(&mut here);
-        *cursor = here;
-        via
+        read(cursor)
     }
 }
 
-#[inline(always)]
 fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-    let start = cursor.position();
-    let version = if cursor.rest().starts_with(b"SIP/2.0/") {
-        cursor.advance(b"SIP/2.0/".len());
-        "2.0"
-    } else {
-        cursor.token()?;
-        let version = slash(cursor)?;
-        if !cursor.eat_spaced(b'/') {
-            return Err(Malformed::Token);
+    match plain(cursor) {
+        Some(via) => {
+            cursor.at = via.span.end;
+            Ok(via)
         }
-        version
+        None => any(cursor),
+    }
+}
+
+/// A Via as nearly all are: one of the usual transports, single spaces, no escapes.
+#[inline(always)]
+fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
+    let Cursor { octets, at: start, end } = *cursor;
+    let octets = octets.checked(start, end);
+    let bytes = octets.bytes;
+    let [name @ .., a, b, c, b' '] = bytes.get(start..)?.first_chunk::<12>()? else { return None };
+    if name != b"SIP/2.0/" {
+        return None;
+    }
+    let transport = match [*a, *b, *c] {
+        [b'U', b'D', b'P'] => "UDP",
+        [b'T', b'C', b'P'] => "TCP",
+        [b'T', b'L', b'S'] => "TLS",
+        _ => return None,
     };
-    let transport = match cursor.rest() {
-        [b'U', b'D', b'P', b' ', ..] => common(cursor, "UDP"),
-        [b'T', b'C', b'P', b' ', ..] => common(cursor, "TCP"),
-        [b'T', b'L', b'S', b' ', ..] => common(cursor, "TLS"),
-        _ => cursor.token()?,
+    let (address, mut at) = host::plain(bytes, start + 12)?;
+    let host = match address {
+        Some(address) => Host::V4(address),
+        None => Host::Name(octets.ascii(start + 12, at)?.as_str()),
     };
+    let mut port = None;
+    if at < end && bytes.get(at) == Some(&b':') {
+        let (number, after) = plain_port(bytes, at + 1)?;
+        (port, at) = (Some(number), after);
+    }
+    let params = Params::plain(octets, at, end)?;
+    let span = Span::new(start, params.end());
+    Some(Via { version: "2.0", transport, host, port, params, span })
+}
+
+/// Any Via.
+#[inline(never)]
+fn any<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
+    let start = cursor.position();
+    cursor.token()?;
+    let version = slash(cursor)?;
+    let transport = slash(cursor)?;
     cursor.skip_ws();
     let host = Host::read(cursor)?;
     let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
-    let params = Params::read_fast(cursor)?;
+    let params = Params::read(cursor)?;
     Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
-}
-
-/// Passes over a word that need not be checked.
-#[inline]
-fn common(cursor: &mut Cursor<'_>, word: &'static str) -> &'static str {
-    cursor.advance(word.len());
-    word
 }
 
 /// `SLASH token`
