@@ -8,9 +8,10 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
-    block::{Class, end_of},
+    block::{self, end_of},
     scan::{self, Cursor},
     text::Quoted,
+    uri::Walked,
 };
 
 /// An address with its display name and header parameters.
@@ -39,7 +40,17 @@ impl<'m> NameAddr<'m> {
         self.params.value("tag")
     }
 
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+        // The caller's cursor stays in registers.
+        let mut here = *cursor;
+        let address = Self::read_here(&mut here);
+        cursor.at = here.at;
+        address
+    }
+
+    #[inline(never)]
+    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         match Self::plain(cursor) {
             Some(address) => {
                 cursor.at = address.params.end();
@@ -57,7 +68,7 @@ impl<'m> NameAddr<'m> {
         let bytes = octets.bytes.get(..end)?;
         let mut display = None;
         if bytes.get(at) == Some(&b'"') {
-            let quote = end_of(Class::Quoted, bytes, at + 1);
+            let quote = end_of::<block::Quoted>(bytes, at + 1);
             display = Some(Text::quoted(bytes.get(at + 1..quote)?));
             if bytes.get(quote) != Some(&b'"') {
                 return None;
@@ -68,11 +79,15 @@ impl<'m> NameAddr<'m> {
         if bytes.get(at) != Some(&b'<') {
             return None;
         }
-        let (uri, at) = Uri::plain(octets, at + 1)?;
-        if bytes.get(at) != Some(&b'>') {
+        let (uri, Walked { mut walk, at, byte }) = Uri::plain(octets, at + 1)?;
+        if byte != b'>' || at >= end {
             return None;
         }
-        Some(Self { display, uri, params: Params::plain(octets, at + 1, end)? })
+        let (after, byte) = if at + 1 == end { (end, 0) } else { walk.next() };
+        if after != at + 1 {
+            return None;
+        }
+        Some(Self { display, uri, params: Params::walked(octets, &mut walk, after, byte, end)? })
     }
 
     #[inline(never)]
@@ -128,15 +143,15 @@ fn plain_tag<'m>(cursor: &Cursor<'m>) -> Option<Option<&'m str>> {
     let Cursor { octets, mut at, end } = *cursor;
     let bytes = octets.bytes.get(..end)?;
     if bytes.get(at) == Some(&b'"') {
-        at = end_of(Class::Quoted, bytes, at + 1);
+        at = end_of::<block::Quoted>(bytes, at + 1);
         if bytes.get(at) != Some(&b'"') {
             return None;
         }
         at += 1;
     }
-    at = end_of(Class::Front, bytes, at);
+    at = end_of::<block::Front>(bytes, at);
     if bytes.get(at) == Some(&b'<') {
-        at = end_of(Class::Inside, bytes, at) + 1;
+        at = end_of::<block::Inside>(bytes, at) + 1;
     }
     Params::plain_one(octets, at, end, b"tag")
 }

@@ -1,75 +1,129 @@
-//! Sixteen octets at a time: which of them are of a class, as a bit each.
-//!
+//! Where words end: octets are looked at sixteen and more at a time, which of them are of a class as a bit each.
 
 use wide::u8x16;
 
 /// A class of octets that words in a message consist of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Letters, digits, "-", ".", "_": host names, and most other words.
-    Host,
-    /// Visible in ASCII.
-    Visible,
-    /// Visible but ";", ",", quotes, angle brackets, "=": a parameter's name.
-    Name,
-    /// The same with "=": a parameter's value.
-    Value,
-    /// Anything but quotes and backslashes.
-    Quoted,
-    /// Anything but "<" and ";".
-    Front,
-    /// Anything but ">".
-    Inside,
-    /// Visible but ";", "=", "?", ",", "%", "@", quotes, angle brackets: a parameter of a URI without escapes.
-    Uri,
+pub(super) trait Class {
+    /// Whether an octet is of the class.
+    fn has(byte: u8) -> bool;
+
+    /// Sets all bits of each octet that is not of the class.
+    fn others(octets: u8x16) -> u8x16;
 }
 
-impl Class {
-    /// Whether an octet is of the class.
-    #[inline]
-    const fn has(self, byte: u8) -> bool {
-        let visible = (byte > b' ') & (byte < 0x7F);
-        match self {
-            Self::Host => {
-                let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-                letter | ((byte.wrapping_sub(b'-') < 13) & (byte != b'/')) | (byte == b'_')
+/// Writes a class: its name, how it is told of one octet, and of sixteen.
+macro_rules! class {
+    ($(#[$doc:meta])* $name:ident, $has:expr, $others:expr) => {
+        $(#[$doc])*
+        pub(super) enum $name {}
+
+        impl Class for $name {
+            #[inline]
+            fn has(byte: u8) -> bool {
+                ($has)(byte)
             }
-            Self::Visible => visible,
-            // ";", "<", "=", ">" follow one another.
-            Self::Name => visible & (byte != b',') & (byte != b'"') & (byte.wrapping_sub(b';') > 3),
-            Self::Value => {
-                visible & (byte != b',') & (byte != b'"') & (byte != b';') & (byte | 2 != b'>')
-            }
-            Self::Quoted => (byte != b'"') & (byte != b'\\'),
-            Self::Front => (byte != b'<') & (byte != b';'),
-            Self::Inside => byte != b'>',
-            // ";" to "@" follow one another.
-            Self::Uri => {
-                let rare = (byte != b',') & (byte != b'"') & (byte != b'%');
-                visible & rare & (byte.wrapping_sub(b';') > 5)
+
+            #[inline(always)]
+            fn others(octets: u8x16) -> u8x16 {
+                ($others)(octets)
             }
         }
+    };
+}
+
+class!(
+    /// Letters, digits, "-", ".", "_": host names, and most other words.
+    Host,
+    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'),
+    |octets: u8x16| {
+        let letters = range(octets | u8x16::splat(0x20), b'a', 25);
+        let more = range(octets, b'-', b'9' - b'-') | is(octets, b'_');
+        !(letters | more) | is(octets, b'/')
     }
+);
+class!(
+    /// Visible in ASCII.
+    Visible,
+    |byte: u8| byte.is_ascii_graphic(),
+    |octets| !range(octets, b'!', b'~' - b'!')
+);
+class!(
+    /// Visible but ";", ",", quotes, angle brackets, "=": a parameter's name.
+    Name,
+    |byte: u8| Value::has(byte) && byte != b'=',
+    // ";", "<", "=", ">" follow one another.
+    |octets| Visible::others(octets) | is(octets, b',') | is(octets, b'"') | range(octets, b';', 3)
+);
+class!(
+    /// The same with "=": a parameter's value.
+    Value,
+    |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'"' | b'<' | b'>'),
+    |octets: u8x16| {
+        let angles = (octets | u8x16::splat(2)).simd_eq(u8x16::splat(b'>'));
+        Visible::others(octets) | is(octets, b',') | is(octets, b'"') | is(octets, b';') | angles
+    }
+);
+class!(
+    /// Anything but quotes and backslashes.
+    Quoted,
+    |byte: u8| !matches!(byte, b'"' | b'\\'),
+    |octets| is(octets, b'"') | is(octets, b'\\')
+);
+class!(
+    /// Anything but "<" and ";".
+    Front,
+    |byte: u8| !matches!(byte, b'<' | b';'),
+    |octets| is(octets, b'<') | is(octets, b';')
+);
+class!(
+    /// Anything but ">".
+    Inside,
+    |byte: u8| byte != b'>',
+    |octets| is(octets, b'>')
+);
+
+#[inline(always)]
+fn is(octets: u8x16, byte: u8) -> u8x16 {
+    octets.simd_eq(u8x16::splat(byte))
+}
+
+/// From `first` to `more` octets above it.
+#[inline(always)]
+fn range(octets: u8x16, first: u8, more: u8) -> u8x16 {
+    let above = octets - u8x16::splat(first);
+    above.min(u8x16::splat(more)).simd_eq(above)
 }
 
 /// Where the octets of a class that begin at `at` end; the end of the text at the latest.
 #[inline(always)]
-pub(super) fn end_of(class: Class, text: &[u8], mut at: usize) -> usize {
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let others = others(class, block);
+pub(super) fn end_of<C: Class>(text: &[u8], at: usize) -> usize {
+    // Most words are short, so the loop is kept away.
+    match text.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(block) => match others::<C>(block) {
+            0 => long_end_of::<C>(text, at + 16),
+            others => at + others.trailing_zeros() as usize,
+        },
+        None => long_end_of::<C>(text, at),
+    }
+}
+
+#[inline(never)]
+fn long_end_of<C: Class>(text: &[u8], mut at: usize) -> usize {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let others = others::<C>(block);
         if others != 0 {
             return at + others.trailing_zeros() as usize;
         }
         at += 16;
     }
     // Fewer than sixteen are left; those before them, which are of the class or not asked for, are shifted out.
-    if let Some(block) = text.last_chunk::<16>()
+    if let Some(block) = text.last_chunk()
         && at < text.len()
     {
-        let others = others(class, block) >> (at + 16 - text.len());
+        let others = others::<C>(block) >> (at + 16 - text.len());
         return if others == 0 { text.len() } else { at + others.trailing_zeros() as usize };
     }
-    while text.get(at).is_some_and(|&byte| class.has(byte)) {
+    while text.get(at).is_some_and(|&byte| C::has(byte)) {
         at += 1;
     }
     at
@@ -77,34 +131,110 @@ pub(super) fn end_of(class: Class, text: &[u8], mut at: usize) -> usize {
 
 /// A bit for each octet that is not of the class, the first the lowest.
 #[inline(always)]
-fn others(class: Class, block: &[u8; 16]) -> u32 {
-    let octets = u8x16::new(*block);
-    let is = |byte: u8| octets.simd_eq(u8x16::splat(byte));
-    // Up to `more` octets above the first.
-    let range = |octets: u8x16, first: u8, more: u8| {
-        let above = octets - u8x16::splat(first);
-        above.min(u8x16::splat(more)).simd_eq(above)
-    };
-    let visible = || range(octets, b'!', b'~' - b'!');
-    let others = match class {
-        Class::Host => {
-            let letters = range(octets | u8x16::splat(0x20), b'a', 25);
-            let more = range(octets, b'-', b'9' - b'-') | is(b'_');
-            !(letters | more) | is(b'/')
+fn others<C: Class>(block: &[u8; 16]) -> u32 {
+    C::others(u8x16::new(*block)).to_bitmask()
+}
+
+/// Goes from one octet to the next that is none of a host's: the ends of words, and some octets within.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'m> {
+    text: &'m [u8],
+    /// Where the 32 octets that are looked at begin.
+    base: usize,
+    /// A bit for each such octet among them that is still to come, the first octet's the lowest.
+    ends: u32,
+}
+
+impl<'m> Walk<'m> {
+    /// From `start` on.
+    #[inline(always)]
+    pub(super) fn new(text: &'m [u8], start: usize) -> Self {
+        Self { text, base: start.wrapping_sub(32), ends: 0 }
+    }
+
+    /// Where the next one is, and which; at the end of the text NUL.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> (usize, u8) {
+        while self.ends == 0 {
+            self.base = self.base.wrapping_add(32);
+            self.ends = match self.text.get(self.base..).and_then(|rest| rest.first_chunk()) {
+                Some(block) => host_ends(block),
+                None => last_host_ends(self.text, self.base),
+            };
         }
-        Class::Visible => !visible(),
-        // ";", "<", "=", ">" follow one another.
-        Class::Name => !visible() | is(b',') | is(b'"') | range(octets, b';', 3),
-        Class::Value => {
-            let angles = (octets | u8x16::splat(2)).simd_eq(u8x16::splat(b'>'));
-            !visible() | is(b',') | is(b'"') | is(b';') | angles
+        let at = self.base + self.ends.trailing_zeros() as usize;
+        self.ends &= self.ends - 1;
+        (at, self.text.get(at).copied().unwrap_or_default())
+    }
+
+    /// The same, but octets of some kinds are passed over.
+    #[inline(always)]
+    pub(super) fn next_but(&mut self, kinds: u8) -> (usize, u8) {
+        loop {
+            let (at, byte) = self.next();
+            if KINDS[usize::from(byte)] & kinds == 0 {
+                return (at, byte);
+            }
         }
-        Class::Quoted => is(b'"') | is(b'\\'),
-        Class::Front => is(b'<') | is(b';'),
-        Class::Inside => is(b'>'),
-        Class::Uri => !visible() | is(b',') | is(b'"') | is(b'%') | range(octets, b';', 5),
-    };
-    others.to_bitmask()
+    }
+}
+
+/// What a name of a parameter may hold that no host holds.
+pub(super) const IN_NAME: u8 = 1;
+/// The same for its value.
+pub(super) const IN_VALUE: u8 = 2;
+/// The same for a parameter of a URI, without escapes.
+pub(super) const IN_URI_PARAM: u8 = 4;
+/// The same for the user part of a URI, without escapes and what may stand for something else.
+pub(super) const IN_USER: u8 = 8;
+/// The same for a quoted string, if nothing in it is escaped.
+pub(super) const IN_QUOTES: u8 = 16;
+
+#[inline(always)]
+pub(super) fn is_in_user(byte: u8) -> bool {
+    KINDS[usize::from(byte)] & IN_USER != 0
+}
+
+static KINDS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 1;
+    while byte < 256 {
+        let mut kinds = 0;
+        if byte > 0x20 && byte < 0x7F {
+            kinds = match byte as u8 {
+                b';' | b',' | b'"' | b'<' | b'>' => 0,
+                b'=' => IN_VALUE,
+                b'?' | b'%' | b'@' => IN_NAME | IN_VALUE,
+                _ => IN_NAME | IN_VALUE | IN_URI_PARAM,
+            };
+        }
+        if matches!(byte as u8, b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'&' | b'+' | b'$') {
+            kinds |= IN_USER;
+        }
+        if byte < 0x80 && !matches!(byte as u8, b'"' | b'\\') {
+            kinds |= IN_QUOTES;
+        }
+        table[byte] = kinds;
+        byte += 1;
+    }
+    table
+};
+
+/// A bit for each octet that is none of a host's.
+#[inline(always)]
+fn host_ends(block: &[u8; 32]) -> u32 {
+    let (halves, _) = block.as_chunks();
+    halves.iter().rev().fold(0, |ends, half| ends << 16 | others::<Host>(half))
+}
+
+/// The same for the octets from `base` to the end of the text, as if it ended with NUL.
+#[inline(never)]
+fn last_host_ends(text: &[u8], base: usize) -> u32 {
+    let mut block = [0; 32];
+    for (place, &byte) in block.iter_mut().zip(text.get(base..).unwrap_or_default()) {
+        *place = byte;
+    }
+    host_ends(&block)
 }
 
 /// Where the first of an octet is among sixteen.
@@ -181,60 +311,54 @@ fn last_low(rest: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    const CLASSES: [Class; 8] = [
-        Class::Host,
-        Class::Visible,
-        Class::Name,
-        Class::Value,
-        Class::Quoted,
-        Class::Front,
-        Class::Inside,
-        Class::Uri,
-    ];
-
-    fn expected(class: Class, byte: u8) -> bool {
-        match class {
-            Class::Host => byte.is_ascii_alphanumeric() || b"-._".contains(&byte),
-            Class::Visible => byte.is_ascii_graphic(),
-            Class::Name => byte.is_ascii_graphic() && !b";,\"<>=".contains(&byte),
-            Class::Value => byte.is_ascii_graphic() && !b";,\"<>".contains(&byte),
-            Class::Quoted => !b"\"\\".contains(&byte),
-            Class::Front => !b"<;".contains(&byte),
-            Class::Inside => byte != b'>',
-            Class::Uri => byte.is_ascii_graphic() && !b";=?,<>\"%@".contains(&byte),
+    fn check<C: Class>(expected: impl Fn(u8) -> bool) {
+        for byte in 0..=255 {
+            assert_eq!(C::has(byte), expected(byte), "{byte:#x}");
+            for at in 0..16 {
+                let mut block = [b'a'; 16];
+                block[at] = byte;
+                assert_eq!(others::<C>(&block) == 0, expected(byte), "{byte:#x} at {at}");
+            }
         }
-    }
-
-    #[test]
-    fn every_octet_is_in_its_classes() {
-        for class in CLASSES {
-            for byte in 0..=255 {
-                for at in 0..16 {
-                    let mut block = [b'a'; 16];
-                    block[at] = byte;
-                    assert_eq!(others(class, &block) == 0, expected(class, byte), "{class:?} {byte:#x} at {at}");
+        let other = (0..=255).find(|&byte| !expected(byte)).unwrap();
+        for before in 0..20 {
+            for length in 0..40 {
+                for after in 0..20 {
+                    let end = before + length;
+                    let mut text = vec![other; before];
+                    text.resize(end, b'a');
+                    text.resize(end + after, other);
+                    assert_eq!(end_of::<C>(&text, before), end, "{before} {length} {after}");
                 }
             }
         }
+        assert_eq!(end_of::<C>(b"a", 1), 1);
+        assert_eq!(end_of::<C>(b"", 0), 0);
     }
 
     #[test]
-    fn words_end_wherever_they_lie() {
-        for class in CLASSES {
-            for before in 0..20 {
-                for length in 0..40 {
-                    for after in 0..20 {
-                        let end = before + length;
-                        let other = (0..=255).find(|&byte| !expected(class, byte)).unwrap();
-                        let mut text = vec![other; before];
-                        text.resize(end, b'a');
-                        text.resize(end + after, other);
-                        assert_eq!(end_of(class, &text, before), end, "{class:?} {before} {length} {after}");
-                    }
+    fn words_end_where_another_octet_is() {
+        let visible = |byte: u8| byte.is_ascii_graphic();
+        check::<Host>(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        check::<Visible>(visible);
+        check::<Name>(|byte| visible(byte) && !b";,\"<>=".contains(&byte));
+        check::<Value>(|byte| visible(byte) && !b";,\"<>".contains(&byte));
+        check::<Quoted>(|byte| !b"\"\\".contains(&byte));
+        check::<Front>(|byte| !b"<;".contains(&byte));
+        check::<Inside>(|byte| byte != b'>');
+    }
+
+    #[test]
+    fn a_walk_passes_over_no_end() {
+        for length in 0..80 {
+            let text: Vec<u8> = b"ab;c.d-e_f:=g\xE9\0h".iter().copied().cycle().take(length).collect();
+            for start in 0..=length {
+                let mut walk = Walk::new(&text, start);
+                for at in (start..length).filter(|&at| !Host::has(text[at])) {
+                    assert_eq!(walk.next(), (at, text[at]), "{length} {start}");
                 }
+                assert_eq!(walk.next(), (length, 0), "{length} {start}");
             }
-            assert_eq!(end_of(class, b"a", 1), 1);
-            assert_eq!(end_of(class, b"", 0), 0);
         }
     }
 }

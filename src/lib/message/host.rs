@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Malformed,
-    block::{Class, end_of},
+    block::{self, end_of},
     scan::{self, Cursor},
 };
 
@@ -55,7 +55,7 @@ impl<'m> Host<'m> {
             cursor.advance(length);
             return Ok(Self::V4(address));
         }
-        let length = end_of(Class::Host, rest, 0);
+        let length = end_of::<block::Host>(rest, 0);
         if length == 0 || rest[0] == b'.' {
             return Err(Malformed::Host);
         }
@@ -63,22 +63,24 @@ impl<'m> Host<'m> {
     }
 }
 
-/// Where a name or an IPv4 address ends, and the address if it is one.
+/// Whether a host lies there, and its address if that is one; what is around it is none of a host's octets.
 #[inline(always)]
-pub(super) fn plain(text: &[u8], start: usize) -> Option<(Option<Ipv4Addr>, usize)> {
+pub(super) fn plain(text: &[u8], start: usize, end: usize) -> Option<Option<Ipv4Addr>> {
     let first = *text.get(start)?;
-    if first.is_ascii_digit() {
-        let rest = text.get(start..)?;
-        let found = match rest.first_chunk() {
-            Some(block) => dotted(block),
-            None => dotted(&front(rest)),
-        };
-        if let Some((address, length)) = found {
-            return Some((Some(address), start + length));
-        }
+    if start == end || first == b'.' {
+        return None;
     }
-    let end = end_of(Class::Host, text, start);
-    (end > start && first != b'.').then_some((None, end))
+    Some(if first.is_ascii_digit() { address(text, start, end) } else { None })
+}
+
+/// The address that lies there, if it is one.
+#[inline(never)]
+fn address(text: &[u8], start: usize, end: usize) -> Option<Ipv4Addr> {
+    let (address, length) = match text.get(start..)?.first_chunk() {
+        Some(block) => dotted(block)?,
+        None => dotted(&front(text.get(start..end)?))?,
+    };
+    (start + length == end).then_some(address)
 }
 
 /// The front of a text, filled up with zeros.
@@ -93,7 +95,7 @@ fn front(text: &[u8]) -> [u8; 16] {
 
 /// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
 /// octal. What goes on like a name is none. With what ends it, it takes no more than sixteen octets.
-#[inline]
+#[inline(always)]
 fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
     // The remainder keeps the place within the text, where it is.
     let digit = |at: usize| text[at % 16].wrapping_sub(b'0');
@@ -131,19 +133,22 @@ fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
     (!scan::is_host(text[at % 16])).then(|| (Ipv4Addr::from_bits(address), at))
 }
 
-/// A port of up to five digits, and where it ends.
+/// The port of up to five digits that lies there.
 #[inline(always)]
-pub(super) fn plain_port(text: &[u8], start: usize) -> Option<(u16, usize)> {
+pub(super) fn plain_port(text: &[u8], start: usize, end: usize) -> Option<u16> {
+    let digits = text.get(start..end)?;
+    if !(1..=5).contains(&digits.len()) {
+        return None;
+    }
     let mut port = 0_u32;
-    let mut at = start;
-    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
-        port = port * 10 + u32::from(digit);
-        at += 1;
-        if at > start + 5 {
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
             return None;
         }
+        port = port * 10 + u32::from(digit);
     }
-    (at > start).then_some((u16::try_from(port).ok()?, at))
+    u16::try_from(port).ok()
 }
 
 /// A port in digits, which may have any number of leading zeros.

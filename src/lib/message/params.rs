@@ -9,7 +9,7 @@ use ascii::AsciiStr;
 
 use super::{
     Malformed, Text,
-    block::{Class, end_of},
+    block::{self, IN_NAME, IN_QUOTES, IN_VALUE, Walk, end_of},
     escape::eq_unescaped,
     scan::{self, Cursor, Octets},
 };
@@ -26,6 +26,8 @@ pub struct Params<'m> {
     kind: Kind,
     /// Where the first of them lie, so that they need not be looked for again.
     marked: u8,
+    /// Whether there may be more than those.
+    more: bool,
     marks: [Mark; MARKS],
 }
 
@@ -132,27 +134,45 @@ impl<'m> Params<'m> {
         }
     }
 
-    /// The parameters from `at` on, if they are few and nothing is unusual in them: neither white space nor
-    /// escapes. They end at `end` or before a comma.
+    /// The same without moving a cursor, if there is nothing unusual in them.
     #[inline(always)]
-    pub(super) fn plain(octets: Octets<'m>, start: usize, end: usize) -> Option<Self> {
-        let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
-        let mut at = start;
-        while at < end {
-            match octets.bytes.get(at)? {
-                b';' => {}
-                b',' => break,
-                _ => return None,
-            }
-            let place = Place::plain(octets.bytes, at, end)?;
-            let mark = params.marks.get_mut(usize::from(params.marked))?;
-            *mark = Mark::of(start, &place);
-            params.marked += 1;
-            at = place.end;
+    fn plain(octets: Octets<'m>, start: usize, end: usize) -> Option<Self> {
+        if start >= end {
+            return Some(Self::unmarked(Words::NONE, start as u32, Kind::Header));
         }
-        if at > end || at - start > usize::from(u16::MAX) {
+        let octets = octets.checked(start, end);
+        let mut walk = Walk::new(octets.bytes, start);
+        let (at, byte) = walk.next();
+        if at == start { Self::walked(octets, &mut walk, at, byte, end) } else { None }
+    }
+
+    /// The parameters from `start` on, if they are few and nothing is unusual in them: neither white space nor
+    /// escapes. There `walk` came to `byte`; they end at `end` or before a comma.
+    #[inline(always)]
+    pub(super) fn walked(
+        octets: Octets<'m>,
+        walk: &mut Walk<'m>,
+        start: usize,
+        mut byte: u8,
+        end: usize,
+    ) -> Option<Self> {
+        let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
+        let (mut at, mut marked) = (start, 0);
+        while byte == b';' && at < end {
+            let (name, value, before);
+            (before, (name, value, at, byte)) = (at, walked_param(walk, at, end)?);
+            let value = if value.0 == before { (start, start) } else { value };
+            let short = |at: usize| at.wrapping_sub(start) as u16;
+            let mark = params.marks.get_mut(marked)?;
+            mark.name = (short(name.0), short(name.1));
+            mark.value = (short(value.0), short(value.1));
+            marked += 1;
+        }
+        let ends = at == end || at < end && byte == b',';
+        if !ends || at - start > usize::from(u16::MAX) {
             return None;
         }
+        params.marked = marked as u8;
         params.text = Words::Ascii(octets.ascii(start, at)?);
         Some(params)
     }
@@ -180,18 +200,21 @@ impl<'m> Params<'m> {
         end: usize,
         name: &[u8],
     ) -> Option<Option<&'m str>> {
-        let mut at = start;
-        while at < end {
-            let place = Place::plain(octets.bytes, at, end)?;
-            if place.end > end {
+        let mut walk = Walk::new(octets.bytes, start);
+        let (mut at, mut byte) = walk.next();
+        if at != start {
+            return None;
+        }
+        while byte == b';' && at < end {
+            let before = at;
+            let (found, value);
+            (found, value, at, byte) = walked_param(&mut walk, at, end)?;
+            if at > end {
                 return None;
             }
-            let found = octets.bytes.get(place.name.0..place.name.1)?;
-            if found.len() == name.len() && found.eq_ignore_ascii_case(name) {
-                let Some((start, end)) = place.value else { return Some(None) };
-                return octets.text(start, end).map(Some);
+            if octets.bytes.get(found.0..found.1)?.eq_ignore_ascii_case(name) {
+                return Some(if value.0 == before { None } else { Some(octets.text(value.0, value.1)?) });
             }
-            at = place.end;
         }
         (at == end).then_some(None)
     }
@@ -248,6 +271,7 @@ impl<'m> Params<'m> {
             end = place.end;
         }
         params.text = Words::Utf8(cursor.take_text(end).ok_or(Malformed::Utf8)?);
+        params.more = true;
         Ok(params)
     }
 
@@ -278,7 +302,11 @@ impl<'m> Params<'m> {
     }
 
     const fn unmarked(text: Words<'m>, origin: u32, kind: Kind) -> Self {
-        Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
+        let more = match text {
+            Words::Ascii(_) => true,
+            Words::Utf8(text) => !text.is_empty(),
+        };
+        Self { text, origin, kind, marked: 0, more, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
     }
 }
 
@@ -330,12 +358,12 @@ impl<'m> Iterator for Pairs<'m> {
             let name = params.text.part(name)?;
             return Some((name, if value.0 == 0 { None } else { Some(params.text.part(value)?) }));
         }
-        self.next_unmarked()
+        if params.more { self.next_unmarked() } else { None }
     }
 }
 
 impl<'m> Pairs<'m> {
-    #[inline]
+    #[inline(never)]
     fn next_unmarked(&mut self) -> Option<(&'m str, Option<&'m str>)> {
         let text = self.params.as_str();
         let at = match self.at {
@@ -467,6 +495,34 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
+/// Where the name and the value of a parameter lie that begins with the ";" at `at`, and what follows it. Without
+/// a value that lies at `at`. White space, escapes and brackets are too unusual.
+#[inline(always)]
+fn walked_param(walk: &mut Walk<'_>, at: usize, end: usize) -> Option<(Part, Part, usize, u8)> {
+    let (name_end, byte) = walk.next_but(IN_NAME);
+    let name = (at + 1, name_end);
+    if name_end == at + 1 {
+        return None;
+    }
+    if byte != b'=' {
+        return Some((name, (at, at), name_end, byte));
+    }
+    let start = name_end + 1;
+    let (value_end, byte) = walk.next_but(IN_VALUE);
+    if value_end > start {
+        return Some((name, (start, value_end), value_end, byte));
+    }
+    let (quote, last) = walk.next_but(IN_QUOTES);
+    if byte != b'"' || last != b'"' || quote > end {
+        return None;
+    }
+    let (after, byte) = walk.next();
+    (after == quote + 1).then_some((name, (start + 1, quote), after, byte))
+}
+
+/// From the first octet to the one after the last.
+type Part = (usize, usize);
+
 /// Where one parameter lies in a text.
 struct Place {
     name: (usize, usize),
@@ -486,29 +542,28 @@ impl Place {
         if text.get(from) != Some(&b';') {
             return None;
         }
-        let name = (from + 1, end_of(Class::Name, text, from + 1));
+        let name = (from + 1, end_of::<block::Name>(text, from + 1));
         if name.0 == name.1 {
             return None;
-        }
-        if name.1 >= limit {
-            return Some(Self { name, value: None, quoted: false, end: name.1 });
         }
         match text.get(name.1) {
             Some(b'=') => {
                 let start = name.1 + 1;
-                let end = end_of(Class::Value, text, start);
+                let end = end_of::<block::Value>(text, start);
                 if start < end {
                     return Some(Self { name, value: Some((start, end)), quoted: false, end });
                 }
                 if text.get(start) != Some(&b'"') {
                     return None;
                 }
-                let end = end_of(Class::Quoted, text.get(..limit)?, start + 1);
-                (end < limit && text.get(end) == Some(&b'"'))
+                let end = end_of::<block::Quoted>(text.get(..limit)?, start + 1);
+                (text.get(end) == Some(&b'"'))
                     .then_some(Self { name, value: Some((start + 1, end)), quoted: true, end: end + 1 })
             }
-            Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
-            _ => None,
+            next => {
+                let ends = name.1 >= limit || matches!(next, Some(b';' | b','));
+                ends.then_some(Self { name, value: None, quoted: false, end: name.1 })
+            }
         }
     }
 
@@ -522,7 +577,7 @@ impl Place {
             }
             at = skip_ws(text, at + 1);
         }
-        let name = (at, end_of(Class::Name, text, at));
+        let name = (at, end_of::<block::Name>(text, at));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));
         }
@@ -540,7 +595,7 @@ impl Place {
                 let length = memchr::memchr(b'>', &text[at..]).ok_or((at, Malformed::Angle))?;
                 ((at, at + length + 1), false)
             }
-            _ => ((at, end_of(Class::Value, text, at)), false),
+            _ => ((at, end_of::<block::Value>(text, at)), false),
         };
         Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
     }

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr2};
 
 use super::{
     Malformed,
-    block::{Class, end_of},
+    block::{self, end_of},
 };
 
 /// Where something lies in a message, in octets from its start.
@@ -154,8 +154,22 @@ impl<'m> Cursor<'m> {
     /// Passes over SP, HTAB and folds.
     #[inline]
     pub fn skip_ws(&mut self) {
-        while self.peek().is_some_and(is_ws) {
-            self.at += 1;
+        if let Some(byte) = self.peek()
+            && byte <= b' '
+        {
+            self.at = after_ws(self.octets.bytes, self.at, self.end);
+        }
+    }
+
+    /// The next octet behind white space, which is passed over.
+    #[inline]
+    pub(super) fn peek_spaced(&mut self) -> Option<u8> {
+        match self.peek() {
+            Some(byte) if byte <= b' ' => {
+                self.skip_ws();
+                self.peek()
+            }
+            next => next,
         }
     }
 
@@ -199,15 +213,19 @@ impl<'m> Cursor<'m> {
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        // Most tokens hold nothing that a host could not hold.
-        let mut end = end_of(Class::Host, self.octets.bytes, self.at).min(self.end);
-        while end < self.end && self.octets.bytes.get(end).copied().is_some_and(is_token) {
-            end += 1;
+        // Most tokens hold nothing that a host could not hold, and what ends a value is no such octet.
+        let Octets { bytes, .. } = self.octets;
+        let end = end_of::<block::Host>(bytes, self.at);
+        if end > self.at
+            && bytes.get(end).is_none_or(|&byte| !is_token(byte))
+            && let Some(token) = self.octets.ascii(self.at, end)
+        {
+            self.at = end;
+            return Ok(token.as_str());
         }
-        if end == self.at {
-            return Err(Malformed::Token);
-        }
-        self.take_text(end - self.at).ok_or(Malformed::Token)
+        let token = any_token(*self)?;
+        self.at += token.len();
+        Ok(token)
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
@@ -239,6 +257,33 @@ impl<'m> Cursor<'m> {
     }
 }
 
+/// Where the white space ends that begins at `at`, at the latest at `end`.
+#[inline(always)]
+fn after_ws(bytes: &[u8], at: usize, end: usize) -> usize {
+    // Nearly always it is one space.
+    match bytes.get(at..) {
+        Some(&[b' ', next, ..]) if next > b' ' => at + 1,
+        _ => after_all_ws(bytes, at, end),
+    }
+}
+
+#[inline(never)]
+fn after_all_ws(bytes: &[u8], mut at: usize, end: usize) -> usize {
+    while at < end && bytes.get(at).copied().is_some_and(is_ws) {
+        at += 1;
+    }
+    at
+}
+
+/// The token that comes next, whatever it holds.
+#[inline(never)]
+fn any_token(cursor: Cursor<'_>) -> Result<&str, Malformed> {
+    match length_while(cursor.rest(), is_token) {
+        0 => Err(Malformed::Token),
+        length => cursor.ahead(length).ok_or(Malformed::Token),
+    }
+}
+
 /// The octets before the quote that ends a quoted-string; `text` begins after the opening one.
 pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -254,7 +299,7 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
 /// How many octets there are before the first that is not visible in ASCII.
 #[inline]
 pub(super) fn visible_length(text: &[u8]) -> usize {
-    end_of(Class::Visible, text, 0)
+    end_of::<block::Visible>(text, 0)
 }
 
 /// Whether there is a CR or LF.

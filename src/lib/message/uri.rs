@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
 use super::{
     Host, Params, UriError,
-    block::{Class, end_of},
+    block::{self, IN_URI_PARAM, IN_USER, Walk, end_of, is_in_user},
     escape,
     host::{self, read_port},
     scan::{self, Cursor, Octets, Span},
@@ -42,7 +42,7 @@ impl<'m> Uri<'m> {
     /// The same with the octet at which it is wrong.
     pub(super) fn read(text: &'m str) -> Result<Self, (usize, UriError)> {
         let parts = match Parts::plain(text.as_bytes(), 0) {
-            Some((parts, end)) if end == text.len() => parts,
+            Some((parts, Walked { at, .. })) if at == text.len() => parts,
             _ => Parts::of(text)?,
         };
         Ok(Self { text, parts })
@@ -51,9 +51,9 @@ impl<'m> Uri<'m> {
     /// The URI that begins at `start`, if it is a sip URI without anything unusual, such as escapes; where it ends
     /// is for the caller to judge.
     #[inline(always)]
-    pub(super) fn plain(octets: Octets<'m>, start: usize) -> Option<(Self, usize)> {
-        let (parts, end) = Parts::plain(octets.bytes, start)?;
-        Some((Self { text: octets.ascii(start, end)?.as_str(), parts }, end))
+    pub(super) fn plain(octets: Octets<'m>, start: usize) -> Option<(Self, Walked<'m>)> {
+        let (parts, walked) = Parts::plain(octets.bytes, start)?;
+        Some((Self { text: octets.ascii(start, walked.at)?.as_str(), parts }, walked))
     }
 
     /// As written.
@@ -268,6 +268,13 @@ impl std::hash::Hash for UriBuf {
     }
 }
 
+/// Where a URI ends, with what octet, and the way on from there.
+pub(super) struct Walked<'m> {
+    pub(super) walk: Walk<'m>,
+    pub(super) at: usize,
+    pub(super) byte: u8,
+}
+
 /// Where the parts of a URI lie: what both `Uri` and `UriBuf` keep beside the text.
 #[derive(Clone, Copy)]
 struct Parts {
@@ -290,32 +297,44 @@ type Fault = (usize, UriError);
 impl Parts {
     /// `sip:[user@]host[:port][;params]` from `start` on, without a password and escapes, and where it ends.
     #[inline(always)]
-    fn plain(bytes: &[u8], start: usize) -> Option<(Self, usize)> {
+    fn plain<'m>(bytes: &'m [u8], start: usize) -> Option<(Self, Walked<'m>)> {
         let [s, i, p, b':'] = *bytes.get(start..)?.first_chunk::<4>()? else { return None };
         if [s | 0x20, i | 0x20, p | 0x20] != *b"sip" {
             return None;
         }
         let part = |at: usize| (at - start) as u16;
-        let word = end_of(Class::Host, bytes, start + 4);
-        let (user, host) = match bytes.get(word) {
-            Some(b'@') if word > start + 4 => (Some((4, part(word))), word + 1),
-            _ => (None, start + 4),
-        };
-        let (address, host_end) = host::plain(bytes, host)?;
-        let (mut at, mut port) = (host_end, None);
-        if bytes.get(at) == Some(&b':') {
-            let (number, end) = host::plain_port(bytes, at + 1)?;
-            (port, at) = (Some(number), end);
-        }
-        let params = at;
-        while bytes.get(at) == Some(&b';') {
-            let name = end_of(Class::Uri, bytes, at + 1);
-            if name == at + 1 {
+        let mut walk = Walk::new(bytes, start + 4);
+        let (mut at, mut byte) = walk.next();
+        if is_in_user(byte) {
+            (at, byte) = walk.next_but(IN_USER);
+            if byte != b'@' {
                 return None;
             }
-            at = name;
-            if bytes.get(at) == Some(&b'=') {
-                at = end_of(Class::Uri, bytes, at + 1);
+        }
+        let (mut user, mut host) = (None, start + 4);
+        if byte == b'@' {
+            if at == host {
+                return None;
+            }
+            (user, host) = (Some((4, part(at))), at + 1);
+            (at, byte) = walk.next();
+        }
+        let host_end = at;
+        let address = host::plain(bytes, host, host_end)?;
+        let mut port = None;
+        if byte == b':' {
+            (at, byte) = walk.next();
+            port = Some(host::plain_port(bytes, host_end + 1, at)?);
+        }
+        let params = at;
+        while byte == b';' {
+            let name = at + 1;
+            (at, byte) = walk.next_but(IN_URI_PARAM);
+            if at == name {
+                return None;
+            }
+            if byte == b'=' {
+                (at, byte) = walk.next_but(IN_URI_PARAM);
             }
         }
         if at - start > usize::from(u16::MAX) {
@@ -332,7 +351,7 @@ impl Parts {
             params: (part(params), part(at)),
             headers: None,
         };
-        Some((parts, at))
+        Some((parts, Walked { walk, at, byte }))
     }
 
     /// Each octet is looked at once; only a host without a user part before it is looked at twice.
@@ -384,7 +403,7 @@ impl Parts {
         let bytes = text.as_bytes();
         let mut host = start;
         // Most user parts hold nothing that a host could not hold, so this is either.
-        let word = end_of(Class::Host, bytes, start);
+        let word = end_of::<block::Host>(bytes, start);
         match bytes.get(word) {
             Some(b'@') if word > start => {
                 self.user = Some((place(start), place(word)));

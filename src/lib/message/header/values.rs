@@ -163,18 +163,15 @@ impl<'m, H: Header> RowValues<'m, H> {
         Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
     }
 
-    /// The next value with what is before its comma, whatever it is.
-    #[inline(never)]
+    /// From here on cuts values off, and gives the next value with all that is before its comma.
+    #[inline]
     fn cut(&mut self) -> Option<Result<H::View<'m>, HeaderError>> {
-        let rest = self.rest.rest();
-        let (mut start, length) = (self.rest, scan::value_length(rest));
+        let length = scan::value_length(self.rest.rest());
+        let value = Cursor { end: self.rest.at + length, ..self.rest };
         self.uncut = false;
-        if length == rest.len() {
-            self.left = false;
-        }
-        start.end = start.at + length;
-        self.rest.advance(length + 1);
-        Some(read_value::<H>(start))
+        self.left = value.end < self.rest.end;
+        self.rest.at = value.end + usize::from(self.left);
+        Some(read_value::<H>(value))
     }
 }
 
@@ -198,8 +195,7 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         let empty = cursor.is_done();
         match H::read(&mut cursor) {
             Ok(view) => {
-                cursor.skip_ws();
-                match cursor.peek() {
+                match cursor.peek_spaced() {
                     None => self.left = false,
                     Some(b',') => self.rest.at = cursor.at + 1,
                     Some(_) => return self.cut(),
@@ -208,7 +204,7 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
             }
             Err(why) if !empty && !scan::has_comma(self.rest.rest()) => {
                 self.left = false;
-                Some(Err(HeaderError::Malformed { id: H::ID, at: cursor.position(), why }))
+                Some(Err(malformed::<H>(cursor.at, why)))
             }
             Err(_) => self.cut(),
         }
@@ -269,17 +265,17 @@ pub(in crate::message) fn spans(row: RawHeader<'_>) -> impl Iterator<Item = Span
 fn read_value<H: Header>(mut cursor: Cursor<'_>) -> Result<H::View<'_>, HeaderError> {
     cursor.skip_ws();
     if cursor.is_done() && H::FORM != Form::Single {
-        return Err(malformed::<H>(&cursor, Malformed::Empty));
+        return Err(malformed::<H>(cursor.at, Malformed::Empty));
     }
     match H::read(&mut cursor) {
         Ok(view) => match cursor.finish() {
             Ok(()) => Ok(view),
-            Err(why) => Err(malformed::<H>(&cursor, why)),
+            Err(why) => Err(malformed::<H>(cursor.at, why)),
         },
-        Err(why) => Err(malformed::<H>(&cursor, why)),
+        Err(why) => Err(malformed::<H>(cursor.at, why)),
     }
 }
 
-fn malformed<H: Header>(cursor: &Cursor<'_>, why: Malformed) -> HeaderError {
-    HeaderError::Malformed { id: H::ID, at: cursor.position(), why }
+fn malformed<H: Header>(at: usize, why: Malformed) -> HeaderError {
+    HeaderError::Malformed { id: H::ID, at, why }
 }

@@ -7,6 +7,7 @@ use std::{fmt, net::IpAddr};
 
 use super::{Form, Header};
 use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span,
+    block::Walk,
     host::{self, plain_port, read_port},
 };
 
@@ -70,10 +71,15 @@ impl Header for Via<'_> {
 
     #[inline]
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-        read(cursor)
+        // The caller's cursor stays in registers.
+        let mut here = *cursor;
+        let via = read(&mut here);
+        cursor.at = here.at;
+        via
     }
 }
 
+#[inline(never)]
 fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
     match plain(cursor) {
         Some(via) => {
@@ -100,17 +106,18 @@ fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
         [b'T', b'L', b'S'] => "TLS",
         _ => return None,
     };
-    let (address, mut at) = host::plain(bytes, start + 12)?;
-    let host = match address {
+    let mut walk = Walk::new(bytes, start + 12);
+    let (host_end, mut byte) = walk.next();
+    let host = match host::plain(bytes, start + 12, host_end)? {
         Some(address) => Host::V4(address),
-        None => Host::Name(octets.ascii(start + 12, at)?.as_str()),
+        None => Host::Name(octets.ascii(start + 12, host_end)?.as_str()),
     };
-    let mut port = None;
-    if at < end && bytes.get(at) == Some(&b':') {
-        let (number, after) = plain_port(bytes, at + 1)?;
-        (port, at) = (Some(number), after);
+    let (mut at, mut port) = (host_end, None);
+    if byte == b':' {
+        (at, byte) = walk.next();
+        port = Some(plain_port(bytes, host_end + 1, at)?);
     }
-    let params = Params::plain(octets, at, end)?;
+    let params = Params::walked(octets, &mut walk, at, byte, end)?;
     let span = Span::new(start, params.end());
     Some(Via { version: "2.0", transport, host, port, params, span })
 }
