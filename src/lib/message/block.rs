@@ -1,6 +1,6 @@
 //! Where words end: octets are looked at sixteen and more at a time, which of them are of a class as a bit each.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// A class of octets that words in a message consist of.
 pub(super) trait Class {
@@ -87,11 +87,12 @@ fn is(octets: u8x16, byte: u8) -> u8x16 {
     octets.simd_eq(u8x16::splat(byte))
 }
 
-/// From `first` to `more` octets above it.
+/// From `first` to `more` octets above it, which are fewer than 128.
 #[inline(always)]
 fn range(octets: u8x16, first: u8, more: u8) -> u8x16 {
-    let above = octets - u8x16::splat(first);
-    above.min(u8x16::splat(more)).simd_eq(above)
+    // The last becomes the greatest signed number, and what is beyond it becomes less than the first.
+    let moved = octets + u8x16::splat(127 - (first + more));
+    moved.cast_signed().simd_gt(i8x16::splat(126 - more as i8)).cast_unsigned()
 }
 
 /// Where the octets of a class that begin at `at` end; the end of the text at the latest.
@@ -155,15 +156,13 @@ impl<'m> Walk<'m> {
     /// Where the next one is, and which; at the end of the text NUL.
     #[inline(always)]
     pub(super) fn next(&mut self) -> (usize, u8) {
-        while self.ends == 0 {
-            self.base = self.base.wrapping_add(32);
-            self.ends = match self.text.get(self.base..).and_then(|rest| rest.first_chunk()) {
-                Some(block) => host_ends(block),
-                None => last_host_ends(self.text, self.base),
-            };
+        if self.ends == 0 {
+            let base = self.base.wrapping_add(32);
+            let ends = self.text.get(base..).and_then(|rest| rest.first_chunk()).map_or(0, host_ends);
+            (self.base, self.ends) = if ends == 0 { far_host_ends(self.text, base) } else { (base, ends) };
         }
         let at = self.base + self.ends.trailing_zeros() as usize;
-        self.ends &= self.ends - 1;
+        self.ends &= self.ends.wrapping_sub(1);
         (at, self.text.get(at).copied().unwrap_or_default())
     }
 
@@ -223,25 +222,46 @@ static KINDS: [u8; 256] = {
 /// A bit for each octet that is none of a host's.
 #[inline(always)]
 fn host_ends(block: &[u8; 32]) -> u32 {
-    let (halves, _) = block.as_chunks();
-    halves.iter().rev().fold(0, |ends, half| ends << 16 | others::<Host>(half))
-}
-
-/// The same for the octets from `base` to the end of the text, as if it ended with NUL.
-#[inline(never)]
-fn last_host_ends(text: &[u8], base: usize) -> u32 {
-    let mut block = [0; 32];
-    for (place, &byte) in block.iter_mut().zip(text.get(base..).unwrap_or_default()) {
-        *place = byte;
+    match block.as_chunks().0 {
+        [first, second] => others::<Host>(first) | others::<Host>(second) << 16,
+        _ => 0,
     }
-    host_ends(&block)
 }
 
-/// Where the first of an octet is among sixteen.
+/// The first block from `base` on with such an octet in it, and those; NUL at the end of the text is one.
+#[inline(never)]
+fn far_host_ends(text: &[u8], mut base: usize) -> (usize, u32) {
+    while let Some(block) = text.get(base..).and_then(|rest| rest.first_chunk()) {
+        let ends = host_ends(block);
+        if ends != 0 {
+            return (base, ends);
+        }
+        base += 32;
+    }
+    let mut block = [0; 32];
+    let rest = text.get(base..).unwrap_or_default();
+    match text.last_chunk() {
+        // What is before the rest is shifted out, and NUL follows.
+        Some(last) if !rest.is_empty() => (base, host_ends(last) >> (32 - rest.len()) | 1 << rest.len()),
+        _ => {
+            for (place, &byte) in block.iter_mut().zip(rest) {
+                *place = byte;
+            }
+            (base, host_ends(&block))
+        }
+    }
+}
+
+/// A bit for each of sixteen octets that is this one, the first the lowest.
 #[inline(always)]
-pub(super) fn first(byte: u8, block: &[u8; 16]) -> Option<usize> {
-    let found = u8x16::new(*block).simd_eq(u8x16::splat(byte)).to_bitmask();
-    (found != 0).then(|| found.trailing_zeros() as usize % 16)
+pub(super) fn equal(byte: u8, block: &[u8; 16]) -> u32 {
+    is(u8x16::new(*block), byte).to_bitmask()
+}
+
+/// A bit for each of sixteen octets that is the same in both blocks, once the first block's are masked.
+#[inline(always)]
+pub(super) fn same(block: &[u8; 16], mask: u8, other: &[u8; 16]) -> u32 {
+    (u8x16::new(*block) & u8x16::splat(mask)).simd_eq(u8x16::new(*other)).to_bitmask()
 }
 
 /// Where lines may end: the octets below 14 in order, which are CR, LF, HTAB and what is rare.

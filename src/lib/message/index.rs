@@ -9,8 +9,22 @@ pub(super) struct Index {
     /// All rows, if they are more than fit inline.
     spilled: Vec<Row>,
     count: usize,
-    /// For each field, by its number, how many rows come up to its first one; 0 if it has none.
-    first: [u8; FIELDS],
+    first: First,
+}
+
+/// For each field, by its number, how many rows come up to its first one; 0 if it has none.
+#[derive(Debug, Clone)]
+pub(super) struct First([u8; FIELDS]);
+
+impl First {
+    /// The row at `at` is one of that field.
+    #[inline(always)]
+    pub(super) fn note(&mut self, id: HeaderId, at: usize) {
+        let first = &mut self.0[id as usize % FIELDS];
+        if *first == 0 {
+            *first = (at + 1).min(usize::from(u8::MAX)) as u8;
+        }
+    }
 }
 
 /// Most messages have no more rows than this; more are kept on the heap.
@@ -29,6 +43,25 @@ impl Row {
     /// All zeros, which is quickly written.
     const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0] };
 
+    /// From where the name begins to the line's end, before anything in it is found.
+    #[inline(always)]
+    pub(super) fn line(&self) -> (usize, usize) {
+        (usize::from(self.name), usize::from(self.end))
+    }
+
+    /// A value that begins at `value` and goes to the line's end.
+    #[inline(always)]
+    pub(super) fn set(&mut self, id: HeaderId, value: usize) {
+        self.id = id;
+        self.value = value as u16;
+    }
+
+    /// Any value.
+    pub(super) fn set_any(&mut self, id: HeaderId, value: Span) {
+        self.set(id, value.start);
+        self.end = value.end as u16;
+    }
+
     /// Where the name begins.
     #[inline]
     pub(super) fn start(self) -> usize {
@@ -44,7 +77,7 @@ impl Row {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, first: [0; FIELDS] }
+        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, first: First([0; FIELDS]) }
     }
 }
 
@@ -65,7 +98,7 @@ impl Index {
     /// The first row of a field.
     #[inline]
     pub(super) fn first(&self, id: HeaderId) -> Option<usize> {
-        match self.first[id as usize % FIELDS] {
+        match self.first.0[id as usize % FIELDS] {
             0 => None,
             // Beyond that rows are not told apart.
             u8::MAX => self.next(id, usize::from(u8::MAX) - 1),
@@ -79,42 +112,50 @@ impl Index {
         self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
 
-    /// Puts a row whose name begins at `name` behind the `count` that there are; [`Index::set_len`] says at last
-    /// how many they have become. All lies in the head, so 16 bits do.
+    /// Puts a row from `start` to `end` behind the `count` that there are; [`Index::set_len`] says at last how many
+    /// they have become. What is in it is found later. All lies in the head, so 16 bits do.
     #[inline(always)]
-    pub(super) fn put(&mut self, count: usize, id: HeaderId, name: usize, value: Span) {
-        let Some(place) = self.inline.get_mut(count) else {
-            return self.spill(count, id, name, value);
-        };
-        place.name = name as u16;
-        place.value = value.start as u16;
-        place.end = value.end as u16;
-        place.id = id;
-        let first = &mut self.first[id as usize % FIELDS];
-        if *first == 0 {
-            *first = count as u8 + 1;
+    pub(super) fn put(&mut self, count: usize, start: usize, end: usize) {
+        match self.inline.get_mut(count) {
+            Some(place) => {
+                place.name = start as u16;
+                place.end = end as u16;
+            }
+            None => self.spill(start, end),
         }
+    }
+
+    #[cold]
+    fn spill(&mut self, start: usize, end: usize) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(INLINE * 4);
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(Row { name: start as u16, end: end as u16, ..Row::EMPTY });
     }
 
     pub(super) fn set_len(&mut self, count: usize) {
         self.count = count;
     }
 
-    pub(super) fn push(&mut self, id: HeaderId, name: usize, value: Span) {
-        self.put(self.count, id, name, value);
-        self.count += 1;
+    /// The rows, and the first of each field, for what is found in them.
+    #[inline(always)]
+    pub(super) fn parts(&mut self) -> (&mut [Row], &mut First) {
+        let rows = match self.inline.get_mut(..self.count) {
+            Some(rows) => rows,
+            None => &mut self.spilled,
+        };
+        (rows, &mut self.first)
     }
 
-    #[cold]
-    fn spill(&mut self, count: usize, id: HeaderId, name: usize, value: Span) {
-        if self.spilled.is_empty() {
-            self.spilled.reserve(INLINE * 4);
-            self.spilled.extend_from_slice(&self.inline);
-        }
-        self.spilled.push(Row { name: name as u16, value: value.start as u16, end: value.end as u16, id });
-        let first = &mut self.first[id as usize % FIELDS];
-        if *first == 0 {
-            *first = (count + 1).min(usize::from(u8::MAX)) as u8;
+    pub(super) fn push(&mut self, id: HeaderId, name: usize, value: Span) {
+        let at = self.count;
+        self.put(at, name, value.end);
+        self.count += 1;
+        let (rows, first) = self.parts();
+        if let Some(row) = rows.get_mut(at) {
+            row.set_any(id, value);
+            first.note(id, at);
         }
     }
 
@@ -125,7 +166,7 @@ impl Index {
     pub(super) fn clear(&mut self) {
         self.spilled.clear();
         self.count = 0;
-        self.first = [0; FIELDS];
+        self.first = First([0; FIELDS]);
     }
 }
 

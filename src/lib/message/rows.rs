@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::{
     HeaderId, Limits,
-    block::{LineEnds, first},
+    block::{LineEnds, equal, same},
     index::{Index, Start},
     scan::{self, Span},
 };
@@ -28,12 +28,13 @@ pub(super) struct Plain {
 #[inline]
 pub(super) fn scan(bytes: &[u8], limits: &Limits, index: &mut Index) -> Option<Plain> {
     let head = bytes.get(..bytes.len().min(limits.head).min(Limits::MAX_HEAD))?;
-    let mut lines = LineEnds::default();
-    let (start, end) = start_line(head, &mut lines, limits)?;
-    let rows_end = rows(head, lines, end + 2, index)?;
+    let mut ends = LineEnds::default();
+    let (start, end) = start_line(head, &mut ends, limits)?;
+    let rows_end = lines(head, ends, end + 2, index)?;
     if index.len() > limits.rows {
         return None;
     }
+    fields(head, index)?;
     let body = rows_end + 2;
     let there = bytes.len() - body;
     let length = match length(head, index)? {
@@ -90,46 +91,53 @@ fn status_line(line: &[u8]) -> Option<Start> {
     Some(Start::Response { status, reason: (12, line.len() as u16) })
 }
 
-/// Reads the rows from `start` up to the empty line, and gives where that is.
+/// Finds where the rows from `start` up to the empty line begin and end, and gives where that is.
 #[inline(never)]
-fn rows(head: &[u8], mut lines: LineEnds, mut start: usize, index: &mut Index) -> Option<usize> {
+fn lines(head: &[u8], mut ends: LineEnds, mut start: usize, index: &mut Index) -> Option<usize> {
     let mut count = 0;
     loop {
-        while let Some(end) = lines.next() {
-            // The octet before the line end too, which is looked at below.
-            let &[last, b'\r', b'\n'] = head.get(end.wrapping_sub(1)..)?.first_chunk()? else {
+        while let Some(end) = ends.next() {
+            if head.get(end..)?.first_chunk() != Some(b"\r\n") {
                 if is_other(head, end) {
                     continue;
                 }
                 return None;
-            };
-            lines.pass_feed();
+            }
+            ends.pass_feed();
             if end == start {
                 index.set_len(count);
                 return Some(start);
             }
-            // Nearly always a name follows, at last the CR of the empty line; white space makes a fold.
-            if *head.get(end + 2)? <= b' ' && head[end + 2] != b'\r' {
-                if matches!(head[end + 2], b' ' | b'\t') {
-                    continue;
-                }
-                return None;
+            // White space at the start of a line makes it part of the row.
+            if matches!(head.get(end + 2)?, b' ' | b'\t') {
+                continue;
             }
-            match known(head, start) {
-                // Nearly always there is one space before the value and none after it.
-                Some((id, colon, [b' ', first])) if first > b' ' && last > b' ' => {
-                    index.put(count, id, start, Span::new(colon + 2, end));
-                }
-                _ => {
-                    let (id, value) = row(head, start, end)?;
-                    index.put(count, id, start, value);
-                }
-            }
+            index.put(count, start, end);
             count += 1;
             start = end + 2;
         }
-        lines.look(head)?;
+        ends.look(head)?;
     }
+}
+
+/// Finds names and values of the rows that `lines` found.
+#[inline(never)]
+fn fields(head: &[u8], index: &mut Index) -> Option<()> {
+    let (rows, first) = index.parts();
+    for (at, place) in rows.iter_mut().enumerate() {
+        let (start, end) = place.line();
+        match known(head, start) {
+            Some((id, value)) if head.get(end.wrapping_sub(1)).is_some_and(|&last| last > b' ') => {
+                place.set(id, value);
+            }
+            _ => {
+                let (id, value) = row(head, start, end)?;
+                place.set_any(id, value);
+            }
+        }
+        first.note(place.id, at);
+    }
+    Some(())
 }
 
 /// Whether a low octet at the end of no line is no CR or LF that stands alone: HTAB, or what is rare, or the LF
@@ -182,102 +190,98 @@ fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
     name.iter().copied().all(scan::is_token).then(|| (HeaderId::from_name(name), start + colon))
 }
 
-/// A known name of up to 15 octets at `start`, where the colon right behind it is, and the two octets after that.
+/// A known name of up to 15 octets at `start`, with a colon and one space behind it as nearly always, and where the
+/// value begins. Something is before `start`.
 #[inline(always)]
-fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize, [u8; 2])> {
-    let front = head.get(start..)?.first_chunk::<18>()?;
-    let octets = front.first_chunk::<16>()?;
-    let length = first(b':', octets)?;
-    let key = Key::new(octets).and(MASKS[length]);
-    let name = &NAMES.names[usize::from(NAMES.slots[key.slot(NAMES.factor)])];
-    (name.0 == key).then_some((name.1, start + length, [front[length + 1], front[length + 2]]))
-}
-
-/// A name of up to 15 octets in upper case, filled up with zeros.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key(u64, u64);
-
-impl Key {
-    #[inline(always)]
-    const fn new(octets: &[u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = *octets;
-        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest))
+fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
+    let around = head.get(start.wrapping_sub(1)..)?.first_chunk::<19>()?;
+    let [_, octets @ ..] = around.first_chunk::<17>()?;
+    let colons = equal(b':', octets);
+    if colons == 0 {
+        return None;
     }
-
-    const fn of(name: &[u8]) -> Self {
-        let mut octets = [0; 16];
-        let mut at = 0;
-        while at < name.len() {
-            octets[at] = name[at] & UPPER;
-            at += 1;
-        }
-        Self::new(&octets)
+    let length = colons.trailing_zeros() as usize % 16;
+    if around[length + 2] != b' ' || around[length + 3] <= b' ' {
+        return None;
     }
-
-    #[inline(always)]
-    const fn and(self, mask: Self) -> Self {
-        Self(self.0 & mask.0, self.1 & mask.1)
-    }
-
-    #[inline(always)]
-    const fn slot(self, factor: u64) -> usize {
-        ((self.0 ^ self.1.rotate_left(23)).wrapping_mul(factor) >> (64 - SLOT_BITS)) as usize
-    }
+    let key = Key { first: around[1], second: around[2], middle: around[length / 2 + 1], last: around[length] };
+    let name = usize::from(NAMES.slots[key.slot(NAMES.factor)]) % COUNT;
+    // All up to the first colon.
+    let all = colons ^ colons.wrapping_sub(1);
+    (same(octets, UPPER, &NAMES.names[name]) & all == all).then(|| (NAMES.ids[name], start + length + 2))
 }
 
 /// Makes letters upper case, and nothing else a letter. It makes a hyphen a CR: a CR that stands alone is found
 /// with the ends of lines.
 const UPPER: u8 = !0x20;
 
-/// For a name of each length, what is kept of sixteen octets.
-static MASKS: [Key; 16] = {
-    let mut masks = [Key(0, 0); 16];
-    let mut length = 0;
-    while length < 16 {
-        masks[length] = Key::of([0xFF; 16].split_at(length).0);
-        length += 1;
+/// Some octets of a name and the colon after it, enough to tell all names apart.
+struct Key {
+    first: u8,
+    second: u8,
+    middle: u8,
+    last: u8,
+}
+
+impl Key {
+    const fn of(name: &[u8; 16], length: usize) -> Self {
+        Self { first: name[0], second: name[1], middle: name[length / 2], last: name[length - 1] }
     }
-    masks
-};
+
+    #[inline(always)]
+    const fn slot(&self, factor: u32) -> usize {
+        let octets = u32::from_le_bytes([self.first, self.second, self.middle, self.last]);
+        let letters = octets & u32::from_le_bytes([UPPER; 4]);
+        (letters.wrapping_mul(factor) >> (32 - SLOT_BITS)) as usize
+    }
+}
 
 /// Every known name of up to 15 octets and every compact form, found by its slot.
 struct Names {
-    factor: u64,
+    factor: u32,
     slots: [u8; 1 << SLOT_BITS],
-    names: [(Key, HeaderId); COUNT],
+    /// In upper case, with a colon after each.
+    names: [[u8; 16]; COUNT],
+    ids: [HeaderId; COUNT],
 }
 
 const SLOT_BITS: u32 = 11;
-const COUNT: usize = 256;
+const COUNT: usize = 128;
 
 /// The first factor with which no two names share a slot.
 static NAMES: Names = {
     let mut names = Names {
         factor: 0,
         slots: [0; 1 << SLOT_BITS],
-        names: [(Key(0, 0), HeaderId::Unknown); COUNT],
+        names: [[0; 16]; COUNT],
+        ids: [HeaderId::Unknown; COUNT],
     };
+    let mut lengths = [0; COUNT];
     // The entry 0 is for no name.
     let mut count = 1;
     let mut at = 0;
     while at < HeaderId::KNOWN.len() {
         let id = HeaderId::KNOWN[at];
         if id.name().len() < 16 {
-            names.names[count] = (Key::of(id.name().as_bytes()), id);
+            names.names[count] = upper(id.name().as_bytes());
+            names.ids[count] = id;
+            lengths[count] = id.name().len();
             count += 1;
         }
         if let Some(letter) = id.compact() {
-            names.names[count] = (Key::of(&[letter as u8]), id);
+            names.names[count] = upper(&[letter as u8]);
+            names.ids[count] = id;
+            lengths[count] = 1;
             count += 1;
         }
         at += 1;
     }
-    let mut factor: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut factor: u32 = 0x9E37_79B9;
     loop {
         let mut slots = [0; 1 << SLOT_BITS];
         let mut at = 1;
         while at < count {
-            let slot = names.names[at].0.slot(factor);
+            let slot = Key::of(&names.names[at], lengths[at]).slot(factor);
             if slots[slot] != 0 {
                 break;
             }
@@ -289,10 +293,22 @@ static NAMES: Names = {
             names.slots = slots;
             break;
         }
-        factor = factor.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        factor = factor.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     }
     names
 };
+
+/// A name in upper case with its colon.
+const fn upper(name: &[u8]) -> [u8; 16] {
+    let mut octets = [0; 16];
+    let mut at = 0;
+    while at < name.len() {
+        octets[at] = name[at] & UPPER;
+        at += 1;
+    }
+    octets[at] = b':' & UPPER;
+    octets
+}
 
 #[cfg(test)]
 mod tests {
