@@ -160,6 +160,7 @@ fn start(sum: &mut Sum, message: &Message) -> Option<()> {
 }
 
 /// All values of one row.
+#[inline(always)]
 fn read(sum: &mut Sum, row: RawHeader<'_>) -> Option<()> {
     fn each<'m, H: Header>(row: RawHeader<'m>, mut fold: impl FnMut(H::View<'m>)) -> Option<()> {
         row.values::<H>().try_for_each(|value| value.map(&mut fold).ok())

@@ -158,7 +158,10 @@ impl<'m> Walk<'m> {
     pub(super) fn next(&mut self) -> (usize, u8) {
         if self.ends == 0 {
             let base = self.base.wrapping_add(32);
-            let ends = self.text.get(base..).and_then(|rest| rest.first_chunk()).map_or(0, host_ends);
+            let ends = match self.text.get(base..).and_then(|rest| rest.first_chunk()) {
+                Some(block) => host_ends(block),
+                None => 0,
+            };
             (self.base, self.ends) = if ends == 0 { far_host_ends(self.text, base) } else { (base, ends) };
         }
         let at = self.base + self.ends.trailing_zeros() as usize;

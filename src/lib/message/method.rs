@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     Malformed,
+    block::{self, end_of},
     scan::{self, Cursor},
 };
 
@@ -74,10 +75,15 @@ impl<'m> Method<'m> {
     }
 
     /// Takes a name, which is a token.
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        let length = scan::length_while(cursor.rest(), scan::is_token);
-        if let Some(method) = Self::of(&cursor.rest()[..length]) {
-            cursor.advance(length);
+        // All that are known are of letters, which are no more than a host holds.
+        let bytes = cursor.octets.bytes;
+        let end = end_of::<block::Host>(bytes, cursor.at);
+        if bytes.get(end).is_none_or(|&byte| !scan::is_token(byte))
+            && let Some(method) = bytes.get(cursor.at..end).and_then(Self::of)
+        {
+            cursor.at = end;
             return Ok(method);
         }
         cursor.token().map(Self::Other)

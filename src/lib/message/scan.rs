@@ -213,19 +213,33 @@ impl<'m> Cursor<'m> {
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        // Most tokens hold nothing that a host could not hold, and what ends a value is no such octet.
+        if let Some((token, end)) = self.plain_token() {
+            self.at = end;
+            return Ok(token);
+        }
+        match any_token(self.rest()) {
+            0 => Err(Malformed::Token),
+            length => self.take_text(length).ok_or(Malformed::Token),
+        }
+    }
+
+    /// The token that comes next and where it ends, if it holds nothing that a host could not hold, as most do.
+    #[inline(always)]
+    pub(super) fn plain_token(self) -> Option<(&'m str, usize)> {
+        // What ends a value is no such octet.
         let Octets { bytes, .. } = self.octets;
         let end = end_of::<block::Host>(bytes, self.at);
-        if end > self.at
-            && bytes.get(end).is_none_or(|&byte| !is_token(byte))
-            && let Some(token) = self.octets.ascii(self.at, end)
-        {
-            self.at = end;
-            return Ok(token.as_str());
+        if end == self.at || bytes.get(end).is_some_and(|&byte| is_token(byte)) {
+            return None;
         }
-        let token = any_token(*self)?;
-        self.at += token.len();
-        Ok(token)
+        Some((self.octets.ascii(self.at, end)?.as_str(), end))
+    }
+
+    /// The same behind one space, if there is one.
+    #[inline(always)]
+    pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
+        self.at += usize::from(self.octets.bytes.get(self.at) == Some(&b' '));
+        self.plain_token()
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
@@ -251,6 +265,7 @@ impl<'m> Cursor<'m> {
     }
 
     /// Succeeds when nothing but white space is left.
+    #[inline]
     pub fn finish(&mut self) -> Result<(), Malformed> {
         self.skip_ws();
         if self.is_done() { Ok(()) } else { Err(Malformed::Trailing) }
@@ -275,13 +290,10 @@ fn after_all_ws(bytes: &[u8], mut at: usize, end: usize) -> usize {
     at
 }
 
-/// The token that comes next, whatever it holds.
+/// How long the token is that comes next, whatever it holds.
 #[inline(never)]
-fn any_token(cursor: Cursor<'_>) -> Result<&str, Malformed> {
-    match length_while(cursor.rest(), is_token) {
-        0 => Err(Malformed::Token),
-        length => cursor.ahead(length).ok_or(Malformed::Token),
-    }
+fn any_token(text: &[u8]) -> usize {
+    length_while(text, is_token)
 }
 
 /// The octets before the quote that ends a quoted-string; `text` begins after the opening one.

@@ -105,6 +105,14 @@ pub trait Header {
 
     /// Reads one value; the caller has skipped white space before it and checks that nothing follows.
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Self::View<'m>, Malformed>;
+
+    /// A value of a list and where it ends, sooner read if there is nothing unusual in it; otherwise, and if it
+    /// is not worth the while, `None`.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain<'m>(_: Cursor<'m>) -> Option<(Self::View<'m>, usize)> {
+        None
+    }
 }
 
 /// How the values of a field share rows (RFC 3261 §7.3.1).
@@ -126,7 +134,17 @@ macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, stops) => {
         header!($(#[$doc])* $name, $form, $view, $read, cut, const STOPS_AT_COMMA: bool = true;);
     };
-    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $stops:item)?) => {
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, tokens) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain<'m>(cursor: $crate::message::Cursor<'m>) -> Option<(&'m str, usize)> {
+                cursor.plain_spaced_token()
+            }
+        );
+    };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $($more:item)*)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub enum $name {}
@@ -134,7 +152,7 @@ macro_rules! header {
         impl $crate::message::header::Header for $name {
             const ID: $crate::message::HeaderId = $crate::message::HeaderId::$name;
             const FORM: $crate::message::header::Form = $crate::message::header::Form::$form;
-            $($stops)?
+            $($($more)*)?
             type View<'m> = $view;
 
             #[inline]

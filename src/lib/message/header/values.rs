@@ -163,15 +163,44 @@ impl<'m, H: Header> RowValues<'m, H> {
         Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
     }
 
-    /// From here on cuts values off, and gives the next value with all that is before its comma.
+    /// The next value, whatever it is.
     #[inline]
-    fn cut(&mut self) -> Option<Result<H::View<'m>, HeaderError>> {
+    fn next_any(&mut self) -> Result<H::View<'m>, HeaderError> {
+        if H::FORM == Form::Single {
+            self.left = false;
+            return read_value::<H>(self.rest);
+        }
+        if !self.uncut {
+            return self.next_cut();
+        }
+        let mut cursor = self.rest;
+        cursor.skip_ws();
+        let empty = cursor.is_done();
+        match H::read(&mut cursor) {
+            Ok(view) => {
+                match cursor.peek_spaced() {
+                    None => self.left = false,
+                    Some(b',') => self.rest.at = cursor.at + 1,
+                    Some(_) => return self.next_cut(),
+                }
+                Ok(view)
+            }
+            Err(why) if !empty && !scan::has_comma(self.rest.rest()) => {
+                self.left = false;
+                Err(malformed::<H>(cursor.at, why))
+            }
+            Err(_) => self.next_cut(),
+        }
+    }
+
+    /// From here on cuts values off, and gives the next value with all that is before its comma.
+    fn next_cut(&mut self) -> Result<H::View<'m>, HeaderError> {
         let length = scan::value_length(self.rest.rest());
         let value = Cursor { end: self.rest.at + length, ..self.rest };
         self.uncut = false;
         self.left = value.end < self.rest.end;
         self.rest.at = value.end + usize::from(self.left);
-        Some(read_value::<H>(value))
+        read_value::<H>(value)
     }
 }
 
@@ -183,31 +212,22 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         if !self.left {
             return None;
         }
-        if H::FORM == Form::Single {
-            self.left = false;
-            return Some(read_value::<H>(self.rest));
-        }
-        if !self.uncut {
-            return self.cut();
-        }
-        let mut cursor = self.rest;
-        cursor.skip_ws();
-        let empty = cursor.is_done();
-        match H::read(&mut cursor) {
-            Ok(view) => {
-                match cursor.peek_spaced() {
-                    None => self.left = false,
-                    Some(b',') => self.rest.at = cursor.at + 1,
-                    Some(_) => return self.cut(),
-                }
-                Some(Ok(view))
+        if let Some((view, end)) = H::plain(self.rest) {
+            self.left = end < self.rest.end;
+            if !self.left {
+                return Some(Ok(view));
             }
-            Err(why) if !empty && !scan::has_comma(self.rest.rest()) => {
-                self.left = false;
-                Some(Err(malformed::<H>(cursor.at, why)))
+            if self.rest.octets.bytes.get(end) == Some(&b',') {
+                self.rest.at = end + 1;
+                return Some(Ok(view));
             }
-            Err(_) => self.cut(),
+            self.left = true;
         }
+        // What is here stays in registers.
+        let mut here = Self { field: PhantomData, ..*self };
+        let value = here.next_any();
+        *self = here;
+        Some(value)
     }
 }
 
