@@ -44,7 +44,14 @@ impl Sum {
         self.number(port.map_or(0, |port| u64::from(port) + 1));
     }
 
+    #[inline(always)]
     fn params(&mut self, params: Params<'_>) {
+        if !params.is_empty() {
+            self.each_param(params);
+        }
+    }
+
+    fn each_param(&mut self, params: Params<'_>) {
         for (name, value) in params.iter() {
             self.text(name);
             self.optional(value);
@@ -95,9 +102,10 @@ impl Sum {
 /// The message, its Request-URI and what routing needs: top Via, first Route, Call-ID, CSeq, the tags,
 /// Max-Forwards. `None` if one that must be there cannot be read.
 pub fn scan(bytes: Bytes) -> Option<Sum> {
-    let message = Message::parse(bytes, &Limits::default()).ok()?;
+    let parsed = Message::parse(bytes, &Limits::default());
+    let message = parsed.as_ref().ok()?;
     let mut sum = Sum::default();
-    start(&mut sum, &message)?;
+    start(&mut sum, message)?;
     sum.via(message.via().ok()?);
     if let Some(route) = message.find::<header::Route>().ok()? {
         sum.address(route);
@@ -113,9 +121,10 @@ pub fn scan(bytes: Bytes) -> Option<Sum> {
 /// Every known header field read as what it is, with every component of it, in the order of the rows.
 /// `None` if one is malformed.
 pub fn full(bytes: Bytes) -> Option<Sum> {
-    let message = Message::parse(bytes, &Limits::default()).ok()?;
+    let parsed = Message::parse(bytes, &Limits::default());
+    let message = parsed.as_ref().ok()?;
     let mut sum = Sum::default();
-    start(&mut sum, &message)?;
+    start(&mut sum, message)?;
     for row in message.headers() {
         sum.number(row.id as u8);
         read(&mut sum, row)?;
@@ -147,9 +156,9 @@ pub fn raised() -> Limits {
 
 fn start(sum: &mut Sum, message: &Message) -> Option<()> {
     match message.start_line() {
-        StartLine::Request { method, uri } => {
+        StartLine::Request { method, .. } => {
             sum.text(method.as_str());
-            sum.uri(Uri::parse(uri).ok()?);
+            sum.uri(message.request_uri()?.ok()?);
         }
         StartLine::Response { status, reason } => {
             sum.number(status);
@@ -162,8 +171,9 @@ fn start(sum: &mut Sum, message: &Message) -> Option<()> {
 /// All values of one row.
 #[inline(always)]
 fn read(sum: &mut Sum, row: RawHeader<'_>) -> Option<()> {
-    fn each<'m, H: Header>(row: RawHeader<'m>, mut fold: impl FnMut(H::View<'m>)) -> Option<()> {
-        row.values::<H>().try_for_each(|value| value.map(&mut fold).ok())
+    #[inline(always)]
+    fn each<'m, H: Header>(row: RawHeader<'m>, fold: impl FnMut(H::View<'m>)) -> Option<()> {
+        row.visit::<H>(fold).ok()
     }
     use HeaderId as Id;
     match row.id {

@@ -136,20 +136,28 @@ fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
 /// The port of up to five digits that lies there.
 #[inline(always)]
 pub(super) fn plain_port(text: &[u8], start: usize, end: usize) -> Option<u16> {
-    let digits = text.get(start..end)?;
-    if !(1..=5).contains(&digits.len()) {
+    let length = end.wrapping_sub(start);
+    if !(1..=5).contains(&length) {
         return None;
     }
-    let mut port = 0_u32;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        port = port * 10 + u32::from(digit);
+    // The last digit becomes the highest octet; below the first there are zeros.
+    let octets = u64::from_le_bytes(*text.get(start..)?.first_chunk()?) ^ ZEROS;
+    let digits = octets << (64 - 8 * length);
+    if (digits.wrapping_add(SIXES) | digits) & TENS != 0 {
+        return None;
     }
-    u16::try_from(port).ok()
+    // Two digits to a number, then four, then eight.
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    u16::try_from(fours.wrapping_mul(10_000 << 32 | 1) >> 32).ok()
 }
+
+/// "0" in each octet.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+/// With this a number above 9 carries into the upper half of its octet.
+const SIXES: u64 = 0x0606_0606_0606_0606;
+/// The upper half of each octet.
+const TENS: u64 = 0xF0F0_F0F0_F0F0_F0F0;
 
 /// A port in digits, which may have any number of leading zeros.
 #[inline(always)]
@@ -208,6 +216,28 @@ impl fmt::Display for Host<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_up_to_five_digits() {
+        for port in 0..=65535_u32 {
+            let text = format!(":{port};branch=1");
+            let end = 1 + port.to_string().len();
+            assert_eq!(plain_port(text.as_bytes(), 1, end).map(u32::from), Some(port));
+        }
+        for (text, length, port) in
+            [("00007;abc", 5, Some(7)), ("65536;abc", 5, None), ("99999;abc", 5, None), ("506000;ab", 6, None)]
+        {
+            assert_eq!(plain_port(text.as_bytes(), 0, length), port, "{text}");
+        }
+        for wrong in 0..=255_u8 {
+            for at in 0..5 {
+                let mut text = *b"11111;;;;";
+                text[at] = wrong;
+                assert_eq!(plain_port(&text, 0, 5).is_some(), wrong.is_ascii_digit() && (at > 0 || wrong < b'7'));
+            }
+        }
+        assert_eq!(plain_port(b"5060", 0, 0), None);
+    }
 
     #[test]
     fn names_addresses_and_nonsense() {

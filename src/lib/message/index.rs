@@ -17,13 +17,10 @@ pub(super) struct Index {
 pub(super) struct First([u8; FIELDS]);
 
 impl First {
-    /// The row at `at` is one of that field.
+    /// The row at `at` is the first of that field.
     #[inline(always)]
     pub(super) fn note(&mut self, id: HeaderId, at: usize) {
-        let first = &mut self.0[id as usize % FIELDS];
-        if *first == 0 {
-            *first = (at + 1).min(usize::from(u8::MAX)) as u8;
-        }
+        self.0[id as usize % FIELDS] = (at + 1).min(usize::from(u8::MAX)) as u8;
     }
 }
 
@@ -155,7 +152,9 @@ impl Index {
         let (rows, first) = self.parts();
         if let Some(row) = rows.get_mut(at) {
             row.set_any(id, value);
-            first.note(id, at);
+            if first.0[id as usize % FIELDS] == 0 {
+                first.note(id, at);
+            }
         }
     }
 

@@ -55,21 +55,34 @@ impl<'m> Method<'m> {
     /// The method of that name, if it is known.
     #[inline]
     pub(super) fn of(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"ACK" => Self::Ack,
-            b"BYE" => Self::Bye,
-            b"CANCEL" => Self::Cancel,
-            b"INFO" => Self::Info,
-            b"INVITE" => Self::Invite,
-            b"MESSAGE" => Self::Message,
-            b"NOTIFY" => Self::Notify,
-            b"OPTIONS" => Self::Options,
-            b"PRACK" => Self::Prack,
-            b"PUBLISH" => Self::Publish,
-            b"REFER" => Self::Refer,
-            b"REGISTER" => Self::Register,
-            b"SUBSCRIBE" => Self::Subscribe,
-            b"UPDATE" => Self::Update,
+        // By length, so that few are compared with.
+        Some(match name.len() {
+            3 => match name {
+                b"ACK" => Self::Ack,
+                b"BYE" => Self::Bye,
+                _ => return None,
+            },
+            4 if name == b"INFO" => Self::Info,
+            5 => match name {
+                b"PRACK" => Self::Prack,
+                b"REFER" => Self::Refer,
+                _ => return None,
+            },
+            6 => match name {
+                b"INVITE" => Self::Invite,
+                b"CANCEL" => Self::Cancel,
+                b"NOTIFY" => Self::Notify,
+                b"UPDATE" => Self::Update,
+                _ => return None,
+            },
+            7 => match name {
+                b"OPTIONS" => Self::Options,
+                b"MESSAGE" => Self::Message,
+                b"PUBLISH" => Self::Publish,
+                _ => return None,
+            },
+            8 if name == b"REGISTER" => Self::Register,
+            9 if name == b"SUBSCRIBE" => Self::Subscribe,
             _ => return None,
         })
     }

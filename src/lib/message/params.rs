@@ -5,13 +5,12 @@
 
 use std::fmt;
 
-use ascii::AsciiStr;
 
 use super::{
     Malformed, Text,
     block::{self, IN_NAME, IN_QUOTES, IN_VALUE, Walk, end_of},
     escape::eq_unescaped,
-    scan::{self, Cursor, Octets},
+    scan::{self, Cursor, Octets, Words},
 };
 
 /// `;name=value` pairs where they stand; reading them again costs a scan, never an allocation.
@@ -159,13 +158,8 @@ impl<'m> Params<'m> {
         let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
         let (mut at, mut marked) = (start, 0);
         while byte == b';' && at < end {
-            let (name, value, before);
-            (before, (name, value, at, byte)) = (at, walked_param(walk, at, end)?);
-            let value = if value.0 == before { (start, start) } else { value };
-            let short = |at: usize| at.wrapping_sub(start) as u16;
-            let mark = params.marks.get_mut(marked)?;
-            mark.name = (short(name.0), short(name.1));
-            mark.value = (short(value.0), short(value.1));
+            let place = params.marks.get_mut(marked)?;
+            (*place, at, byte) = walked_param(walk, start, at, end)?;
             marked += 1;
         }
         let ends = at == end || at < end && byte == b',';
@@ -200,20 +194,25 @@ impl<'m> Params<'m> {
         end: usize,
         name: &[u8],
     ) -> Option<Option<&'m str>> {
+        if start == end {
+            return Some(None);
+        }
         let mut walk = Walk::new(octets.bytes, start);
         let (mut at, mut byte) = walk.next();
-        if at != start {
+        if at != start || end - start > usize::from(u16::MAX) {
             return None;
         }
         while byte == b';' && at < end {
-            let before = at;
-            let (found, value);
-            (found, value, at, byte) = walked_param(&mut walk, at, end)?;
+            let mark;
+            (mark, at, byte) = walked_param(&mut walk, start, at, end)?;
             if at > end {
                 return None;
             }
+            let part = |(first, last): (u16, u16)| (start + usize::from(first), start + usize::from(last));
+            let found = part(mark.name);
             if octets.bytes.get(found.0..found.1)?.eq_ignore_ascii_case(name) {
-                return Some(if value.0 == before { None } else { Some(octets.text(value.0, value.1)?) });
+                let (first, last) = part(mark.value);
+                return Some(if first == start { None } else { Some(octets.text(first, last)?) });
             }
         }
         (at == end).then_some(None)
@@ -285,9 +284,16 @@ impl<'m> Params<'m> {
         }
     }
 
-    /// URI parameters, already checked.
-    pub(super) fn in_uri(text: &'m str) -> Self {
-        Self::unmarked(Words::Utf8(text), 0, Kind::Uri)
+    /// URI parameters, already checked, and where the first of them lie, if that is known.
+    #[inline(always)]
+    pub(super) fn in_uri(text: Words<'m>, found: UriMarks) -> Self {
+        let mut params = Self::unmarked(text, 0, Kind::Uri);
+        for (mark, found) in params.marks.iter_mut().zip(found.marks) {
+            *mark = found;
+        }
+        params.marked = found.marked;
+        params.more = found.more;
+        params
     }
 
     /// Where the parameter at `at` lies, which no mark leads to.
@@ -386,46 +392,38 @@ impl<'m> Pairs<'m> {
     }
 }
 
-/// Text, which is cut into words more cheaply if it is known to be ASCII.
-#[derive(Clone, Copy)]
-enum Words<'m> {
-    Ascii(&'m AsciiStr),
-    Utf8(&'m str),
-}
-
-impl<'m> Words<'m> {
-    const NONE: Words<'static> = Words::Utf8("");
-
-    #[inline]
-    fn as_str(self) -> &'m str {
-        match self {
-            Self::Ascii(text) => text.as_str(),
-            Self::Utf8(text) => text,
-        }
-    }
-
-    #[inline(always)]
-    fn part(self, (start, end): (u16, u16)) -> Option<&'m str> {
-        let part = usize::from(start)..usize::from(end);
-        match self {
-            Self::Ascii(text) => text.as_slice().get(part).map(|text| <&AsciiStr>::from(text).as_str()),
-            Self::Utf8(text) => text.get(part),
-        }
-    }
-}
-
-impl Default for Words<'_> {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
 /// Most values have no more parameters than this.
 const MARKS: usize = 4;
 
+/// Where the first parameters of a URI lie, and whether there are more than those.
+#[derive(Clone, Copy)]
+pub(super) struct UriMarks {
+    pub(super) marks: [Mark; 2],
+    pub(super) marked: u8,
+    pub(super) more: bool,
+}
+
+impl UriMarks {
+    /// Nothing is known.
+    pub(super) const UNKNOWN: Self =
+        Self { marks: [Mark { name: (0, 0), value: (0, 0) }; 2], marked: 0, more: true };
+
+    /// One more; without a value that is at 0.
+    #[inline(always)]
+    pub(super) fn push(&mut self, name: (u16, u16), value: (u16, u16)) {
+        match self.marks.get_mut(usize::from(self.marked)) {
+            Some(mark) => {
+                *mark = Mark { name, value };
+                self.marked += 1;
+            }
+            None => self.more = true,
+        }
+    }
+}
+
 /// A [`Place`] in little room. A value never lies at 0: that stands for none.
 #[derive(Clone, Copy, Default)]
-struct Mark {
+pub(super) struct Mark {
     name: (u16, u16),
     value: (u16, u16),
 }
@@ -495,33 +493,32 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
-/// Where the name and the value of a parameter lie that begins with the ";" at `at`, and what follows it. Without
-/// a value that lies at `at`. White space, escapes and brackets are too unusual.
+/// The parameter that begins with the ";" at `at`, in octets from `origin` on, and what follows it. White space,
+/// escapes and brackets are too unusual.
 #[inline(always)]
-fn walked_param(walk: &mut Walk<'_>, at: usize, end: usize) -> Option<(Part, Part, usize, u8)> {
+fn walked_param(walk: &mut Walk<'_>, origin: usize, at: usize, end: usize) -> Option<(Mark, usize, u8)> {
+    let short = |at: usize| at.wrapping_sub(origin) as u16;
     let (name_end, byte) = walk.next_but(IN_NAME);
-    let name = (at + 1, name_end);
     if name_end == at + 1 {
         return None;
     }
+    let name = (short(at + 1), short(name_end));
     if byte != b'=' {
-        return Some((name, (at, at), name_end, byte));
+        return Some((Mark { name, value: (0, 0) }, name_end, byte));
     }
     let start = name_end + 1;
     let (value_end, byte) = walk.next_but(IN_VALUE);
     if value_end > start {
-        return Some((name, (start, value_end), value_end, byte));
+        return Some((Mark { name, value: (short(start), short(value_end)) }, value_end, byte));
     }
     let (quote, last) = walk.next_but(IN_QUOTES);
     if byte != b'"' || last != b'"' || quote > end {
         return None;
     }
     let (after, byte) = walk.next();
-    (after == quote + 1).then_some((name, (start + 1, quote), after, byte))
+    let value = (short(start + 1), short(quote));
+    (after == quote + 1).then_some((Mark { name, value }, after, byte))
 }
-
-/// From the first octet to the one after the last.
-type Part = (usize, usize);
 
 /// Where one parameter lies in a text.
 struct Place {

@@ -97,24 +97,29 @@ fn lines(head: &[u8], mut ends: LineEnds, mut start: usize, index: &mut Index) -
     let mut count = 0;
     loop {
         while let Some(end) = ends.next() {
-            if head.get(end..)?.first_chunk() != Some(b"\r\n") {
-                if is_other(head, end) {
-                    continue;
+            match head.get(end..).and_then(|rest| rest.first_chunk()) {
+                Some(&[b'\r', b'\n', next]) => {
+                    ends.pass_feed();
+                    if end == start {
+                        index.set_len(count);
+                        return Some(start);
+                    }
+                    // White space at the start of a line makes it part of the row.
+                    if next <= b' ' && matches!(next, b' ' | b'\t') {
+                        continue;
+                    }
+                    index.put(count, start, end);
+                    count += 1;
+                    start = end + 2;
                 }
-                return None;
+                // Nothing is left but the empty line.
+                None if end == start && head.get(end..) == Some(b"\r\n") => {
+                    index.set_len(count);
+                    return Some(start);
+                }
+                _ if is_other(head, end) => {}
+                _ => return None,
             }
-            ends.pass_feed();
-            if end == start {
-                index.set_len(count);
-                return Some(start);
-            }
-            // White space at the start of a line makes it part of the row.
-            if matches!(head.get(end + 2)?, b' ' | b'\t') {
-                continue;
-            }
-            index.put(count, start, end);
-            count += 1;
-            start = end + 2;
         }
         ends.look(head)?;
     }
@@ -124,7 +129,8 @@ fn lines(head: &[u8], mut ends: LineEnds, mut start: usize, index: &mut Index) -
 #[inline(never)]
 fn fields(head: &[u8], index: &mut Index) -> Option<()> {
     let (rows, first) = index.parts();
-    for (at, place) in rows.iter_mut().enumerate() {
+    // From the last on, so that the first row of a field is noted last.
+    for (at, place) in rows.iter_mut().enumerate().rev() {
         let (start, end) = place.line();
         match known(head, start) {
             Some((id, value)) if head.get(end.wrapping_sub(1)).is_some_and(|&last| last > b' ') => {

@@ -84,6 +84,51 @@ impl<'m> Octets<'m> {
     }
 }
 
+/// Text, which is cut into words more cheaply if it is known to be ASCII.
+#[derive(Clone, Copy)]
+pub(super) enum Words<'m> {
+    Ascii(&'m AsciiStr),
+    Utf8(&'m str),
+}
+
+impl<'m> Words<'m> {
+    pub(super) const NONE: Words<'static> = Words::Utf8("");
+
+    #[inline]
+    pub(super) fn as_str(self) -> &'m str {
+        match self {
+            Self::Ascii(text) => text.as_str(),
+            Self::Utf8(text) => text,
+        }
+    }
+
+    /// A part as words again.
+    #[inline(always)]
+    pub(super) fn words(self, (start, end): (u16, u16)) -> Self {
+        let part = usize::from(start)..usize::from(end);
+        match self {
+            Self::Ascii(text) => Self::Ascii(text.as_slice().get(part).unwrap_or_default().into()),
+            Self::Utf8(text) => Self::Utf8(text.get(part).unwrap_or_default()),
+        }
+    }
+
+    /// A part, if there is one.
+    #[inline(always)]
+    pub(super) fn part(self, (start, end): (u16, u16)) -> Option<&'m str> {
+        let part = usize::from(start)..usize::from(end);
+        match self {
+            Self::Ascii(text) => text.as_slice().get(part).map(|text| <&AsciiStr>::from(text).as_str()),
+            Self::Utf8(text) => text.get(part),
+        }
+    }
+}
+
+impl Default for Words<'_> {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// A place in a header value, moved forward by what it reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'m> {
@@ -229,7 +274,8 @@ impl<'m> Cursor<'m> {
         // What ends a value is no such octet.
         let Octets { bytes, .. } = self.octets;
         let end = end_of::<block::Host>(bytes, self.at);
-        if end == self.at || bytes.get(end).is_some_and(|&byte| is_token(byte)) {
+        let is_end = |&byte: &u8| byte == b',' || !is_token(byte);
+        if end == self.at || !bytes.get(end).is_none_or(is_end) {
             return None;
         }
         Some((self.octets.ascii(self.at, end)?.as_str(), end))

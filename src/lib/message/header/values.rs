@@ -61,6 +61,39 @@ impl<'m> RawHeader<'m> {
         RowValues::<H>::of(self.octets, self.span)
     }
 
+    /// The same as [`RawHeader::values`] for all that are sound up to the first malformed one, whose error it
+    /// gives: the quickest way to read a row.
+    #[inline(always)]
+    pub fn visit<H: Header>(&self, mut with: impl FnMut(H::View<'m>)) -> Result<(), HeaderError> {
+        if H::FORM == Form::Single {
+            with(read_value::<H>(Cursor::within(self.octets, self.span))?);
+            return Ok(());
+        }
+        let mut values = RowValues::<H>::of(self.octets, self.span);
+        while values.left {
+            if let Some((view, end)) = H::plain(values.rest)
+                && values.pass(end)
+            {
+                with(view);
+                continue;
+            }
+            if values.uncut {
+                let mut cursor = values.rest;
+                cursor.skip_ws();
+                if let Ok(view) = H::read(&mut cursor)
+                    && values.pass(cursor.at)
+                {
+                    with(view);
+                    continue;
+                }
+            }
+            let mut here = values.copy();
+            with(here.next_any()?);
+            values = here;
+        }
+        Ok(())
+    }
+
     /// Reads the row's first value as another field's type; for fields this library does not know.
     pub fn read<H: Header>(&self) -> Result<H::View<'m>, HeaderError> {
         let length = if H::FORM == Form::Single { self.value.len() } else { scan::value_length(self.value) };
@@ -163,6 +196,25 @@ impl<'m, H: Header> RowValues<'m, H> {
         Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
     }
 
+    /// Passes over a value that ends at `end`, if another or nothing follows it right there.
+    #[inline(always)]
+    fn pass(&mut self, end: usize) -> bool {
+        if end >= self.rest.end {
+            self.left = false;
+            return true;
+        }
+        let comma = self.rest.octets.bytes.get(end) == Some(&b',');
+        if comma {
+            self.rest.at = end + 1;
+        }
+        comma
+    }
+
+    #[inline(always)]
+    fn copy(&self) -> Self {
+        Self { field: PhantomData, ..*self }
+    }
+
     /// The next value, whatever it is.
     #[inline]
     fn next_any(&mut self) -> Result<H::View<'m>, HeaderError> {
@@ -212,19 +264,13 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         if !self.left {
             return None;
         }
-        if let Some((view, end)) = H::plain(self.rest) {
-            self.left = end < self.rest.end;
-            if !self.left {
-                return Some(Ok(view));
-            }
-            if self.rest.octets.bytes.get(end) == Some(&b',') {
-                self.rest.at = end + 1;
-                return Some(Ok(view));
-            }
-            self.left = true;
+        if let Some((view, end)) = H::plain(self.rest)
+            && self.pass(end)
+        {
+            return Some(Ok(view));
         }
         // What is here stays in registers.
-        let mut here = Self { field: PhantomData, ..*self };
+        let mut here = self.copy();
         let value = here.next_any();
         *self = here;
         Some(value)

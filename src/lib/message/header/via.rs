@@ -96,14 +96,14 @@ fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
     let Cursor { octets, at: start, end } = *cursor;
     let octets = octets.checked(start, end);
     let bytes = octets.bytes;
-    let [name @ .., a, b, c, b' '] = bytes.get(start..)?.first_chunk::<12>()? else { return None };
-    if name != b"SIP/2.0/" {
+    let front = bytes.get(start..)?.first_chunk::<12>()?;
+    if front.first_chunk() != Some(b"SIP/2.0/") {
         return None;
     }
-    let transport = match [*a, *b, *c] {
-        [b'U', b'D', b'P'] => "UDP",
-        [b'T', b'C', b'P'] => "TCP",
-        [b'T', b'L', b'S'] => "TLS",
+    let transport = match front.last_chunk().map(|word| u32::from_le_bytes(*word))? {
+        UDP => "UDP",
+        TCP => "TCP",
+        TLS => "TLS",
         _ => return None,
     };
     let mut walk = Walk::new(bytes, start + 12);
@@ -121,6 +121,10 @@ fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
     let span = Span::new(start, params.end());
     Some(Via { version: "2.0", transport, host, port, params, span })
 }
+
+const UDP: u32 = u32::from_le_bytes(*b"UDP ");
+const TCP: u32 = u32::from_le_bytes(*b"TCP ");
+const TLS: u32 = u32::from_le_bytes(*b"TLS ");
 
 /// Any Via.
 #[inline(never)]
