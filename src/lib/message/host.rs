@@ -224,16 +224,22 @@ mod tests {
             let end = 1 + port.to_string().len();
             assert_eq!(plain_port(text.as_bytes(), 1, end).map(u32::from), Some(port));
         }
-        for (text, length, port) in
-            [("00007;abc", 5, Some(7)), ("65536;abc", 5, None), ("99999;abc", 5, None), ("506000;ab", 6, None)]
-        {
+        for (text, length, port) in [
+            ("00007;abc", 5, Some(7)),
+            ("65536;abc", 5, None),
+            ("99999;abc", 5, None),
+            ("506000;ab", 6, None),
+        ] {
             assert_eq!(plain_port(text.as_bytes(), 0, length), port, "{text}");
         }
         for wrong in 0..=255_u8 {
             for at in 0..5 {
                 let mut text = *b"11111;;;;";
                 text[at] = wrong;
-                assert_eq!(plain_port(&text, 0, 5).is_some(), wrong.is_ascii_digit() && (at > 0 || wrong < b'7'));
+                assert_eq!(
+                    plain_port(&text, 0, 5).is_some(),
+                    wrong.is_ascii_digit() && (at > 0 || wrong < b'7')
+                );
             }
         }
         assert_eq!(plain_port(b"5060", 0, 0), None);

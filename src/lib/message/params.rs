@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-
 use super::{
     Malformed, Text,
     block::{self, IN_NAME, IN_QUOTES, IN_VALUE, Walk, end_of},
@@ -194,12 +193,14 @@ impl<'m> Params<'m> {
         end: usize,
         name: &[u8],
     ) -> Option<Option<&'m str>> {
-        if start == end {
-            return Some(None);
+        match end.checked_sub(start)? {
+            0 => return Some(None),
+            1..0x1_0000 => {}
+            _ => return None,
         }
         let mut walk = Walk::new(octets.bytes, start);
         let (mut at, mut byte) = walk.next();
-        if at != start || end - start > usize::from(u16::MAX) {
+        if at != start {
             return None;
         }
         while byte == b';' && at < end {
@@ -554,8 +555,12 @@ impl Place {
                     return None;
                 }
                 let end = end_of::<block::Quoted>(text.get(..limit)?, start + 1);
-                (text.get(end) == Some(&b'"'))
-                    .then_some(Self { name, value: Some((start + 1, end)), quoted: true, end: end + 1 })
+                (text.get(end) == Some(&b'"')).then_some(Self {
+                    name,
+                    value: Some((start + 1, end)),
+                    quoted: true,
+                    end: end + 1,
+                })
             }
             next => {
                 let ends = name.1 >= limit || matches!(next, Some(b';' | b','));

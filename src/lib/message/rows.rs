@@ -210,7 +210,8 @@ fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
     if around[length + 2] != b' ' || around[length + 3] <= b' ' {
         return None;
     }
-    let key = Key { first: around[1], second: around[2], middle: around[length / 2 + 1], last: around[length] };
+    let key =
+        Key { first: around[1], second: around[2], middle: around[length / 2 + 1], last: around[length] };
     let name = usize::from(NAMES.slots[key.slot(NAMES.factor)]) % COUNT;
     // All up to the first colon.
     let all = colons ^ colons.wrapping_sub(1);

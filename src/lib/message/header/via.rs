@@ -6,7 +6,8 @@
 use std::{fmt, net::IpAddr};
 
 use super::{Form, Header};
-use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span,
+use crate::message::{
+    Cursor, HeaderId, Host, Malformed, Params, Span,
     block::Walk,
     host::{self, plain_port, read_port},
 };
