@@ -9,6 +9,7 @@ use std::fmt;
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
     block::{self, end_of},
+    header::Form,
     scan::{self, Cursor},
     text::Quoted,
     uri::Walked,
@@ -42,15 +43,6 @@ impl<'m> NameAddr<'m> {
 
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        // The caller's cursor stays in registers.
-        let mut here = *cursor;
-        let address = Self::read_here(&mut here);
-        cursor.at = here.at;
-        address
-    }
-
-    #[inline(never)]
-    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         match Self::plain(cursor) {
             Some(address) => {
                 cursor.at = address.params.end();
@@ -60,12 +52,35 @@ impl<'m> NameAddr<'m> {
         }
     }
 
-    /// `["display name"] <sip:…>` with nothing unusual in it.
+    /// Goes to the values of a list, or to the one value there may be, up to the first with anything unusual in it;
+    /// gives where that one begins, or `None` if there is none.
     #[inline(always)]
-    fn plain(cursor: &Cursor<'m>) -> Option<Self> {
+    pub(super) fn plain_front(
+        form: Form,
+        mut cursor: Cursor<'m>,
+        mut with: impl FnMut(&Self),
+    ) -> Option<usize> {
+        loop {
+            // It stays where it is read to.
+            let address = Self::plain(&cursor);
+            let Some(address) = &address else { return Some(cursor.at) };
+            let end = address.params.end();
+            if form == Form::Single && end != cursor.end {
+                return Some(cursor.at);
+            }
+            with(address);
+            cursor.at = cursor.after_comma(end)?;
+        }
+    }
+
+    /// `["display name"] <sip:…>` with nothing unusual in it, at the end or before a comma.
+    #[inline(never)]
+    pub(super) fn plain(cursor: &Cursor<'m>) -> Option<Self> {
         let Cursor { octets, mut at, end } = *cursor;
         let octets = octets.checked(at, end);
         let bytes = octets.bytes.get(..end)?;
+        // One in a list has a space before it.
+        at += usize::from(bytes.get(at) == Some(&b' '));
         let mut display = None;
         if bytes.get(at) == Some(&b'"') {
             let quote = end_of::<block::Quoted>(bytes, at + 1);

@@ -1,5 +1,7 @@
 //! Where words end: octets are looked at sixteen and more at a time, which of them are of a class as a bit each.
 
+use std::num::NonZero;
+
 use wide::{i8x16, u8x16};
 
 /// A class of octets that words in a message consist of.
@@ -32,12 +34,12 @@ macro_rules! class {
 }
 
 class!(
-    /// Letters, digits, "-", ".", "_": host names, and most other words.
+    /// Letters, digits, "-", ".": host names, and most other words.
     Host,
-    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'),
+    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'),
     |octets: u8x16| {
         let letters = range(octets | u8x16::splat(0x20), b'a', 25);
-        let more = range(octets, b'-', b'9' - b'-') | is(octets, b'_');
+        let more = range(octets, b'-', b'9' - b'-');
         !(letters | more) | is(octets, b'/')
     }
 );
@@ -156,16 +158,22 @@ impl<'m> Walk<'m> {
     /// Where the next one is, and which; at the end of the text NUL.
     #[inline(always)]
     pub(super) fn next(&mut self) -> (usize, u8) {
-        if self.ends == 0 {
-            let base = self.base.wrapping_add(32);
-            let ends = match self.text.get(base..).and_then(|rest| rest.first_chunk()) {
-                Some(block) => host_ends(block),
-                None => 0,
-            };
-            (self.base, self.ends) = if ends == 0 { far_host_ends(self.text, base) } else { (base, ends) };
-        }
-        let at = self.base + self.ends.trailing_zeros() as usize;
-        self.ends &= self.ends.wrapping_sub(1);
+        let ends = match NonZero::new(self.ends) {
+            Some(ends) => ends,
+            None => {
+                let base = self.base.wrapping_add(32);
+                let block = self.text.get(base..).and_then(|rest| rest.first_chunk());
+                let ends = block.and_then(|block| NonZero::new(host_ends(block)));
+                let (base, ends) = match ends {
+                    Some(ends) => (base, ends),
+                    None => far_host_ends(self.text, base),
+                };
+                self.base = base;
+                ends
+            }
+        };
+        let at = self.base + ends.trailing_zeros() as usize;
+        self.ends = ends.get() & (ends.get() - 1);
         (at, self.text.get(at).copied().unwrap_or_default())
     }
 
@@ -210,7 +218,7 @@ static KINDS: [u8; 256] = {
                 _ => IN_NAME | IN_VALUE | IN_URI_PARAM,
             };
         }
-        if matches!(byte as u8, b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'&' | b'+' | b'$') {
+        if matches!(byte as u8, b'_' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'&' | b'+' | b'$') {
             kinds |= IN_USER;
         }
         if byte < 0x80 && !matches!(byte as u8, b'"' | b'\\') {
@@ -233,26 +241,27 @@ fn host_ends(block: &[u8; 32]) -> u32 {
 
 /// The first block from `base` on with such an octet in it, and those; NUL at the end of the text is one.
 #[inline(never)]
-fn far_host_ends(text: &[u8], mut base: usize) -> (usize, u32) {
+fn far_host_ends(text: &[u8], mut base: usize) -> (usize, NonZero<u32>) {
     while let Some(block) = text.get(base..).and_then(|rest| rest.first_chunk()) {
-        let ends = host_ends(block);
-        if ends != 0 {
+        if let Some(ends) = NonZero::new(host_ends(block)) {
             return (base, ends);
         }
         base += 32;
     }
-    let mut block = [0; 32];
     let rest = text.get(base..).unwrap_or_default();
-    match text.last_chunk() {
-        // What is before the rest is shifted out, and NUL follows.
-        Some(last) if !rest.is_empty() => (base, host_ends(last) >> (32 - rest.len()) | 1 << rest.len()),
+    let ends = match text.last_chunk() {
+        // What is before the rest is shifted out.
+        Some(last) if !rest.is_empty() => host_ends(last) >> (32 - rest.len()),
         _ => {
+            let mut block = [0; 32];
             for (place, &byte) in block.iter_mut().zip(rest) {
                 *place = byte;
             }
-            (base, host_ends(&block))
+            host_ends(&block)
         }
-    }
+    };
+    // The rest is shorter than a block, and NUL follows.
+    (base, NonZero::new(1 << (rest.len() % 32)).unwrap_or(NonZero::<u32>::MIN) | ends)
 }
 
 /// A bit for each of sixteen octets that is this one, the first the lowest.
@@ -362,7 +371,7 @@ mod tests {
     #[test]
     fn words_end_where_another_octet_is() {
         let visible = |byte: u8| byte.is_ascii_graphic();
-        check::<Host>(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        check::<Host>(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
         check::<Visible>(visible);
         check::<Name>(|byte| visible(byte) && !b";,\"<>=".contains(&byte));
         check::<Value>(|byte| visible(byte) && !b";,\"<>".contains(&byte));

@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     Malformed,
-    block::{self, end_of},
     scan::{self, Cursor},
 };
 
@@ -55,7 +54,7 @@ impl<'m> Host<'m> {
             cursor.advance(length);
             return Ok(Self::V4(address));
         }
-        let length = end_of::<block::Host>(rest, 0);
+        let length = scan::length_while(rest, scan::is_host);
         if length == 0 || rest[0] == b'.' {
             return Err(Malformed::Host);
         }
@@ -137,27 +136,32 @@ fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
 #[inline(always)]
 pub(super) fn plain_port(text: &[u8], start: usize, end: usize) -> Option<u16> {
     let length = end.wrapping_sub(start);
-    if !(1..=5).contains(&length) {
-        return None;
+    if !(1..=4).contains(&length) {
+        return five_digits(text, start, end);
     }
     // The last digit becomes the highest octet; below the first there are zeros.
-    let octets = u64::from_le_bytes(*text.get(start..)?.first_chunk()?) ^ ZEROS;
-    let digits = octets << (64 - 8 * length);
+    let octets = u32::from_le_bytes(*text.get(start..)?.first_chunk()?) ^ ZEROS;
+    let digits = octets << (32 - 8 * length);
     if (digits.wrapping_add(SIXES) | digits) & TENS != 0 {
         return None;
     }
-    // Two digits to a number, then four, then eight.
-    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
-    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
-    u16::try_from(fours.wrapping_mul(10_000 << 32 | 1) >> 32).ok()
+    // Two digits to a number, then all four.
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF;
+    Some((pairs.wrapping_mul(100 << 16 | 1) >> 16) as u16)
 }
 
 /// "0" in each octet.
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+const ZEROS: u32 = 0x3030_3030;
 /// With this a number above 9 carries into the upper half of its octet.
-const SIXES: u64 = 0x0606_0606_0606_0606;
+const SIXES: u32 = 0x0606_0606;
 /// The upper half of each octet.
-const TENS: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+const TENS: u32 = 0xF0F0_F0F0;
+
+#[inline(never)]
+fn five_digits(text: &[u8], start: usize, end: usize) -> Option<u16> {
+    let [first @ b'0'..=b'6', _, _, _, _] = *text.get(start..end)? else { return None };
+    u16::try_from(u32::from(first - b'0') * 10_000 + u32::from(plain_port(text, start + 1, end)?)).ok()
+}
 
 /// A port in digits, which may have any number of leading zeros.
 #[inline(always)]

@@ -158,7 +158,7 @@ impl<'m> Params<'m> {
         let (mut at, mut marked) = (start, 0);
         while byte == b';' && at < end {
             let place = params.marks.get_mut(marked)?;
-            (*place, at, byte) = walked_param(walk, start, at, end)?;
+            (at, byte) = walked_param(place, walk, start, at, end)?;
             marked += 1;
         }
         let ends = at == end || at < end && byte == b',';
@@ -203,9 +203,9 @@ impl<'m> Params<'m> {
         if at != start {
             return None;
         }
+        let mut mark = Mark::default();
         while byte == b';' && at < end {
-            let mark;
-            (mark, at, byte) = walked_param(&mut walk, start, at, end)?;
+            (at, byte) = walked_param(&mut mark, &mut walk, start, at, end)?;
             if at > end {
                 return None;
             }
@@ -494,31 +494,39 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
-/// The parameter that begins with the ";" at `at`, in octets from `origin` on, and what follows it. White space,
-/// escapes and brackets are too unusual.
+/// The parameter that begins with the ";" at `at`, which is put into `mark` in octets from `origin` on; gives what
+/// follows it, and where. White space, escapes and brackets are too unusual.
 #[inline(always)]
-fn walked_param(walk: &mut Walk<'_>, origin: usize, at: usize, end: usize) -> Option<(Mark, usize, u8)> {
+fn walked_param(
+    mark: &mut Mark,
+    walk: &mut Walk<'_>,
+    origin: usize,
+    at: usize,
+    end: usize,
+) -> Option<(usize, u8)> {
     let short = |at: usize| at.wrapping_sub(origin) as u16;
     let (name_end, byte) = walk.next_but(IN_NAME);
     if name_end == at + 1 {
         return None;
     }
-    let name = (short(at + 1), short(name_end));
+    mark.name = (short(at + 1), short(name_end));
     if byte != b'=' {
-        return Some((Mark { name, value: (0, 0) }, name_end, byte));
+        mark.value = (0, 0);
+        return Some((name_end, byte));
     }
     let start = name_end + 1;
     let (value_end, byte) = walk.next_but(IN_VALUE);
     if value_end > start {
-        return Some((Mark { name, value: (short(start), short(value_end)) }, value_end, byte));
+        mark.value = (short(start), short(value_end));
+        return Some((value_end, byte));
     }
     let (quote, last) = walk.next_but(IN_QUOTES);
     if byte != b'"' || last != b'"' || quote > end {
         return None;
     }
     let (after, byte) = walk.next();
-    let value = (short(start + 1), short(quote));
-    (after == quote + 1).then_some((Mark { name, value }, after, byte))
+    mark.value = (short(start + 1), short(quote));
+    (after == quote + 1).then_some((after, byte))
 }
 
 /// Where one parameter lies in a text.

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr2};
 
 use super::{
     Malformed,
-    block::{self, end_of},
+    block::{self, Walk, end_of},
 };
 
 /// Where something lies in a message, in octets from its start.
@@ -248,6 +248,12 @@ impl<'m> Cursor<'m> {
         &rest[..length]
     }
 
+    /// Where the next value of a list begins, if one ends at `end`, where there is a comma or nothing more.
+    #[inline(always)]
+    pub(super) fn after_comma(&self, end: usize) -> Option<usize> {
+        if end == self.end { None } else { Some(end + 1) }
+    }
+
     /// Takes everything that is left, without white space at either end.
     pub fn take_rest(&mut self) -> &'m [u8] {
         let rest = trim(self.rest());
@@ -281,11 +287,35 @@ impl<'m> Cursor<'m> {
         Some((self.octets.ascii(self.at, end)?.as_str(), end))
     }
 
-    /// The same behind one space, if there is one.
+    /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space
+    /// around it than one space before it; gives where that one begins, or `None` if there is none.
     #[inline(always)]
-    pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
-        self.at += usize::from(self.octets.bytes.get(self.at) == Some(&b' '));
-        self.plain_token()
+    pub(super) fn plain_tokens(self, mut with: impl FnMut(&&'m str)) -> Option<usize> {
+        let octets = self.octets.checked(self.at, self.end);
+        let (Some(row), Some(bytes)) = (octets.ascii(self.at, self.end), octets.bytes.get(self.at..)) else {
+            return Some(self.at);
+        };
+        let row = row.as_slice();
+        let mut walk = Walk::new(bytes, 0);
+        let mut begin = 0;
+        loop {
+            let mut start = begin;
+            let (mut end, mut byte) = walk.next();
+            if byte == b' ' && end == start {
+                start += 1;
+                (end, byte) = walk.next();
+            }
+            match row.get(start..end) {
+                Some(token @ [_, ..]) if byte == b',' || end == row.len() => {
+                    with(&<&AsciiStr>::from(token).as_str());
+                }
+                _ => return Some(self.at + begin),
+            }
+            if byte != b',' {
+                return None;
+            }
+            begin = end + 1;
+        }
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.

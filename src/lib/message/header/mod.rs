@@ -106,12 +106,20 @@ pub trait Header {
     /// Reads one value; the caller has skipped white space before it and checks that nothing follows.
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Self::View<'m>, Malformed>;
 
-    /// A value of a list and where it ends, sooner read if there is nothing unusual in it; otherwise, and if it
-    /// is not worth the while, `None`.
+    /// The value that comes next, at the end of its row or before a comma, sooner read if there is nothing unusual
+    /// in it; otherwise, and if it is not worth the while, `None`.
     #[doc(hidden)]
     #[inline(always)]
-    fn plain<'m>(_: Cursor<'m>) -> Option<(Self::View<'m>, usize)> {
+    fn plain<'m>(_: &Cursor<'m>) -> Option<Self::View<'m>> {
         None
+    }
+
+    /// Goes to the values of a list up to the first with anything unusual in it, and gives where that one begins;
+    /// `None` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain_front<'m>(cursor: Cursor<'m>, _: impl FnMut(&Self::View<'m>)) -> Option<usize> {
+        Some(cursor.at)
     }
 }
 
@@ -134,13 +142,31 @@ macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, stops) => {
         header!($(#[$doc])* $name, $form, $view, $read, cut, const STOPS_AT_COMMA: bool = true;);
     };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, address) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain<'m>(cursor: &$crate::message::Cursor<'m>) -> Option<$crate::message::NameAddr<'m>> {
+                $crate::message::NameAddr::plain(cursor)
+            }
+
+            #[inline(always)]
+            fn plain_front<'m>(
+                cursor: $crate::message::Cursor<'m>,
+                with: impl FnMut(&$crate::message::NameAddr<'m>),
+            ) -> Option<usize> {
+                $crate::message::NameAddr::plain_front(Self::FORM, cursor, with)
+            }
+        );
+    };
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, tokens) => {
         header!(
             $(#[$doc])* $name, $form, $view, $read, cut,
             const STOPS_AT_COMMA: bool = true;
             #[inline(always)]
-            fn plain<'m>(cursor: $crate::message::Cursor<'m>) -> Option<(&'m str, usize)> {
-                cursor.plain_spaced_token()
+            fn plain_front<'m>(cursor: $crate::message::Cursor<'m>, with: impl FnMut(&&'m str)) -> Option<usize> {
+                cursor.plain_tokens(with)
             }
         );
     };

@@ -64,32 +64,17 @@ impl<'m> RawHeader<'m> {
     /// The same as [`RawHeader::values`] for all that are sound up to the first malformed one, whose error it
     /// gives: the quickest way to read a row.
     #[inline(always)]
-    pub fn visit<H: Header>(&self, mut with: impl FnMut(H::View<'m>)) -> Result<(), HeaderError> {
+    pub fn visit<H: Header>(&self, mut with: impl FnMut(&H::View<'m>)) -> Result<(), HeaderError> {
+        let all = Cursor::within(self.octets, self.span);
+        let Some(next) = H::plain_front(all, &mut with) else { return Ok(()) };
         if H::FORM == Form::Single {
-            with(read_value::<H>(Cursor::within(self.octets, self.span))?);
+            with(&read_value::<H>(all)?);
             return Ok(());
         }
         let mut values = RowValues::<H>::of(self.octets, self.span);
+        values.rest.at = next;
         while values.left {
-            if let Some((view, end)) = H::plain(values.rest)
-                && values.pass(end)
-            {
-                with(view);
-                continue;
-            }
-            if values.uncut {
-                let mut cursor = values.rest;
-                cursor.skip_ws();
-                if let Ok(view) = H::read(&mut cursor)
-                    && values.pass(cursor.at)
-                {
-                    with(view);
-                    continue;
-                }
-            }
-            let mut here = values.copy();
-            with(here.next_any()?);
-            values = here;
+            with(&values.next_any()?);
         }
         Ok(())
     }
@@ -169,8 +154,12 @@ pub(in crate::message) fn first<'m, H: Header>(
             continue;
         }
         let octets = Octets::new(&message.bytes);
+        let all = Cursor::within(octets, span);
         if H::FORM == Form::Single {
-            return Some(read_value::<H>(Cursor::within(octets, span)));
+            return Some(read_value::<H>(all));
+        }
+        if let Some(view) = H::plain(&all) {
+            return Some(Ok(view));
         }
         return RowValues::<H>::of(octets, span).next();
     }
@@ -194,20 +183,6 @@ impl<'m, H: Header> RowValues<'m, H> {
         // Otherwise it might be done for each value.
         let octets = if H::FORM == Form::Single { octets } else { octets.checked(row.start, row.end) };
         Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
-    }
-
-    /// Passes over a value that ends at `end`, if another or nothing follows it right there.
-    #[inline(always)]
-    fn pass(&mut self, end: usize) -> bool {
-        if end >= self.rest.end {
-            self.left = false;
-            return true;
-        }
-        let comma = self.rest.octets.bytes.get(end) == Some(&b',');
-        if comma {
-            self.rest.at = end + 1;
-        }
-        comma
     }
 
     #[inline(always)]
@@ -263,11 +238,6 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
     fn next(&mut self) -> Option<Self::Item> {
         if !self.left {
             return None;
-        }
-        if let Some((view, end)) = H::plain(self.rest)
-            && self.pass(end)
-        {
-            return Some(Ok(view));
         }
         // What is here stays in registers.
         let mut here = self.copy();

@@ -72,29 +72,40 @@ impl Header for Via<'_> {
 
     #[inline]
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-        // The caller's cursor stays in registers.
-        let mut here = *cursor;
-        let via = read(&mut here);
-        cursor.at = here.at;
-        via
-    }
-}
-
-#[inline(never)]
-fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-    match plain(cursor) {
-        Some(via) => {
-            cursor.at = via.span.end;
-            Ok(via)
+        match plain(cursor) {
+            Some(via) => {
+                cursor.at = via.span.end;
+                Ok(via)
+            }
+            None => any(cursor),
         }
-        None => any(cursor),
+    }
+
+    #[inline(always)]
+    fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
+        plain(cursor)
+    }
+
+    #[inline(always)]
+    fn plain_front<'m>(mut cursor: Cursor<'m>, mut with: impl FnMut(&Via<'m>)) -> Option<usize> {
+        loop {
+            // It stays where it is read to.
+            let via = plain(&cursor);
+            let Some(via) = &via else { return Some(cursor.at) };
+            let end = via.span.end;
+            with(via);
+            cursor.at = cursor.after_comma(end)?;
+        }
     }
 }
 
 /// A Via as nearly all are: one of the usual transports, single spaces, no escapes.
-#[inline(always)]
+#[inline(never)]
 fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
-    let Cursor { octets, at: start, end } = *cursor;
+    let Cursor { octets, mut at, end } = *cursor;
+    // One in a list has a space before it.
+    at += usize::from(octets.bytes.get(at) == Some(&b' '));
+    let start = at;
     let octets = octets.checked(start, end);
     let bytes = octets.bytes;
     let front = bytes.get(start..)?.first_chunk::<12>()?;
@@ -113,7 +124,8 @@ fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
         Some(address) => Host::V4(address),
         None => Host::Name(octets.ascii(start + 12, host_end)?.as_str()),
     };
-    let (mut at, mut port) = (host_end, None);
+    let mut port = None;
+    at = host_end;
     if byte == b':' {
         (at, byte) = walk.next();
         port = Some(plain_port(bytes, host_end + 1, at)?);
