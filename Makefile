@@ -4,7 +4,7 @@
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
-# make fuzz       every fuzz target for a while (SECONDS=number each, default 60), with a nightly compiler
+# make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
 # make dist       an optimised archive under target/dist
 # make deps, deps-test, deps-interop   only install what is missing; the targets above call them
@@ -46,6 +46,8 @@ lint: deps
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features --features cli -- -D warnings
 	cargo test --quiet --test tests architecture
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features
 	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
 

@@ -23,7 +23,7 @@ _sip__call() {
 
     case "${cmd}" in
         sip__call)
-            opts="-H -v -h -V --answer --account --from --user --password-file --display-name --proxy --local --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --trace --verbose --pcap --pcap-no-rtp --timeout --config --help --version"
+            opts="-H -v -h -V --answer --account --from --user --password-file --display-name --proxy --local --dns --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --verbose --trace --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -65,6 +65,10 @@ _sip__call() {
                     return 0
                     ;;
                 --local)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dns)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -132,6 +136,10 @@ _sip__call() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --pcap-mode)
+                    COMPREPLY=($(compgen -W "wire plain both" -- "${cur}"))
                     return 0
                     ;;
                 --timeout)

@@ -23,7 +23,7 @@ _sip__test__server() {
 
     case "${cmd}" in
         sip__test__server)
-            opts="-v -h -V --listen --calls --user --password-file --auth-alg --realm --rtp-ports --json --write-out --trace --verbose --pcap --pcap-no-rtp --timeout --config --help --version"
+            opts="-v -h -V --listen --calls --user --password-file --auth-alg --realm --rtp-ports --json --write-out --verbose --trace --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -85,6 +85,10 @@ _sip__test__server() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --pcap-mode)
+                    COMPREPLY=($(compgen -W "wire plain both" -- "${cur}"))
                     return 0
                     ;;
                 --timeout)

@@ -9,11 +9,14 @@ complete -c sip-test-server -l realm -d 'Realm of the challenge [default: sipkit
 complete -c sip-test-server -l rtp-ports -d 'UDP ports for RTP and RTCP [default: any free pair]' -r
 complete -c sip-test-server -l write-out -d 'Print only this at the end, such as \'%{code}\\n\'' -r
 complete -c sip-test-server -l pcap -d 'Write all packets to FILE (.pcap or .pcapng)' -r -F
+complete -c sip-test-server -l pcap-mode -d 'How to write what is encrypted: wire, plain or both' -r -f -a "wire\t'As on the wire; in pcapng with the secrets'
+plain\t'As it was before it was encrypted, each message in a UDP packet'
+both\t'Both, on two interfaces (pcapng only)'"
 complete -c sip-test-server -l timeout -d 'End the whole run after this time (exit 3)' -r
 complete -c sip-test-server -l config -d 'Read this configuration file' -r -F
 complete -c sip-test-server -l json -d 'Print JSON Lines: an object per event and a result'
-complete -c sip-test-server -l trace -d 'Print each SIP message on standard error'
 complete -c sip-test-server -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
+complete -c sip-test-server -l trace -d 'Print each SIP message on standard error'
 complete -c sip-test-server -l pcap-no-rtp -d 'Leave RTP and RTCP out of it'
 complete -c sip-test-server -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sip-test-server -s V -l version -d 'Print version'

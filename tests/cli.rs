@@ -13,28 +13,42 @@ use std::{
 
 use clap::Parser;
 use serde_json::Value;
-use sipkit::cli::{ExitStatus, Program, call, generate::Manual, test_server};
+#[cfg(feature = "dns")]
+use sipkit::cli::dns;
+use sipkit::cli::{ExitStatus, Program, call, generate::Manual, settings, test_server};
 
+#[cfg(feature = "dns")]
+use crate::support::dns::DnsServer;
 use crate::support::{message::Draft, peer::Peer, program::Server};
 
 mod terminal;
 
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
-const PROGRAMS: [(&str, &str, Manual); 2] = [
+const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
+#[cfg(feature = "tls")]
+const SIP_TLS_CHECK: (&str, &str) = ("sip-tls-check", env!("CARGO_BIN_EXE_sip-tls-check"));
+#[cfg(feature = "dns")]
+const SIP_DNS: (&str, &str) = ("sip-dns", env!("CARGO_BIN_EXE_sip-dns"));
+const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_CALL.0, SIP_CALL.1, call::Args::MANUAL),
+    #[cfg(feature = "dns")]
+    (SIP_DNS.0, SIP_DNS.1, dns::Args::MANUAL),
+    (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
+    #[cfg(feature = "tls")]
+    (SIP_TLS_CHECK.0, SIP_TLS_CHECK.1, sipkit::cli::tls_check::Args::MANUAL),
 ];
 
 #[test]
 fn short_help_fits_a_screen_and_help_is_complete() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let short = finish(folder.command(path).arg("-h"));
         assert!(short.status.success(), "{name} -h");
         let short = text(&short.stdout);
         let lines = short.lines().count();
-        assert!((24..=50).contains(&lines), "{name} -h has {lines} lines");
+        assert!((16..=50).contains(&lines), "{name} -h has {lines} lines");
         for line in short.lines() {
             assert!(line.chars().count() <= 80, "{name} -h: too wide: {line}");
         }
@@ -55,10 +69,10 @@ fn short_help_fits_a_screen_and_help_is_complete() {
 
 /// `UPDATE=1` writes the files instead.
 #[test]
-#[cfg(feature = "opus")]
+#[cfg(all(feature = "opus", feature = "dns"))]
 fn generated_files_are_what_the_programs_generate() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for (kind, file) in [
             ("man", format!("man/{name}.1")),
             ("bash", format!("completions/{name}.bash")),
@@ -140,6 +154,55 @@ fn a_mistake_in_the_configuration_has_line_column_and_the_nearest_key() {
 }
 
 #[test]
+fn settings_are_written_shown_and_used() {
+    let folder = Folder::new();
+    let run = |words: &[&str], input: &str| {
+        let mut command = folder.command(SIP_SETTINGS.1);
+        let child = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, told, _) = run(&["set", "account.work.from", "sip:alice@example.com"], "");
+    assert_eq!(code, Some(0));
+    assert!(told.contains("sipkit/config.toml: nothing wrong"), "{told}");
+    assert_eq!(run(&["set", "account.work.password"], "tops3cret\nrest").0, Some(0));
+    assert_eq!(run(&["set", "defaults.account", "work"], "").0, Some(0));
+    let (code, told, _) = run(&["list"], "");
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        told,
+        "account.work.from = sip:alice@example.com\naccount.work.password is set and not shown\n\
+         defaults.account = work\n"
+    );
+    let (code, told, _) = run(&["show", "account.work.from", "--json"], "");
+    assert_eq!(code, Some(0));
+    let setting: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!((&setting["value"], &setting["line"]), (&"sip:alice@example.com".into(), &2.into()));
+    for (words, told) in [
+        (&["set", "defaults.timeout", "20"][..], "20 has no unit"),
+        (&["set", "defaults.timeot", "20s"], "did you mean `timeout`?"),
+        (&["set", "account.work.password", "x"], "a password is no argument"),
+        (&["set", "account.work"], "a value is missing"),
+        (&["show", "media.codec"], "the file does not set media.codec"),
+        (&["unset", "media.codec"], "media.codec is not set"),
+        (&["list", "media.codec"], "no key is wanted here"),
+        (&["shwo"], "a similar value exists: 'show'"),
+    ] {
+        let (code, _, errors) = run(words, "");
+        assert_eq!(code, Some(2), "{words:?}");
+        assert!(errors.contains(told), "{words:?}: {errors}");
+    }
+    assert_eq!(run(&["check"], "").0, Some(0));
+    assert_eq!(run(&["unset", "account.work"], "").0, Some(0));
+    let (code, _, errors) = run(&["check"], "");
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("there is no [account.work]"), "{errors}");
+    assert_eq!(run(&["devices"], "").0, if cfg!(feature = "audio") { Some(0) } else { Some(2) });
+}
+
+#[test]
 fn a_password_that_others_can_read_is_worth_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
@@ -164,7 +227,7 @@ fn a_capture_that_cannot_be_written_is_told_before_anything_is_sent() {
 
 #[test]
 fn manual_examples_are_understood_and_short_enough_to_copy() {
-    for (name, _, manual) in PROGRAMS {
+    for &(name, _, manual) in PROGRAMS {
         assert!(!manual.examples.is_empty(), "{name}");
         for example in manual.examples {
             assert!(example.command.len() <= 76, "wrapped at 80 columns: {}", example.command);
@@ -172,6 +235,11 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
             assert_eq!(words[0], name);
             let parsed = match name {
                 "sip-call" => call::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "dns")]
+                "sip-dns" => dns::Args::try_parse_from(&words).map(drop),
+                "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "tls")]
+                "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
                 _ => test_server::Args::try_parse_from(&words).map(drop),
             };
             parsed.unwrap_or_else(|error| panic!("{}: {error}", example.command));
@@ -181,7 +249,7 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
 
 #[test]
 fn manual_pages_are_plain_and_tell_every_exit_status() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         let folder = Folder::new();
         let page = finish(folder.command(path).args(["--generate", "man"]));
         assert!(page.stdout.is_ascii(), "{name}: not every troff reads UTF-8");
@@ -211,7 +279,7 @@ fn manual_pages_are_plain_and_tell_every_exit_status() {
 
 #[test]
 fn completions_are_scripts_of_their_shell() {
-    for (name, path, _) in PROGRAMS {
+    for &(name, path, _) in PROGRAMS {
         for shell in ["bash", "zsh", "fish"] {
             let folder = Folder::new();
             let script = finish(folder.command(path).args(["--generate", shell]));
@@ -260,7 +328,7 @@ fn verbose_explains_which_address_and_which_challenge() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for needed in [
-        "localhost has the addresses 127.0.0.1",
+        "A/AAAA localhost: 127.0.0.1",
         &format!("requests go to {at} over UDP, from 127.0.0.1:"),
         "(--local says so)",
         "Digest SHA-512-256 for \"sipkit\": chosen",
@@ -383,6 +451,26 @@ fn answered_example(command: &str) {
     let at = |event: &str| told.find(&format!("\"event\":\"{event}\"")).expect("told");
     assert!(at("ringing") < at("answered"), "it rings first: {told}");
     assert!(wait(&mut answering, Duration::from_secs(10)).success(), "{command}");
+}
+
+#[cfg(feature = "dns")]
+#[test]
+fn manual_examples_of_sip_dns_work() {
+    let dns = DnsServer::new("_sip._tcp.example.com SRV 1 1 5060 a.example.com\na.example.com A 192.0.2.1\n");
+    for example in dns::Args::MANUAL.examples {
+        let command = example.command.replace("127.0.0.1:5353", &dns.addr.to_string());
+        let output = finish(Folder::new().command(SIP_DNS.1).args(&words(&command)[1..]));
+        let (told, errors) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{command}: {errors}");
+        let wanted = match command.as_str() {
+            command if command.contains("--json") => "{\"event\":\"targets\"",
+            command if command.contains("--count") => "100.00 %",
+            command if command.contains("tcp") => "192.0.2.1:5060 over TCP",
+            command if command.contains("sips:") => "192.0.2.1:5061 over TLS",
+            _ => ":5060 over UDP, localhost",
+        };
+        assert!(told.contains(wanted), "{command}: no {wanted:?} in {told}");
+    }
 }
 
 #[test]

@@ -27,12 +27,7 @@ fn both_tones_get_through_a_sound_card_and_the_call_outlives_it() {
     call.wait_for("begun", 10);
     std::thread::sleep(Duration::from_secs(1));
 
-    let heard = pulse.listen(Duration::from_secs(1));
-    assert!(
-        share(&heard, 48000, PEER_HZ) > 0.8,
-        "the peer's tone on the monitor: {}",
-        share(&heard, 48000, PEER_HZ)
-    );
+    let heard = hear_the_peer(&pulse);
     assert!(share(&heard, 48000, MICROPHONE_HZ) < 0.05, "the microphone must not be heard here");
 
     pulse.stop();
@@ -47,8 +42,7 @@ fn both_tones_get_through_a_sound_card_and_the_call_outlives_it() {
     let (rate, remote) = right_side(&pulse.folder().join("peer.wav"));
     let second = rate as usize;
     assert!(remote.len() > 4 * second, "{} samples at the peer", remote.len());
-    let before = &remote[second..2 * second];
-    let there = share(before, rate, MICROPHONE_HZ);
+    let there = purest(&remote[..remote.len() - second], rate, MICROPHONE_HZ);
     assert!(there > 0.8, "the microphone's tone at the peer: {there}");
     let end = &remote[remote.len() - second..];
     let loudest = end.iter().map(|sample| sample.unsigned_abs()).max();
@@ -68,14 +62,12 @@ fn sip_call_sounds_through_the_card_and_outlives_it() {
     let mut peer = Running::spawn(peer.arg(format!("tone:{PEER_HZ}")).arg("--record").arg(&record));
     peer.wait_for("{\"event\":\"listening\"", 10);
     let mut command = pulse.command(SIP_CALL);
-    command.args(["--audio", "device", "--json", "--duration", "6s", "--timeout", "60s"]);
+    command.args(["--audio", "device", "--json", "--duration", "9s", "--timeout", "60s"]);
     let mut call = Running::spawn(command.arg(format!("sip:peer@{local}")));
     call.wait_for("{\"event\":\"answered\"", 10);
     std::thread::sleep(Duration::from_millis(1500));
 
-    let heard = pulse.listen(Duration::from_secs(1));
-    let there = share(&heard, 48000, PEER_HZ);
-    assert!(there > 0.8, "the peer's tone on the monitor: {there}");
+    hear_the_peer(&pulse);
     pulse.stop();
 
     let rest = call.finish(30);
@@ -89,11 +81,32 @@ fn sip_call_sounds_through_the_card_and_outlives_it() {
     let (rate, remote) = right_side(&record);
     let second = rate as usize;
     assert!(remote.len() > 4 * second, "{} samples at the peer", remote.len());
-    let there = share(&remote[second..2 * second], rate, MICROPHONE_HZ);
+    let there = purest(&remote[..remote.len() - second], rate, MICROPHONE_HZ);
     assert!(there > 0.8, "the microphone's tone at the peer: {there}");
     let end = &remote[remote.len() - second..];
     let loudest = end.iter().map(|sample| sample.unsigned_abs()).max();
     assert!(loudest < Some(50), "silence follows the loss of the card: {loudest:?}");
+}
+
+/// A second of what the card plays, with the peer's tone in it. A machine that is busy may stop the sound for a
+/// moment, so the first second that is whole will do.
+fn hear_the_peer(pulse: &Pulse) -> Vec<i16> {
+    let mut shares = Vec::new();
+    for _ in 0..4 {
+        let heard = pulse.listen(Duration::from_secs(1));
+        shares.push(share(&heard, 48000, PEER_HZ));
+        if shares.last() > Some(&0.8) {
+            return heard;
+        }
+    }
+    panic!("the peer's tone on the monitor: {shares:?}");
+}
+
+/// The greatest share of a tone in any second of a recording.
+fn purest(samples: &[i16], rate: u32, hz: f32) -> f64 {
+    let second = rate as usize;
+    let shares = samples.windows(second).step_by(second / 4).map(|window| share(window, rate, hz));
+    shares.fold(0.0, f64::max)
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! legitimate; such seeds would be listed in [`LEGITIMATE`].
 
 mod odd;
+mod streams;
 
 use std::{fmt::Write, net::SocketAddr};
 
@@ -59,6 +60,10 @@ impl Party {
         }
     }
 
+    fn dial_over_tcp(&mut self, cx: &mut Cx<'_>) {
+        self.dial_to("sip:bob@192.0.2.2;transport=tcp", cx);
+    }
+
     fn dial(&mut self, cx: &mut Cx<'_>) {
         self.dial_to("sip:bob@192.0.2.2", cx);
     }
@@ -70,6 +75,7 @@ impl Party {
             next: NextHop::RequestUri,
             offer: Body::sdp(SDP),
             auth: self.auth.clone(),
+            registration: None,
             headers: Vec::new(),
         };
         self.call = Some(self.ua.invite(invite, cx));
@@ -98,7 +104,9 @@ impl Party {
                     self.pages += 1;
                     continue;
                 }
-                Event::Routed { .. } | Event::NoRoute { .. } => continue,
+                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
+                    continue;
+                }
             };
             match event {
                 CallEvent::Incoming { .. } => {
@@ -433,7 +441,7 @@ fn icmp_fails_an_invite_and_no_call() {
     world.close(at("192.0.2.9:5060"));
     world.with(alice, |party, cx| party.dial_to("sip:x@192.0.2.9", cx));
     assert!(world.run_until(|world| !world.user(alice).log.is_empty()));
-    assert_eq!(world.user(alice).log, ["ended Network 192.0.2.9:5060 is unreachable"]);
+    assert_eq!(world.user(alice).log, ["ended Network 192.0.2.9:5060 over UDP: connection refused"]);
     assert!(world.now() < sipkit::time::Instant::from_millis(1));
 
     let mut pair = pair(1, &wire(), Habit::Answer);

@@ -7,12 +7,21 @@ mod cli;
 mod device;
 mod instructions;
 mod ladder;
+#[cfg(feature = "dns")]
+mod lookup;
 mod programs;
+mod registration;
 mod slow_reader;
 mod support;
+#[cfg(feature = "tls")]
+mod tls_check;
 mod torture;
 mod transport;
 mod verdicts;
 
 #[path = "../benches/reading.rs"]
 mod reading;
+
+#[cfg(feature = "tls")]
+#[path = "../src/lib/transport/tls/authority.rs"]
+mod authority;

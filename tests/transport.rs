@@ -1,4 +1,8 @@
-//! UDP over the loopback interface: both families, where answers leave from, and what ICMP errors say.
+//! UDP over the loopback interface: both families, where answers leave from, and what ICMP errors say. Connections
+//! have a file of their own.
+
+mod layers;
+mod streams;
 
 use std::{
     io::ErrorKind,

@@ -1,17 +1,19 @@
-//! What the whole stack with a user agent on top makes of strange messages, in the simulator: RFC 4475 and
-//! RFC 5118 with their verdicts, messages that were damaged, and the status of each limit.
+//! What the whole stack with a user agent or a forwarder on top makes of strange messages, in the simulator:
+//! RFC 4475 and RFC 5118 with their verdicts, messages that were damaged, and the status of each limit.
 
 use std::{fs, net::SocketAddr, path::Path};
 
 use serde_json::Value;
 use sipkit::{
-    message::Limits,
+    message::{HeaderId, Limits, Message, header},
     phone::responder::{self, Responder},
     sim::{Node, World},
     stack::{self, Stats},
     time::Duration,
     ua,
 };
+
+use crate::support::forwarder::Forwarder;
 
 /// A test server without media in a world of its own.
 fn server(limits: Limits) -> (World, Node<Responder>) {
@@ -54,6 +56,8 @@ struct Case {
     bytes: Vec<u8>,
     /// What a user agent server may do.
     uas: Vec<String>,
+    /// What a proxy may do, where that is known.
+    proxy: Vec<String>,
     method: Option<String>,
 }
 
@@ -65,12 +69,17 @@ fn cases() -> Vec<Case> {
         let facts: serde_json::Map<String, Value> = serde_json::from_slice(&facts).unwrap();
         all.extend(facts.into_iter().map(|(name, about)| Case {
             bytes: fs::read(folder.join(about["file"].as_str().unwrap())).unwrap(),
-            uas: about["uas"].as_array().unwrap().iter().map(|is| is.as_str().unwrap().to_owned()).collect(),
+            uas: strings(&about["uas"]),
+            proxy: strings(&about["proxy"]),
             method: about["facts"]["method"].as_str().map(str::to_owned),
             name,
         }));
     }
     all
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(|is| is.as_str().unwrap().to_owned()).collect()
 }
 
 fn data() -> std::path::PathBuf {
@@ -80,7 +89,7 @@ fn data() -> std::path::PathBuf {
 #[test]
 fn every_torture_message_gets_an_allowed_answer() {
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for Case { name, bytes, uas, method } in cases() {
+    for Case { name, bytes, uas, method, .. } in cases() {
         count += 1;
         let (got, _) = answer(&bytes, Limits::default());
         let allowed = |verdict: &String| match (verdict.as_str(), got) {
@@ -99,6 +108,83 @@ fn every_torture_message_gets_an_allowed_answer() {
     }
     assert_eq!(count, 50 + 12);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A proxy answers what it must not forward, and forwards the rest with nothing changed but what is its business.
+#[test]
+fn every_torture_message_is_forwarded_or_refused_as_it_should_be() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for Case { name, bytes, proxy, .. } in cases().into_iter().filter(|case| !case.proxy.is_empty()) {
+        count += 1;
+        let (status, forwarded) = through_a_proxy(&bytes);
+        let allowed = |verdict: &String| match verdict.as_str() {
+            "discard" | "ignore" => status.is_none() && forwarded.is_none(),
+            "accept-as-rfc2543" => forwarded.is_some(),
+            verdict if verdict.starts_with("forward") => forwarded.is_some(),
+            expected => status.is_some_and(|status| status.to_string() == expected) && forwarded.is_none(),
+        };
+        if !proxy.iter().any(allowed) {
+            wrong.push(format!("{name}: {status:?} or {forwarded:?} instead of {proxy:?}"));
+        }
+        if let Some(forwarded) = forwarded {
+            wrong.extend(changed(&bytes, &forwarded).map(|what| format!("{name}: {what} was changed")));
+        }
+    }
+    assert_eq!(count, 50);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The status that was answered, and the message that was sent on.
+fn through_a_proxy(bytes: &[u8]) -> (Option<u16>, Option<Message>) {
+    let mut world = World::new(4475);
+    // The address that the responses of RFC 4475 came by.
+    let local = at("192.0.2.198:5060");
+    let proxy = world.add("proxy", local, Forwarder::new(local, at("192.0.2.3:5060")));
+    world.inject(at("192.0.2.99:5060"), local, on_its_way_back(bytes, local));
+    world.run_for(Duration::from_millis(100));
+    let answers = world.ladder().steps().filter(|step| step.from == "proxy");
+    let mut statuses = answers.filter_map(|step| step.what.get(..3)?.parse().ok());
+    let forwarded = world.user(proxy).forwarded.clone();
+    assert!(forwarded.len() <= 1);
+    let forwarded = forwarded.into_iter().next();
+    let is_answer = forwarded.as_ref().is_none_or(Message::is_request);
+    (statuses.find(|&status| is_answer && status > 100), forwarded)
+}
+
+/// A response that came to whom it was for is given the Via of a proxy on its way.
+fn on_its_way_back(bytes: &[u8], local: SocketAddr) -> Vec<u8> {
+    let line_end = bytes.windows(2).position(|pair| pair == b"\r\n");
+    let vias = bytes.windows(6).filter(|text| *text == b"\r\nVia:").count();
+    match line_end {
+        Some(end) if bytes.starts_with(b"SIP/") && vias == 1 => {
+            let via = format!("\r\nVia: {};branch=z9hG4bKours", Forwarder::via(local));
+            [&bytes[..end], via.as_bytes(), &bytes[end..]].concat()
+        }
+        _ => bytes.to_vec(),
+    }
+}
+
+/// What a proxy should have left as it was.
+fn changed(before: &[u8], after: &Message) -> Option<&'static str> {
+    let before = Message::parse(before.to_vec().into(), &Limits::default()).ok()?;
+    let rows = |message: &Message| -> Vec<_> {
+        let own = [HeaderId::Via, HeaderId::MaxForwards];
+        let others = message.headers().filter(|row| !own.contains(&row.id));
+        others.map(|row| (row.name().to_owned(), row.value.to_vec())).collect()
+    };
+    let line = |message: &Message| message.bytes().split(|&byte| byte == b'\r').next().map(<[u8]>::to_vec);
+    let has_headers = |line: Vec<u8>| line.windows(7).any(|text| text == b"?Route=");
+    let hops = |message: &Message| message.find::<header::MaxForwards>().ok().flatten();
+    let is_request = after.is_request();
+    let one_hop_less = hops(after) == Some(hops(&before).map_or(70, |hops| hops - 1));
+    let checks = [
+        ("Via", after.count(HeaderId::Via) == before.count(HeaderId::Via) + usize::from(is_request)),
+        ("Max-Forwards", if is_request { one_hop_less } else { hops(after) == hops(&before) }),
+        ("another header field", rows(&before) == rows(after)),
+        ("the body", before.body() == after.body()),
+        ("the start line", line(&before) == line(after) || line(&before).is_some_and(has_headers)),
+    ];
+    checks.into_iter().find(|(_, is_right)| !is_right).map(|(what, _)| what)
 }
 
 /// Nobody answers a response; each is counted for what it is.

@@ -99,6 +99,7 @@
 //!     next: NextHop::RequestUri,
 //!     offer,
 //!     auth: auth::Client::default(),
+//!     registration: None,
 //!     headers: Vec::new(),
 //! };
 //! let mut call = agent.call(invite).await?;

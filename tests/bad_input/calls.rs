@@ -62,6 +62,7 @@ impl Bench {
                 Output::Connect { id, .. } => {
                     self.stack.connected(self.now, id, Ok(Self::flow()), &mut self.ua);
                 }
+                Output::Close { .. } => panic!("there are no connections"),
                 Output::Resolve { .. } => panic!("every host here is an address"),
             }
         }
@@ -102,6 +103,7 @@ impl Bench {
             next: NextHop::RequestUri,
             offer: session(),
             auth: auth::Client::new(Vec::new()),
+            registration: None,
             headers: Vec::new(),
         };
         let id = bench.act(|ua, cx| ua.invite(invite, cx));

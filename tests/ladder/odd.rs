@@ -58,7 +58,7 @@ impl Puppet {
             .header(HeaderId::CSeq, format_args!("{number} {method}"))
             .named(CONTACT.0, CONTACT.1)
             .finish();
-        cx.send(Outgoing { request, next: NextHop::RequestUri, contact: None });
+        cx.send(Outgoing::new(request, NextHop::RequestUri));
     }
 }
 
@@ -335,7 +335,7 @@ fn early_media_without_an_offer() {
                 .named(CONTACT.0, CONTACT.1);
             let builder =
                 if body.is_empty() { builder } else { builder.body("application/sdp", body.as_bytes()) };
-            Outgoing { request: builder.finish(), next: NextHop::RequestUri, contact: None }
+            Outgoing::new(builder.finish(), NextHop::RequestUri)
         };
         world.with(puppet, |_, cx| cx.send(request("INVITE", "", "")));
         world.run_for(Duration::from_secs(4));

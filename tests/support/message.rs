@@ -166,8 +166,9 @@ impl Draft {
 /// A session description with one audio stream; `formats` is the rest of its m-line and its rtpmaps.
 pub fn sdp(at: SocketAddr, formats: &str) -> String {
     let (ip, port) = (at.ip(), at.port());
+    let kind = if at.is_ipv4() { "IP4" } else { "IP6" };
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n"
+        "v=0\r\no=- 1 1 IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n"
     )
 }
 

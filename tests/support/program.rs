@@ -32,7 +32,14 @@ impl Program {
         Self::start(env!("CARGO_BIN_EXE_sip-call"), args)
     }
 
-    fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
+    /// `sip-dns` with these arguments.
+    #[cfg(feature = "dns")]
+    pub fn dns<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_sip-dns"), args)
+    }
+
+    /// The program at this path.
+    pub fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
         let home = Folder::new();
         let mut command = Command::new(path);
         command.args(args.into_iter().map(|arg| arg.as_ref().to_owned()));

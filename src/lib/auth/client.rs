@@ -11,8 +11,8 @@ use super::digest::{self, Algorithm, Login, Proof, Qop};
 use crate::message::{
     HeaderError, HeaderId, Quoted, Request, Response,
     header::{
-        AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
-        WwwAuthenticate,
+        AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
+        ProxyAuthenticationInfo, ProxyAuthorization, WwwAuthenticate,
     },
 };
 
@@ -92,13 +92,23 @@ impl Client {
         self.headers(method, uri, body)
     }
 
-    /// Takes a 2xx: the server may name the nonce it wants next (RFC 7616 §3.5).
+    /// Takes a 2xx: server and proxy may name the nonce they want next (RFC 7616 §3.5, RFC 7615 §4).
     pub fn accepted(&mut self, response: &Response) {
-        let Ok(Some(info)) = response.find::<AuthenticationInfo>() else { return };
+        if let Ok(Some(info)) = response.find::<AuthenticationInfo>() {
+            self.next_nonce(Side::Server, info);
+        }
+        if let Ok(Some(info)) = response.find::<ProxyAuthenticationInfo>() {
+            self.next_nonce(Side::Proxy, info);
+        }
+    }
+
+    /// The field names no realm, so it is only clear with a single one.
+    fn next_nonce(&mut self, side: Side, info: AuthParams<'_>) {
         let Some(next) = info.text("nextnonce").filter(|next| !next.is_empty()) else { return };
-        // The field names no realm, so it is only clear with a single one.
-        let mut servers = self.sessions.iter_mut().filter(|session| session.side == Side::Server);
-        if let (Some(session), None) = (servers.next(), servers.next()) {
+        let mut sessions = self.sessions.iter_mut().filter(|session| session.side == side);
+        if let (Some(session), None) = (sessions.next(), sessions.next())
+            && session.ask.nonce != next
+        {
             session.ask.nonce = next.into_owned();
             session.nc = 0;
         }
@@ -215,6 +225,8 @@ pub enum Verdict {
     /// Unreadable, or without realm or nonce.
     Malformed,
     NoCredentials,
+    /// There is a hash instead of a password, and it is of another algorithm.
+    OtherHash,
     /// Credentials were sent and not accepted.
     Rejected,
 }
@@ -230,6 +242,7 @@ impl Verdict {
             Self::UnknownQop => "unknown quality of protection",
             Self::Malformed => "malformed",
             Self::NoCredentials => "no credentials",
+            Self::OtherHash => "the hash at hand is of another algorithm",
             Self::Rejected => "credentials were rejected",
         }
     }
@@ -334,7 +347,10 @@ impl Asked {
             None => None,
         };
         let flag = |name: &str| view.params.get(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        let login = client.logins.iter().position(|login| login.fits(&realm));
+        let fits = |login: &Login| login.fits(&realm);
+        let login = client.logins.iter().position(|login| fits(login) && login.secret.serves(algorithm));
+        let lacking =
+            if client.logins.iter().any(fits) { Verdict::OtherHash } else { Verdict::NoCredentials };
         Ok(Self {
             side,
             nonce,
@@ -344,7 +360,7 @@ impl Asked {
             qop,
             stale: flag("stale"),
             userhash: flag("userhash"),
-            login: login.ok_or(Verdict::NoCredentials)?,
+            login: login.ok_or(lacking)?,
             realm,
         })
     }
@@ -454,6 +470,8 @@ fn why(offered: &[Offered]) -> GiveUp {
         GiveUp::Rejected(row.realm.clone())
     } else if let Some(row) = find(Verdict::NoCredentials).or_else(|| find(Verdict::Chosen)) {
         GiveUp::NoCredentials(row.realm.clone())
+    } else if find(Verdict::OtherHash).is_some() {
+        GiveUp::UnsupportedAlgorithm(names(Verdict::OtherHash))
     } else if find(Verdict::Excluded).is_some() {
         GiveUp::UnsupportedAlgorithm(names(Verdict::Excluded))
     } else if find(Verdict::UnknownAlgorithm).is_some() {

@@ -53,6 +53,15 @@ impl Algorithm {
         matches!(self, Self::Md5Sess | Self::Sha256Sess | Self::Sha512_256Sess)
     }
 
+    /// The same without `-sess`.
+    const fn basic(self) -> Self {
+        match self {
+            Self::Md5 | Self::Md5Sess => Self::Md5,
+            Self::Sha256 | Self::Sha256Sess => Self::Sha256,
+            Self::Sha512_256 | Self::Sha512_256Sess => Self::Sha512_256,
+        }
+    }
+
     /// H() of the RFC over the parts with colons between them.
     fn hash(self, parts: &[&[u8]]) -> Hex {
         match self {
@@ -91,13 +100,46 @@ impl Qop {
     }
 }
 
-/// A password. Wiped when dropped; `Debug` hides it.
+/// A password, or H(A1) in its place (RFC 7616 §3.4.2). Wiped when dropped; `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Password(Zeroizing<String>),
+    /// H(user ":" realm ":" password) in lower case hex, of this algorithm without `-sess`.
+    Ha1(Algorithm, Zeroizing<String>),
+}
 
 impl Secret {
     pub fn new(password: impl Into<String>) -> Self {
-        Self(Zeroizing::new(password.into()))
+        Self(Kind::Password(Zeroizing::new(password.into())))
+    }
+
+    /// H(user ":" realm ":" password) in hex: good for that user, realm and algorithm only, and as secret as the
+    /// password there. `None` if `hex` is no hash of the algorithm.
+    pub fn ha1(algorithm: Algorithm, hex: &str) -> Option<Self> {
+        let digits = if algorithm.basic() == Algorithm::Md5 { 32 } else { 64 };
+        let is_hash = hex.len() == digits && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then(|| Self(Kind::Ha1(algorithm.basic(), Zeroizing::new(hex.to_ascii_lowercase()))))
+    }
+
+    /// Whether it answers challenges of this algorithm.
+    pub fn serves(&self, algorithm: Algorithm) -> bool {
+        match &self.0 {
+            Kind::Password(_) => true,
+            Kind::Ha1(own, _) => *own == algorithm.basic(),
+        }
+    }
+
+    /// H(user ":" realm ":" password).
+    fn basic(&self, algorithm: Algorithm, username: &str, realm: &str) -> Hex {
+        match &self.0 {
+            Kind::Password(password) => {
+                algorithm.hash(&[username.as_bytes(), realm.as_bytes(), password.as_bytes()])
+            }
+            Kind::Ha1(_, hex) => Hex::written(hex),
+        }
     }
 }
 
@@ -145,6 +187,13 @@ impl Hex {
         hex
     }
 
+    /// Digits that are hex already.
+    fn written(digits: &str) -> Self {
+        let mut hex = Self { digits: [0; 64], len: digits.len().min(64) };
+        hex.digits.iter_mut().zip(digits.bytes()).for_each(|(digit, byte)| *digit = byte);
+        hex
+    }
+
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
@@ -174,7 +223,7 @@ pub fn ha1(
     nonce: &str,
     cnonce: &str,
 ) -> Hex {
-    let basic = algorithm.hash(&[username.as_bytes(), realm.as_bytes(), secret.0.as_bytes()]);
+    let basic = secret.basic(algorithm, username, realm);
     match algorithm.is_session() {
         true => algorithm.hash(&[basic.as_bytes(), nonce.as_bytes(), cnonce.as_bytes()]),
         false => basic,
@@ -275,6 +324,12 @@ mod tests {
             let secret = Secret::new(get("password"));
             let ha1 = ha1(algorithm, username, realm, &secret, proof.nonce, proof.cnonce);
             let id = get("id");
+            if !algorithm.is_session() {
+                // The hash serves as well as what it was made from.
+                let hashed = Secret::ha1(algorithm, &get("ha1").to_uppercase()).unwrap();
+                let again = super::ha1(algorithm, "anybody", "any", &hashed, proof.nonce, proof.cnonce);
+                assert_eq!(again.as_str(), get("ha1"), "{id}");
+            }
             assert_eq!(ha1.as_str(), get("ha1"), "{id} ha1");
             assert_eq!(proof.ha2().as_str(), get("ha2"), "{id} ha2");
             assert_eq!(proof.response(&ha1).as_str(), get("response"), "{id}");
@@ -292,5 +347,20 @@ mod tests {
     fn secrets_are_not_printed() {
         let login = Login::new("alice", "s3cr3t");
         assert!(!format!("{login:?}").contains("s3cr3t"));
+        let hash = "0123456789abcdef0123456789abcdef";
+        assert!(!format!("{:?}", Secret::ha1(Algorithm::Md5, hash)).contains(hash));
+    }
+
+    #[test]
+    fn a_hash_serves_its_own_algorithm() {
+        let md5 = Secret::ha1(Algorithm::Md5Sess, &"0".repeat(32)).unwrap();
+        let sha = Secret::ha1(Algorithm::Sha512_256, &"0".repeat(64)).unwrap();
+        let serves = |secret: &Secret| Algorithm::ALL.map(|algorithm| secret.serves(algorithm));
+        assert_eq!(serves(&md5), [true, true, false, false, false, false]);
+        assert_eq!(serves(&sha), [false, false, false, false, true, true]);
+        assert_eq!(serves(&Secret::new("x")), [true; 6]);
+        for (algorithm, text) in [(Algorithm::Md5, "0".repeat(64)), (Algorithm::Sha256, "x".repeat(64))] {
+            assert_eq!(Secret::ha1(algorithm, &text), None);
+        }
     }
 }

@@ -162,7 +162,8 @@ impl Server {
             true => digest::userhash(algorithm, &login.username, realm).matches(&username),
             false => login.username == username,
         };
-        let login = users.iter().filter(|login| login.fits(realm)).find(is_named);
+        let may = |login: &&Login| login.fits(realm) && login.secret.serves(algorithm);
+        let login = users.iter().filter(may).find(is_named);
         // An unknown user costs the same work as a wrong password.
         let nobody = Secret::new("");
         let (name, secret) =

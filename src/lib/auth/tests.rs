@@ -250,6 +250,83 @@ fn next_nonce() {
     assert!(rows[0].1.contains("nonce=\"2\"") && rows[0].1.contains("nc=00000001"));
 }
 
+#[test]
+fn next_nonce_of_a_proxy_and_the_same_again() {
+    let mut client = Client::new(login());
+    let challenges = [
+        "Proxy-Authenticate: Digest realm=\"p\", nonce=\"1\", qop=\"auth\"",
+        "WWW-Authenticate: Digest realm=\"s\", nonce=\"2\", qop=\"auth\"",
+    ];
+    client.challenged(&response(401, &challenges), &request("REGISTER", &[], b""), &mut random());
+    // The nonce in use is no next one: its count goes on.
+    client.accepted(&response(
+        200,
+        &["Proxy-Authentication-Info: nextnonce=\"3\"", "Authentication-Info: nextnonce=\"2\", nc=00000001"],
+    ));
+    let rows = client.authorize("REGISTER", "sip:example.com", b"");
+    let of = |id: HeaderId| rows.iter().find(|row| row.0 == id).unwrap().1.clone();
+    let (proxy, server) = (of(HeaderId::ProxyAuthorization), of(HeaderId::Authorization));
+    assert!(proxy.contains("nonce=\"3\"") && proxy.contains("nc=00000001"), "{proxy}");
+    assert!(server.contains("nonce=\"2\"") && server.contains("nc=00000002"), "{server}");
+}
+
+/// The strongest challenge a hash can answer is taken; one it cannot answer is said.
+#[test]
+fn a_hash_in_place_of_the_password() {
+    let hex = digest::ha1(Algorithm::Md5, "alice", "r", &Secret::new("s3cr3t"), "", "");
+    let secret = Secret::ha1(Algorithm::Md5, hex.as_str()).unwrap();
+    let hashed = Login { secret, realm: Some("r".into()), ..Login::new("alice", "") };
+    let ask = |algorithm| {
+        format!("WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm={algorithm}")
+    };
+    let both = [ask("SHA-256"), ask("MD5")];
+    let both: Vec<_> = both.iter().map(String::as_str).collect();
+    let sent = request("REGISTER", &[], b"");
+    let answer = |login: Login, rows: &[&str]| {
+        Client::new(vec![login]).challenged(&response(401, rows), &sent, &mut random())
+    };
+    let got = answer(hashed.clone(), &both);
+    assert_eq!(
+        got.offered.iter().map(|row| row.verdict).collect::<Vec<_>>(),
+        [Verdict::OtherHash, Verdict::Chosen]
+    );
+    let Outcome::Retry(rows) = got.outcome else { panic!() };
+    let Outcome::Retry(plain) = answer(Login::new("alice", "s3cr3t"), &both[1..]).outcome else { panic!() };
+    assert_eq!(rows, plain);
+    let gave_up = answer(hashed.clone(), &both[..1]).outcome;
+    assert_eq!(gave_up, Outcome::GiveUp(GiveUp::UnsupportedAlgorithm("SHA-256".into())));
+
+    // A server that has only the hash checks by it.
+    let policy = Policy { algorithms: vec![Algorithm::Md5], ..Policy::new(Side::Server, "r") };
+    let mut random = random();
+    let mut server = Server::new(policy, &mut random);
+    let sent = answered(&mut Client::new(login()), &server, Instant::ZERO, false, &sent, &mut random);
+    assert!(matches!(server.check(Instant::ZERO, &sent, &[hashed]), Check::Accepted { .. }));
+}
+
+/// However often and under however many names a server asks: there is an end.
+#[test]
+fn no_server_keeps_us_busy_for_ever() {
+    let mut random = random();
+    for stale in ["", ", stale=true"] {
+        let mut client = Client::new(login());
+        let mut sent = request("REGISTER", &[], b"");
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            assert!(rounds < 100);
+            let realm = if stale.is_empty() { rounds } else { 0 };
+            let ask = format!(
+                "WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"{rounds}\", qop=\"auth\"{stale}"
+            );
+            match client.challenged(&response(401, &[&ask]), &sent, &mut random).outcome {
+                Outcome::Retry(rows) => sent = retry("REGISTER", &rows, b""),
+                Outcome::GiveUp(_) => break,
+            }
+        }
+    }
+}
+
 // ---- client and server
 
 #[test]

@@ -1,8 +1,10 @@
 //! What flags, environment and configuration file say together: flag > environment > account > defaults.
 //!
-//! The environment is read by the flags themselves (`env` in [`args`](super::args)), so two sources are left here.
+//! The environment is read by the flags themselves (`env` in [`args`]), so two sources are left here.
 
 use std::time::Duration;
+
+use crate::resolve::system;
 
 use super::{
     args,
@@ -23,6 +25,8 @@ pub struct Account {
     pub credentials: Option<Credentials>,
     pub proxy: Option<String>,
     pub local: Option<LocalAddress>,
+    /// Who knows names.
+    pub resolver: system::Config,
 }
 
 /// What answers a digest challenge.
@@ -66,8 +70,25 @@ impl Account {
             credentials,
             proxy: first([&route.proxy, &account.proxy, &defaults.proxy]),
             local: route.local.or(account.local).or(defaults.local),
+            resolver: resolver(&route.dns, config),
         })
     }
+}
+
+/// The DNS servers of the flag or of the file, else the system's.
+#[cfg(feature = "dns")]
+pub fn resolver(dns: &args::Dns, config: &Config) -> system::Config {
+    let servers = match (dns.dns.as_slice(), &config.defaults.dns) {
+        ([], Some(servers)) => servers,
+        (servers, _) => servers,
+    };
+    system::Config { servers: servers.iter().map(|server| server.0).collect() }
+}
+
+/// Without the DNS only the system can be asked.
+#[cfg(not(feature = "dns"))]
+pub fn resolver(_: &args::Dns, _: &Config) -> system::Config {
+    system::Config::default()
 }
 
 fn find_password(identity: &args::Identity, account: &config::Account) -> Result<Option<Password>, Failure> {
@@ -190,6 +211,26 @@ mod tests {
         let account = resolve("--account home --from sip:carol:x@example.com").expect("complete");
         assert_eq!(account.proxy.as_deref(), Some("sip:default.example.net"));
         assert_eq!(account.credentials.map(|c| c.user).as_deref(), Some("carol"), "the user of --from");
+    }
+
+    #[cfg(feature = "dns")]
+    #[test]
+    fn dns_servers_come_from_the_flag_or_the_file() {
+        let servers = |flags: &str, file: &str| -> Vec<String> {
+            let flags =
+                Flags::try_parse_from(format!("test {flags}").split_whitespace()).expect("known flags");
+            let config = Config::parse(file).expect("well-formed");
+            let resolver = super::resolver(&flags.route.dns, &config);
+            resolver.servers.iter().map(ToString::to_string).collect()
+        };
+        let file = "[defaults]\ndns = [\"192.0.2.9\", \"[::1]:5353\"]";
+        assert!(servers("", "").is_empty(), "the system's");
+        assert_eq!(servers("", file), ["192.0.2.9:53", "[::1]:5353"]);
+        assert_eq!(servers("--dns 192.0.2.1", file), ["192.0.2.1:53"]);
+        assert_eq!(
+            servers("--dns ::1,192.0.2.1:54 --dns 192.0.2.2", file),
+            ["[::1]:53", "192.0.2.1:54", "192.0.2.2:53"]
+        );
     }
 
     #[test]

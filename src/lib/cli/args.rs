@@ -4,13 +4,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueHint};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
+#[cfg(feature = "dns")]
+use super::value::DnsServer;
 use super::{
-    capture::CapturePath,
+    capture::{CaptureMode, CapturePath},
     value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
+#[cfg(feature = "tls")]
+use crate::transport::tls::Version;
 
 /// What every program has.
 #[derive(Args, Clone, Debug)]
@@ -19,7 +23,42 @@ pub struct Common {
     pub output: Output,
     #[command(flatten)]
     pub capture: Capture,
+    #[command(flatten)]
+    pub run: Run,
+}
 
+/// What a program has that carries no SIP: everything but traces and captures.
+#[derive(Clone, Debug)]
+pub struct WithoutTraffic(pub Common);
+
+impl Args for WithoutTraffic {
+    fn augment_args(command: Command) -> Command {
+        Run::augment_args(Report::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Run::augment_args_for_update(Report::augment_args_for_update(command))
+    }
+}
+
+impl FromArgMatches for WithoutTraffic {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(Common {
+            output: Output { report: Report::from_arg_matches(matches)?, trace: false },
+            capture: Capture { pcap: None, pcap_no_rtp: false, pcap_mode: None },
+            run: Run::from_arg_matches(matches)?,
+        }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The run as a whole.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
     /// End the whole run after this time (exit 3)
     ///
     /// The deadline holds in every state. The run ends as with Ctrl-C, within two seconds more.
@@ -38,6 +77,18 @@ pub struct Common {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
+    #[command(flatten)]
+    pub report: Report,
+
+    /// Print each SIP message on standard error
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// How results are written.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct Report {
     /// Print JSON Lines: an object per event and a result
     #[arg(long)]
     pub json: bool,
@@ -48,10 +99,6 @@ pub struct Output {
     /// tab, a backslash and a percent sign. The manual lists the names.
     #[arg(long, value_name = "TEXT", conflicts_with = "json")]
     pub write_out: Option<Template>,
-
-    /// Print each SIP message on standard error
-    #[arg(long)]
-    pub trace: bool,
 
     /// Explain decisions; -vv and -vvv tell more
     #[arg(short, long, action = ArgAction::Count)]
@@ -72,6 +119,17 @@ pub struct Capture {
     #[arg(long, requires = "pcap")]
     #[arg(hide_short_help = true)]
     pub pcap_no_rtp: bool,
+
+    /// How to write what is encrypted: wire, plain or both
+    ///
+    /// With wire packets stand there as sent, and a .pcapng file has the TLS secrets as well, so that Wireshark shows
+    /// what is inside: whoever has the file can read the messages. With plain there are the messages without TLS or
+    /// WebSocket around them, each in a UDP packet; both has the two on two interfaces (.pcapng only). The default is
+    /// wire for .pcapng, and plain for .pcap, which has no place for secrets. The variable SSLKEYLOGFILE names a file
+    /// to write the secrets to in any case.
+    #[arg(long, value_name = "MODE", value_enum, hide_possible_values = true, requires = "pcap")]
+    #[arg(hide_short_help = true)]
+    pub pcap_mode: Option<CaptureMode>,
 }
 
 /// Who we are.
@@ -116,6 +174,61 @@ pub struct Route {
     /// Our address and port [default: what the route says]
     #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env = true)]
     pub local: Option<LocalAddress>,
+
+    #[command(flatten)]
+    pub dns: Dns,
+}
+
+/// Who knows names.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Route")]
+pub struct Dns {
+    /// Ask this DNS server [default: the system's]
+    ///
+    /// May be repeated: the first one is preferred, and the next is asked when it is silent. The hosts file still counts.
+    #[cfg(feature = "dns")]
+    #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_DNS", hide_env = true, value_delimiter = ',')]
+    pub dns: Vec<DnsServer>,
+}
+
+/// How TLS is spoken, and with whom.
+#[cfg(feature = "tls")]
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
+pub struct Tls {
+    /// Trust the authorities in FILE instead of the system's
+    ///
+    /// PEM; may be repeated.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CA", hide_env = true)]
+    pub tls_ca: Vec<PathBuf>,
+
+    /// Our certificate, for peers that ask for one
+    ///
+    /// PEM: our own certificate first, then those of the authorities above it, without the root.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key [default: in the same file]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// The name that the peer's certificate must have
+    ///
+    /// By default it is the domain of the address that was given (RFC 5922), wherever DNS leads. A wildcard is compared
+    /// by its letters: '*.example.com' wants just that name in the certificate.
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Option<String>,
+
+    /// Accept any certificate, with a warning each time
+    ///
+    /// The connection is encrypted, but whoever is in between can read and change everything.
+    #[arg(long)]
+    pub tls_insecure: bool,
+
+    /// The least version to accept: 1.2 or 1.3 [default: 1.2]
+    #[arg(long, value_name = "VERSION")]
+    #[arg(hide_short_help = true)]
+    pub tls_min: Option<Version>,
 }
 
 /// Limits of a call.

@@ -2,6 +2,10 @@
 //!
 //! Link type RAW (an IP packet and nothing before it), nanosecond timestamps. Works without root because nothing is
 //! sniffed: the packets come from the program's own sockets through [`transport::Tap`](crate::transport::Tap).
+//!
+//! Connections are written as on the wire, and with TLS a pcapng file has the secrets as well, in Decryption Secrets
+//! Blocks. The crate has no type for that block, so its body is made here and written as a block it does not know.
+//! A classic file has no place for secrets: there, by default, what is encrypted is written as it was before.
 
 use std::{
     borrow::Cow,
@@ -11,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use pcap_file::{
@@ -23,15 +27,19 @@ use pcap_file::{
             enhanced_packet::EnhancedPacketBlock,
             interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption},
             section_header::{SectionHeaderBlock, SectionHeaderOption},
+            unknown::UnknownBlock,
         },
     },
 };
 
+use zeroize::Zeroizing;
+
 use super::{
     datagram::Datagram,
-    recorder::{Recorded, Writer},
+    recorder::{Recorded, RecordedSegment, Writer},
+    segments::{Piece, Segments},
 };
-use crate::transport::{Direction, PacketKind};
+use crate::transport::{Direction, PacketKind, Protocol};
 
 /// Where to write, and as what: the ending of the name decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +74,45 @@ impl FromStr for CapturePath {
     }
 }
 
+/// How what is encrypted is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CaptureMode {
+    /// As on the wire; in pcapng with the secrets.
+    Wire,
+    /// As it was before it was encrypted, each message in a UDP packet.
+    Plain,
+    /// Both, on two interfaces (pcapng only).
+    Both,
+}
+
 /// The name says neither format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name must end in .pcap (classic) or .pcapng")]
 pub struct CapturePathError;
 
+/// A classic file has one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--pcap-mode both needs a file that ends in .pcapng")]
+pub struct NoSecondInterface;
+
+impl CapturePath {
+    /// The mode that was asked for, or the one that lets a reader see everything.
+    pub fn mode(&self, asked: Option<CaptureMode>) -> Result<CaptureMode, NoSecondInterface> {
+        match (self.format, asked) {
+            (Format::Pcap, Some(CaptureMode::Both)) => Err(NoSecondInterface),
+            (Format::Pcap, None) => Ok(CaptureMode::Plain),
+            (Format::PcapNg, None) => Ok(CaptureMode::Wire),
+            (_, Some(mode)) => Ok(mode),
+        }
+    }
+}
+
 /// An open capture file.
 pub(super) struct Capture {
     path: PathBuf,
     media: bool,
+    mode: CaptureMode,
+    segments: Segments,
     file: OpenFile,
     out: Shared,
 }
@@ -100,7 +138,7 @@ impl Write for Shared {
 
 impl Capture {
     /// Creates the file and writes its header; `media` says whether RTP and RTCP go in.
-    pub fn create(path: &CapturePath, media: bool) -> io::Result<Self> {
+    pub fn create(path: &CapturePath, mode: CaptureMode, media: bool) -> io::Result<Self> {
         let file = BufWriter::with_capacity(64 * 1024, File::create(&path.path)?);
         let mut out = Shared(Arc::new(Mutex::new(file)));
         let file = match path.format {
@@ -127,39 +165,38 @@ impl Capture {
                     },
                 )
                 .map_err(into_io)?;
-                writer
-                    .write_pcapng_block(InterfaceDescriptionBlock {
+                for name in match mode {
+                    CaptureMode::Wire => &["wire"][..],
+                    CaptureMode::Plain => &["plain"],
+                    CaptureMode::Both => &["wire", "plain"],
+                } {
+                    let block = InterfaceDescriptionBlock {
                         linktype: DataLink::RAW,
                         snaplen: SNAPSHOT_LENGTH,
-                        // The crate writes nanoseconds whatever this says, so it must say nanoseconds.
-                        options: vec![InterfaceDescriptionOption::IfTsResol(9)],
-                    })
-                    .map_err(into_io)?;
+                        options: vec![
+                            InterfaceDescriptionOption::IfName(Cow::Borrowed(name)),
+                            // The crate writes nanoseconds whatever this says, so it must say nanoseconds.
+                            InterfaceDescriptionOption::IfTsResol(9),
+                        ],
+                    };
+                    writer.write_pcapng_block(block).map_err(into_io)?;
+                }
                 OpenFile::PcapNg(writer)
             }
         };
         out.flush()?;
-        Ok(Self { path: path.path.clone(), media, file, out })
+        let segments = Segments::default();
+        Ok(Self { path: path.path.clone(), media, mode, segments, file, out })
     }
-}
 
-impl Writer for Capture {
-    fn write(&mut self, packet: &Recorded) -> io::Result<()> {
-        if packet.kind != PacketKind::Sip && !self.media {
-            return Ok(());
-        }
-        let (from, to) = match packet.direction {
-            Direction::Sent => (packet.local, packet.remote),
-            Direction::Received => (packet.remote, packet.local),
-        };
-        let datagram = Datagram::new(from, to, &packet.bytes);
-        let timestamp = packet.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    fn put(&mut self, interface: u32, at: SystemTime, datagram: Datagram) -> io::Result<()> {
+        let timestamp = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let written = match &mut self.file {
             OpenFile::Pcap(writer) => {
                 writer.write_packet(&PcapPacket::new(timestamp, datagram.original_length, &datagram.bytes))
             }
             OpenFile::PcapNg(writer) => writer.write_pcapng_block(EnhancedPacketBlock {
-                interface_id: 0,
+                interface_id: interface,
                 timestamp,
                 original_len: datagram.original_length,
                 data: Cow::Owned(datagram.bytes),
@@ -169,7 +206,89 @@ impl Writer for Capture {
         written.map(drop).map_err(into_io)
     }
 
+    fn put_all(&mut self, pieces: Vec<Piece>) -> io::Result<()> {
+        for piece in pieces {
+            match (piece, &mut self.file) {
+                (Piece::Packet { at, datagram }, _) => self.put(WIRE, at, datagram)?,
+                (Piece::Secrets(lines), OpenFile::PcapNg(writer)) => {
+                    let body = secrets_block(&lines);
+                    let block = UnknownBlock::new(DECRYPTION_SECRETS, 0, &body);
+                    writer.write_pcapng_block(block).map_err(into_io)?;
+                }
+                (Piece::Secrets(_), OpenFile::Pcap(_)) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The body of a Decryption Secrets Block: type, length, and the lines of a key log.
+fn secrets_block(lines: &str) -> Zeroizing<Vec<u8>> {
+    let mut body = Zeroizing::new(Vec::with_capacity(8 + lines.len()));
+    body.extend(TLS_KEY_LOG.to_ne_bytes());
+    body.extend(u32::try_from(lines.len()).unwrap_or(u32::MAX).to_ne_bytes());
+    body.extend_from_slice(lines.as_bytes());
+    body
+}
+
+impl Writer for Capture {
+    fn write(&mut self, packet: &Recorded) -> io::Result<()> {
+        if packet.kind != PacketKind::Sip && !self.media {
+            return Ok(());
+        }
+        let interface = match (packet.kind, packet.protocol, self.mode) {
+            (PacketKind::Rtp | PacketKind::Rtcp, ..) | (_, Protocol::Udp, _) => WIRE,
+            // What TCP carries is plain anyway, and comes as segments.
+            (PacketKind::Sip, Protocol::Tcp, _) | (PacketKind::Sip, _, CaptureMode::Wire) => return Ok(()),
+            (PacketKind::Sip, _, CaptureMode::Plain) => 0,
+            (PacketKind::Sip, _, CaptureMode::Both) => 1,
+        };
+        let (from, to) = match packet.direction {
+            Direction::Sent => (packet.local, packet.remote),
+            Direction::Received => (packet.remote, packet.local),
+        };
+        self.put(interface, packet.at, Datagram::udp(from, to, &packet.bytes))
+    }
+
+    fn segment(&mut self, segment: &RecordedSegment) -> io::Result<()> {
+        if self.mode == CaptureMode::Plain && segment.protocol != Protocol::Tcp {
+            return Ok(());
+        }
+        let mut pieces = Vec::new();
+        self.segments.segment(Instant::now(), segment, &mut pieces);
+        self.put_all(pieces)
+    }
+
+    fn secret(&mut self, line: &str) -> io::Result<()> {
+        if self.mode == CaptureMode::Plain {
+            return Ok(());
+        }
+        let mut pieces = Vec::new();
+        self.segments.secret(line, &mut pieces);
+        self.put_all(pieces)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
+        let mut pieces = Vec::new();
+        self.segments.advance(Instant::now(), &mut pieces);
+        self.put_all(pieces)?;
+        self.out.flush()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.segments.is_waiting()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let mut pieces = Vec::new();
+        self.segments.release_all(&mut pieces);
+        self.put_all(pieces)?;
+        match self.segments.overdue() {
+            0 => {}
+            count => tracing::warn!(
+                "{count} packets of TLS connections are in the capture without their secrets, which did not come in time"
+            ),
+        }
         self.out.flush()
     }
 
@@ -191,6 +310,11 @@ fn into_io(error: PcapError) -> io::Error {
     }
 }
 
+/// The interface of what is written as on the wire; the only one but for [`CaptureMode::Both`].
+const WIRE: u32 = 0;
+/// The block type, and of it the kind that TLS has ("TLSK"): draft-ietf-opsawg-pcapng §4.7.
+const DECRYPTION_SECRETS: u32 = 0x0a;
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 const APPLICATION: &str = concat!("sipkit ", env!("CARGO_PKG_VERSION"));
 /// Wireshark's own; more than any IP packet.
 const SNAPSHOT_LENGTH: u32 = 262_144;
@@ -222,7 +346,8 @@ mod tests {
     fn write(name: &str, media: bool) -> PathBuf {
         let path = std::env::temp_dir().join(format!("sipkit-{}-{name}", std::process::id()));
         let capture_path: CapturePath = path.to_str().expect("a plain path").parse().expect("a known ending");
-        let mut capture = Capture::create(&capture_path, media).expect("a file");
+        let mut capture =
+            Capture::create(&capture_path, capture_path.mode(None).expect("a mode"), media).expect("a file");
         for packet in [
             recorded(PacketKind::Sip, Direction::Sent, b"OPTIONS".to_vec()),
             recorded(PacketKind::Rtp, Direction::Received, vec![0x80; 172]),
@@ -272,6 +397,19 @@ mod tests {
     }
 
     #[test]
+    fn the_mode_follows_the_format() {
+        let mode = |name: &str, asked| {
+            let path: CapturePath = name.parse().expect("a known ending");
+            path.mode(asked)
+        };
+        assert_eq!(mode("a.pcapng", None), Ok(CaptureMode::Wire));
+        assert_eq!(mode("a.pcap", None), Ok(CaptureMode::Plain));
+        assert_eq!(mode("a.pcap", Some(CaptureMode::Wire)), Ok(CaptureMode::Wire));
+        assert_eq!(mode("a.pcapng", Some(CaptureMode::Both)), Ok(CaptureMode::Both));
+        assert_eq!(mode("a.pcap", Some(CaptureMode::Both)), Err(NoSecondInterface));
+    }
+
+    #[test]
     fn other_endings_are_refused() {
         for name in ["call", "call.cap", ".pcap", "call.pcap.gz", ""] {
             assert_eq!(name.parse::<CapturePath>(), Err(CapturePathError), "{name}");
@@ -279,3 +417,7 @@ mod tests {
         assert!("a/b.pcapng".parse::<CapturePath>().is_ok());
     }
 }
+
+/// Captures of real conversations, read by Wireshark.
+#[cfg(all(test, feature = "tls"))]
+mod tls_tests;

@@ -1,6 +1,6 @@
 //! The configuration file: TOML, one for all programs, every key named like the flag it stands for.
 //!
-//! `[defaults]`, `[media]`, `[server]` and any number of `[account.NAME]`. Order: flag > environment > account >
+//! `[defaults]`, `[tls]`, `[media]`, `[server]` and any number of `[account.NAME]`. Order: flag > environment > account >
 //! defaults. A key nobody knows is an error that says where it is and which one was probably meant; nothing in the
 //! file is ignored.
 
@@ -19,17 +19,21 @@ use serde::{
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "dns")]
+use super::value::DnsServer;
 use super::{
     nearest::nearest,
     secret::{self, Password},
     value::{Audio, Codec, DigestAlgorithm, LocalAddress, PortRange, parse_duration},
 };
+use crate::transport::tls::Version;
 
 /// Everything the file may say; what it does not say is `None` or empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     pub defaults: Defaults,
+    pub tls: Tls,
     pub media: Media,
     pub account: BTreeMap<String, Account>,
     pub server: Server,
@@ -46,12 +50,27 @@ pub struct Defaults {
     pub proxy: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
+    #[cfg(feature = "dns")]
+    #[serde(deserialize_with = "text_list")]
+    pub dns: Option<Vec<DnsServer>>,
     #[serde(deserialize_with = "duration")]
     pub timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     pub ring_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     pub duration: Option<Duration>,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    #[serde(deserialize_with = "text_list")]
+    pub ca: Option<Vec<PathBuf>>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    #[serde(deserialize_with = "text")]
+    pub min: Option<Version>,
 }
 
 /// `[media]`.
@@ -192,20 +211,17 @@ fn check_keys(text: &str, document: &DeTable<'_>) -> Result<(), Mistake> {
     check_table(text, "the file", field_names::<Config>(), document)?;
     for (name, value) in document {
         let Some(table) = value.get_ref().as_table() else { continue };
-        let known = match name.get_ref().as_ref() {
-            "defaults" => field_names::<Defaults>(),
-            "media" => field_names::<Media>(),
-            "server" => field_names::<Server>(),
-            _ => {
-                for (account, value) in table {
-                    let Some(table) = value.get_ref().as_table() else { continue };
-                    let title = format!("[account.{}]", account.get_ref());
-                    check_table(text, &title, field_names::<Account>(), table)?;
-                }
-                continue;
+        let name = name.get_ref().as_ref();
+        let known = keys_of(name).unwrap_or_default();
+        if name == "account" {
+            for (account, value) in table {
+                let Some(table) = value.get_ref().as_table() else { continue };
+                let title = format!("[account.{}]", account.get_ref());
+                check_table(text, &title, known, table)?;
             }
-        };
-        check_table(text, &format!("[{}]", name.get_ref()), known, table)?;
+            continue;
+        }
+        check_table(text, &format!("[{name}]"), known, table)?;
     }
     Ok(())
 }
@@ -226,6 +242,23 @@ fn check_table(
         None => MistakeKind::Unknown { key: name, table, known },
     };
     Err(Mistake::new(text, key.span().start, kind))
+}
+
+/// The keys of a table, by its name; of an account's for "account".
+pub(super) fn keys_of(table: &str) -> Option<&'static [&'static str]> {
+    Some(match table {
+        "defaults" => field_names::<Defaults>(),
+        "tls" => field_names::<Tls>(),
+        "media" => field_names::<Media>(),
+        "account" => field_names::<Account>(),
+        "server" => field_names::<Server>(),
+        _ => return None,
+    })
+}
+
+/// The tables of the file.
+pub(super) fn tables() -> &'static [&'static str] {
+    field_names::<Config>()
 }
 
 /// The field names of a struct, from its own `Deserialize`, so that they are written once.
@@ -309,6 +342,9 @@ mod tests {
             account = "work"
             ring-timeout = "20s"
             local = "127.0.0.1:5062"
+            [tls]
+            ca = ["a.pem", "b.pem"]
+            min = "1.3"
             [media]
             audio = "tone:440"
             codec = ["pcmu", "pcma"]
@@ -326,6 +362,8 @@ mod tests {
         )
         .expect("well-formed");
         assert_eq!(config.defaults.ring_timeout, Some(Duration::from_secs(20)));
+        assert_eq!(config.tls.ca.as_ref().map(Vec::len), Some(2));
+        assert_eq!(config.tls.min, Some(Version::Tls13));
         assert_eq!(config.media.audio, Some(Audio::Tone(440.0)));
         assert_eq!(config.media.codec.as_ref().map(Vec::len), Some(2));
         assert_eq!(config.account["work"].password.as_ref().map(Password::reveal), Some("secret"));

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -12,6 +11,7 @@ use crate::{
     media::{session, stats::Stats},
     phone::call::{Agreed, PhoneCall, PhoneEvent},
     stack,
+    transport::{FlowError, Target},
     ua::call::{By, Cause},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Conversation<'a> {
     call: PhoneCall,
     call_id: String,
     peer: String,
-    remote: SocketAddr,
+    remote: Target,
     times: CallTimes,
     script: VecDeque<DtmfStep>,
     /// When the INVITE went or came.
@@ -71,14 +71,14 @@ impl<'a> Conversation<'a> {
         cx: &'a Context,
         call: PhoneCall,
         peer: String,
-        remote: SocketAddr,
+        remote: Target,
         times: CallTimes,
         dtmf: Option<DtmfScript>,
     ) -> Self {
         let call_id = call.call_id().to_owned();
         cx.out.summary(|summary| {
             summary.call_id = Some(call_id.clone());
-            summary.remote = Some(remote.to_string());
+            summary.remote = Some(remote.addr.to_string());
         });
         Self {
             cx,
@@ -443,7 +443,7 @@ impl<'a> Conversation<'a> {
             Some(Ending::Unfit) => {
                 return Err(Failure::new(
                     ExitStatus::NotAcceptable,
-                    format_args!("{} answered with a session description that does not do", self.remote),
+                    format_args!("{} answered with a session description that does not do", self.remote.addr),
                 )
                 .hint("offer other codecs with --codec"));
             }
@@ -456,7 +456,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn outcome(&self, cause: Cause) -> Result<(), Failure> {
-        let remote = self.remote;
+        let remote = self.remote.addr;
         match cause {
             Cause::Bye { .. } => Ok(()),
             Cause::Cancelled => {
@@ -500,7 +500,7 @@ impl<'a> Conversation<'a> {
 
     /// `--ring-timeout` has passed; what the peer answers to our CANCEL no longer matters.
     fn unanswered(&self) -> Failure {
-        let (seconds, remote) = (self.times.ring_timeout.as_secs_f64(), self.remote);
+        let (seconds, remote) = (self.times.ring_timeout.as_secs_f64(), self.remote.addr);
         match self.progress {
             Progress::Silence => Failure::new(
                 ExitStatus::NoResponse,
@@ -516,7 +516,7 @@ impl<'a> Conversation<'a> {
 
     /// The peer does not even answer our CANCEL or BYE.
     fn abandoned(&mut self) -> Result<(), Failure> {
-        tracing::warn!("{} does not answer; leaving", self.remote);
+        tracing::warn!("{} does not answer; leaving", self.remote.addr);
         let cause = match self.answered {
             Some(_) => Cause::Bye { reason: None },
             None => Cause::Failed(stack::Failure::Timeout(self.remote)),
@@ -530,19 +530,44 @@ pub(super) fn failure(why: &stack::Failure) -> Failure {
     match why {
         stack::Failure::Lookup(error) => Failure::new(ExitStatus::NameResolution, error)
             .hint("check the host name and the DNS of this machine"),
-        stack::Failure::Timeout(remote) => {
-            Failure::new(ExitStatus::NoResponse, format_args!("{remote}/udp did not respond"))
+        stack::Failure::Timeout(target) => {
+            Failure::new(ExitStatus::NoResponse, format_args!("{} did not respond", short(target)))
                 .hint("check the address, and a firewall in between")
         }
-        stack::Failure::Unreachable(remote) => Failure::new(
-            ExitStatus::Unreachable,
-            format_args!("connection refused by {remote}/udp, or no route to it"),
-        )
-        .hint("check the port, and that a SIP server listens there"),
+        stack::Failure::Unreachable { target, why } => unreachable(target, why),
         stack::Failure::Cancelled | stack::Failure::NoNextHop | stack::Failure::Overrun => {
             Failure::new(ExitStatus::Defect, why)
         }
     }
+}
+
+/// Why there is no way to a target: an ICMP error, a connection refused or lost.
+fn unreachable(target: &Target, why: &FlowError) -> Failure {
+    let target = short(target);
+    let new = |message: &dyn std::fmt::Display| Failure::new(ExitStatus::Unreachable, message);
+    match why {
+        FlowError::Refused => new(&format_args!("connection refused by {target}"))
+            .hint("check the port, and that a SIP server listens there"),
+        FlowError::TimedOut => new(&format_args!("no connection to {target} in time"))
+            .hint("check the address, and a firewall in between"),
+        FlowError::Lost | FlowError::Idle | FlowError::Silent => {
+            new(&format_args!("the connection to {target} was lost"))
+        }
+        FlowError::Unreachable(kind) => {
+            new(&format_args!("{target} cannot be reached: {kind}")).hint("check the address and the network")
+        }
+        FlowError::Tls(error) => {
+            Failure::new(ExitStatus::Tls, format_args!("TLS with {target} failed: {error}"))
+        }
+        FlowError::Overrun | FlowError::Unsupported(_) | FlowError::WebSocket(_) => {
+            new(&format_args!("{target}: {why}"))
+        }
+    }
+}
+
+/// `192.0.2.1:5060/tcp`.
+pub(super) fn short(target: &Target) -> String {
+    format!("{}/{}", target.addr, target.protocol.as_param())
 }
 
 fn party(by: By) -> Party {

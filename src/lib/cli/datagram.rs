@@ -1,4 +1,5 @@
-//! Made-up IP and UDP headers for a capture written without root: RFC 791, RFC 8200, RFC 768, checksums RFC 1071.
+//! Made-up IP, UDP and TCP headers for a capture written without root: RFC 791, RFC 8200, RFC 768, RFC 9293, checksums
+//! RFC 1071.
 //!
 //! The addresses are the real ones, everything else is plain: no options, no fragments. What does not fit into one
 //! IP packet is cut and the original length kept, as a capture with a snapshot length has it.
@@ -13,52 +14,88 @@ pub(super) struct Datagram {
     pub original_length: u32,
 }
 
+/// What of a TCP header is not always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tcp {
+    pub sequence: u32,
+    pub acknowledged: u32,
+    pub flags: u8,
+}
+
+pub(super) const FIN: u8 = 1;
+pub(super) const SYN: u8 = 2;
+pub(super) const PSH: u8 = 8;
+pub(super) const ACK: u8 = 16;
+
 impl Datagram {
-    pub fn new(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Self {
-        let (from_ip, to_ip) = (from.ip().to_canonical(), to.ip().to_canonical());
-        match (from_ip, to_ip) {
-            (IpAddr::V4(from_ip), IpAddr::V4(to_ip)) => {
-                Self::v4((from_ip, from.port()), (to_ip, to.port()), payload)
+    pub fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Self {
+        Self::new(from, to, UDP, UDP_HEADER, payload, |bytes, pseudo, kept| {
+            push_udp(bytes, pseudo, from.port(), to.port(), kept);
+        })
+    }
+
+    pub fn tcp(from: SocketAddr, to: SocketAddr, header: Tcp, payload: &[u8]) -> Self {
+        Self::new(from, to, TCP, TCP_HEADER, payload, |bytes, pseudo, kept| {
+            push_tcp(bytes, pseudo, (from.port(), to.port()), header, kept);
+        })
+    }
+
+    /// `push` is given the packet so far, the pseudo header and what of the payload fits.
+    fn new(
+        from: SocketAddr,
+        to: SocketAddr,
+        protocol: u8,
+        header: usize,
+        payload: &[u8],
+        push: impl FnOnce(&mut Vec<u8>, &[u8], &[u8]),
+    ) -> Self {
+        let (from, to) = (from.ip().to_canonical(), to.ip().to_canonical());
+        let (mut bytes, ip_header, kept) = match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let kept = payload.get(..MAX_IP - IPV4_HEADER - header).unwrap_or(payload);
+                (ipv4(from, to, protocol, header + kept.len()), IPV4_HEADER, kept)
             }
-            (from_ip, to_ip) => Self::v6((as_v6(from_ip), from.port()), (as_v6(to_ip), to.port()), payload),
-        }
+            (from, to) => {
+                let kept = payload.get(..MAX_IP - header).unwrap_or(payload);
+                (ipv6(as_v6(from), as_v6(to), protocol, header + kept.len()), IPV6_HEADER, kept)
+            }
+        };
+        let [high, low] = ((header + kept.len()) as u16).to_be_bytes();
+        let addresses = match ip_header {
+            IPV4_HEADER => bytes.get(12..20),
+            _ => bytes.get(8..40),
+        };
+        let pseudo = [addresses.unwrap_or_default(), &[0, protocol, high, low]].concat();
+        push(&mut bytes, &pseudo, kept);
+        let original = u32::try_from(ip_header + header + payload.len()).unwrap_or(u32::MAX);
+        Self { bytes, original_length: original }
     }
+}
 
-    fn v4(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), payload: &[u8]) -> Self {
-        let kept = payload.get(..MAX_V4_PAYLOAD).unwrap_or(payload);
-        let udp_length = (UDP_HEADER + kept.len()) as u16;
-        let total = IPV4_HEADER as u16 + udp_length;
-        let mut bytes = Vec::with_capacity(total.into());
-        bytes.extend([0x45, 0]);
-        bytes.extend(total.to_be_bytes());
-        // Identification 0 with DF set: an atomic datagram (RFC 6864 §4). TTL 64, protocol UDP.
-        bytes.extend([0, 0, 0x40, 0, 64, UDP, 0, 0]);
-        bytes.extend(from.0.octets());
-        bytes.extend(to.0.octets());
-        let sum = checksum(&[&bytes]);
-        if let Some(field) = bytes.get_mut(10..12) {
-            field.copy_from_slice(&sum.to_be_bytes());
-        }
-        let [high, low] = udp_length.to_be_bytes();
-        let pseudo = [&from.0.octets()[..], &to.0.octets(), &[0, UDP, high, low]].concat();
-        push_udp(&mut bytes, &pseudo, from.1, to.1, kept);
-        Self { bytes, original_length: original(IPV4_HEADER, payload) }
+fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, length: usize) -> Vec<u8> {
+    let total = IPV4_HEADER + length;
+    let mut bytes = Vec::with_capacity(total);
+    bytes.extend([0x45, 0]);
+    bytes.extend((total as u16).to_be_bytes());
+    // Identification 0 with DF set: an atomic datagram (RFC 6864 §4). TTL 64.
+    bytes.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
+    bytes.extend(from.octets());
+    bytes.extend(to.octets());
+    let sum = checksum(&[&bytes]);
+    if let Some(field) = bytes.get_mut(10..12) {
+        field.copy_from_slice(&sum.to_be_bytes());
     }
+    bytes
+}
 
-    fn v6(from: (Ipv6Addr, u16), to: (Ipv6Addr, u16), payload: &[u8]) -> Self {
-        let kept = payload.get(..MAX_V6_PAYLOAD).unwrap_or(payload);
-        let udp_length = (UDP_HEADER + kept.len()) as u16;
-        let mut bytes = Vec::with_capacity(IPV6_HEADER + usize::from(udp_length));
-        bytes.extend([0x60, 0, 0, 0]);
-        bytes.extend(udp_length.to_be_bytes());
-        bytes.extend([UDP, 64]);
-        bytes.extend(from.0.octets());
-        bytes.extend(to.0.octets());
-        let [high, low] = udp_length.to_be_bytes();
-        let pseudo = [&from.0.octets()[..], &to.0.octets(), &[0, 0, high, low, 0, 0, 0, UDP]].concat();
-        push_udp(&mut bytes, &pseudo, from.1, to.1, kept);
-        Self { bytes, original_length: original(IPV6_HEADER, payload) }
-    }
+fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(IPV6_HEADER + length);
+    bytes.extend([0x60, 0, 0, 0]);
+    bytes.extend((length as u16).to_be_bytes());
+    bytes.extend([protocol, 64]);
+    bytes.extend(from.octets());
+    bytes.extend(to.octets());
+    bytes
 }
 
 fn push_udp(bytes: &mut Vec<u8>, pseudo: &[u8], from: u16, to: u16, payload: &[u8]) {
@@ -72,6 +109,21 @@ fn push_udp(bytes: &mut Vec<u8>, pseudo: &[u8], from: u16, to: u16, payload: &[u
     };
     bytes.extend(header);
     bytes.extend(sum.to_be_bytes());
+    bytes.extend_from_slice(payload);
+}
+
+fn push_tcp(bytes: &mut Vec<u8>, pseudo: &[u8], ports: (u16, u16), tcp: Tcp, payload: &[u8]) {
+    let mut header = Vec::with_capacity(TCP_HEADER);
+    header.extend(ports.0.to_be_bytes());
+    header.extend(ports.1.to_be_bytes());
+    header.extend(tcp.sequence.to_be_bytes());
+    header.extend(tcp.acknowledged.to_be_bytes());
+    // Five words, the flags, the largest window; checksum and urgent pointer follow.
+    header.extend([5 << 4, tcp.flags, 0xff, 0xff]);
+    let sum = checksum(&[pseudo, &header, payload]);
+    bytes.extend(header);
+    bytes.extend(sum.to_be_bytes());
+    bytes.extend([0, 0]);
     bytes.extend_from_slice(payload);
 }
 
@@ -89,10 +141,6 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     !(sum as u16)
 }
 
-fn original(ip_header: usize, payload: &[u8]) -> u32 {
-    u32::try_from(ip_header + UDP_HEADER + payload.len()).unwrap_or(u32::MAX)
-}
-
 fn as_v6(ip: IpAddr) -> Ipv6Addr {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -101,12 +149,13 @@ fn as_v6(ip: IpAddr) -> Ipv6Addr {
 }
 
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
-/// What a total length of 65,535 leaves.
-const MAX_V4_PAYLOAD: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
-const MAX_V6_PAYLOAD: usize = 65_535 - UDP_HEADER;
+const TCP_HEADER: usize = 20;
+/// What a length of 16 bits can say; with IPv6 it does not count the IP header.
+const MAX_IP: usize = 65_535;
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_packet_byte_by_byte() {
-        let packet = Datagram::new(addr("192.0.2.1:5060"), addr("192.0.2.2:5070"), b"hello");
+        let packet = Datagram::udp(addr("192.0.2.1:5060"), addr("192.0.2.2:5070"), b"hello");
         assert_eq!(packet.original_length, 33);
         assert_eq!(packet.bytes.len(), 33);
         assert_eq!(packet.bytes[..10], [0x45, 0, 0, 33, 0, 0, 0x40, 0, 64, 17]);
@@ -131,14 +180,14 @@ mod tests {
 
     #[test]
     fn ipv6_and_mixed_families() {
-        let packet = Datagram::new(addr("[2001:db8::1]:5060"), addr("[2001:db8::2]:5070"), b"abc");
+        let packet = Datagram::udp(addr("[2001:db8::1]:5060"), addr("[2001:db8::2]:5070"), b"abc");
         assert_eq!((packet.bytes[0], packet.bytes[6], packet.bytes.len()), (0x60, 17, 51));
         let pseudo = [&packet.bytes[8..40], &[0, 0, 0, 11, 0, 0, 0, 17]].concat();
         assert_eq!(checksum(&[&pseudo, &packet.bytes[40..]]), 0);
         // An IPv6 socket names IPv4 peers as mapped addresses: on the wire they were IPv4.
-        let mapped = Datagram::new(addr("[::ffff:192.0.2.1]:1"), addr("192.0.2.2:2"), b"x");
+        let mapped = Datagram::udp(addr("[::ffff:192.0.2.1]:1"), addr("192.0.2.2:2"), b"x");
         assert_eq!(mapped.bytes[0], 0x45);
-        let mixed = Datagram::new(addr("[::1]:1"), addr("192.0.2.2:2"), b"x");
+        let mixed = Datagram::udp(addr("[::1]:1"), addr("192.0.2.2:2"), b"x");
         assert_eq!(mixed.bytes[0], 0x60);
     }
 
@@ -146,11 +195,27 @@ mod tests {
     fn what_does_not_fit_is_cut_and_says_so() {
         let payload = vec![7; 200_000];
         for (to, ip) in [("127.0.0.1:9", IPV4_HEADER), ("[::1]:9", IPV6_HEADER)] {
-            let packet = Datagram::new(addr(to), addr(to), &payload);
+            let packet = Datagram::udp(addr(to), addr(to), &payload);
             assert!(packet.bytes.len() <= 65_535 + IPV6_HEADER);
             assert_eq!(packet.original_length as usize, 200_000 + ip + UDP_HEADER);
         }
-        let full = Datagram::new(addr("127.0.0.1:9"), addr("127.0.0.1:9"), &payload[..MAX_V4_PAYLOAD]);
+        let full = Datagram::udp(addr("127.0.0.1:9"), addr("127.0.0.1:9"), &payload[..65_507]);
         assert_eq!((full.bytes.len(), full.original_length), (65_535, 65_535));
+    }
+
+    #[test]
+    fn tcp_in_both_families() {
+        let header = Tcp { sequence: 0x0102_0304, acknowledged: 5, flags: PSH | ACK };
+        for (ip, ip_header) in [("127.0.0.1", IPV4_HEADER), ("[::1]", IPV6_HEADER)] {
+            let (from, to) = (addr(&format!("{ip}:5061")), addr(&format!("{ip}:40000")));
+            let packet = Datagram::tcp(from, to, header, b"odd");
+            assert_eq!(packet.original_length as usize, packet.bytes.len());
+            let segment = &packet.bytes[ip_header..];
+            assert_eq!(segment[..12], [0x13, 0xc5, 0x9c, 0x40, 1, 2, 3, 4, 0, 0, 0, 5]);
+            assert_eq!((segment[13], &segment[20..]), (0x18, &b"odd"[..]));
+            let addresses =
+                if ip_header == IPV4_HEADER { &packet.bytes[12..20] } else { &packet.bytes[8..40] };
+            assert_eq!(checksum(&[addresses, &[0, TCP, 0, 23], segment]), 0);
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::printable::Printable;
+#[cfg(feature = "tls")]
+use super::tls_report::TlsReport;
 
 /// Who did something, or who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +42,10 @@ pub enum Event {
         codec: Option<String>,
         media_remote: Option<String>,
     },
+    /// A file was read or written and is sound.
+    Checked {
+        path: String,
+    },
     /// An INVITE leaves.
     Calling {
         call_id: String,
@@ -53,6 +59,14 @@ pub enum Event {
         call_id: String,
         realm: String,
         algorithm: String,
+    },
+    /// A sound card.
+    Device {
+        /// What `--audio device:NAME` takes.
+        name: String,
+        description: String,
+        input: bool,
+        output: bool,
     },
     /// One DTMF digit.
     Dtmf {
@@ -106,6 +120,25 @@ pub enum Event {
         code: u16,
         reason: String,
     },
+    /// A question to the DNS was answered.
+    Query {
+        /// Which lookup it belongs to, from 1.
+        lookup: u64,
+        /// `NAPTR`, `SRV` or `A/AAAA`.
+        kind: &'static str,
+        name: String,
+        /// In the order in which they count.
+        records: Vec<Record>,
+        /// What the name is an alias of.
+        alias: Option<String>,
+        ttl_s: Option<u64>,
+        /// Who answered; nobody if the answer came along with another one, or nobody did.
+        source: Option<String>,
+        /// Why there are no records.
+        error: Option<String>,
+        #[serde(serialize_with = "rounded")]
+        duration_ms: Option<f64>,
+    },
     /// How busy a server is.
     Rate {
         calls: u64,
@@ -131,11 +164,41 @@ pub enum Event {
         code: u16,
         reason: String,
     },
+    /// What decided how a lookup goes on (RFC 3263 §4.1, §4.2).
+    Rule {
+        lookup: u64,
+        rule: &'static str,
+        protocol: Option<&'static str>,
+        text: String,
+    },
+    /// How often each target came first.
+    Shares {
+        lookups: u64,
+        shares: Vec<Share>,
+    },
+    /// What the configuration file says of one key; passwords are not told.
+    Setting {
+        key: String,
+        /// `null`: it is a password, or the file does not say.
+        value: Option<String>,
+        /// Where it stands, from 1.
+        line: Option<usize>,
+    },
     /// Media statistics of a call, now.
     Statistics {
         call_id: String,
         media: MediaSummary,
     },
+    /// The end of a lookup: targets in the order in which they are tried.
+    Targets {
+        lookup: u64,
+        targets: Vec<Target>,
+        #[serde(serialize_with = "rounded")]
+        duration_ms: Option<f64>,
+    },
+    /// What a server's TLS is like.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsReport>),
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -150,6 +213,8 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::Calling { .. } => "calling",
             Self::Challenged { .. } => "challenged",
+            Self::Checked { .. } => "checked",
+            Self::Device { .. } => "device",
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
@@ -158,11 +223,18 @@ impl Event {
             Self::Listening { .. } => "listening",
             Self::Media { .. } => "media",
             Self::Progress { .. } => "progress",
+            Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
             Self::Request { .. } => "request",
             Self::Resumed { .. } => "resumed",
             Self::Ringing { .. } => "ringing",
+            Self::Setting { .. } => "setting",
+            Self::Rule { .. } => "rule",
+            Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
+            Self::Targets { .. } => "targets",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
         }
     }
@@ -181,6 +253,16 @@ impl fmt::Display for Event {
             }
             Self::Challenged { realm, algorithm, .. } => {
                 write!(f, "for realm {}: answering with {}", Printable(realm), Printable(algorithm))
+            }
+            Self::Checked { path } => write!(f, "{}: nothing wrong", Printable(path)),
+            Self::Device { name, description, input, output } => {
+                let ways = match (input, output) {
+                    (true, true) => "records and plays",
+                    (true, false) => "records",
+                    (false, true) => "plays",
+                    (false, false) => "cannot be used",
+                };
+                write!(f, "{:<24} {ways:<18} {}", Printable(name).to_string(), Printable(description))
             }
             Self::Dtmf { way, digit, .. } => write!(f, "{digit} {way}"),
             Self::EarlyMedia { code, reason, codec, .. } => {
@@ -212,6 +294,13 @@ impl fmt::Display for Event {
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
             }
+            Self::Query { kind, name, records, error, .. } => {
+                write!(f, "{kind} {}: ", Printable(name))?;
+                match error {
+                    Some(error) => write!(f, "{}", Printable(error)),
+                    None => write!(f, "{} records", records.len()),
+                }
+            }
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
             }
@@ -222,10 +311,56 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::Setting { key, value: Some(value), .. } => {
+                write!(f, "{} = {}", Printable(key), Printable(value))
+            }
+            Self::Setting { key, line: Some(_), .. } => write!(f, "{} is set and not shown", Printable(key)),
+            Self::Setting { key, .. } => write!(f, "{} is not set", Printable(key)),
+            Self::Rule { text, .. } => write!(f, "{}", Printable(text)),
+            Self::Shares { lookups, shares } => {
+                write!(f, "{} first targets of {lookups} lookups", shares.len())
+            }
             Self::Statistics { media, .. } => write!(f, "{media}"),
+            Self::Targets { targets, .. } => {
+                let list: Vec<_> = targets.iter().map(|target| target.address.as_str()).collect();
+                write!(f, "{}", list.join(", "))
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
         }
     }
+}
+
+/// A DNS record, as a zone file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    pub record: String,
+    /// The transport a NAPTR record leads to.
+    pub protocol: Option<&'static str>,
+    /// Why it is passed over.
+    pub refused: Option<String>,
+}
+
+/// A target of a lookup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    pub protocol: &'static str,
+    pub address: String,
+    pub host: Option<String>,
+    /// The name and the numbers of the SRV record that led here.
+    pub service: Option<String>,
+    pub priority: Option<u16>,
+    pub weight: Option<u16>,
+}
+
+/// How often a target came first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Share {
+    pub protocol: &'static str,
+    pub address: String,
+    pub lookups: u64,
+    pub percent: f64,
 }
 
 /// Why a call ended, from a Reason header (RFC 3326).

@@ -227,6 +227,11 @@ fn push_environment(page: &mut Roff, of_flags: &[(String, String)]) {
         push_term(page, [bold(&**variable)], &format!("As {flag}, which goes before it."));
     }
     push_term(page, [bold(PASSWORD_VARIABLE)], "The password; --password-file goes before it.");
+    push_term(
+        page,
+        [bold("SSLKEYLOGFILE")],
+        "A file to which the secrets of TLS connections are added, for Wireshark. Who has it can read along.",
+    );
     push_term(page, [bold("NO_COLOR")], "If set and not empty, nothing is coloured.");
     push_term(
         page,
@@ -246,13 +251,14 @@ fn push_files(page: &mut Roff) {
     );
     for (table, keys) in [
         ("[defaults]", field_names::<config::Defaults>()),
+        ("[tls]", field_names::<config::Tls>()),
         ("[media]", field_names::<config::Media>()),
         ("[account.NAME]", field_names::<config::Account>()),
         ("[server]", field_names::<config::Server>()),
     ] {
         push_term(page, [bold(table)], &format!("{}.", keys.join(", ")));
     }
-    debug_assert_eq!(field_names::<Config>().len(), 4, "a new table wants a line here");
+    debug_assert_eq!(field_names::<Config>().len(), 5, "a new table wants a line here");
 }
 
 fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) {
@@ -262,4 +268,4 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 2] = ["sip-call", "sip-test-server"];
+const PROGRAMS: [&str; 4] = ["sip-call", "sip-settings", "sip-test-server", "sip-tls-check"];

@@ -21,6 +21,8 @@ pub mod capture;
 pub mod config;
 mod conversation;
 mod datagram;
+#[cfg(feature = "dns")]
+pub mod dns;
 pub mod event;
 pub mod exit;
 pub mod failure;
@@ -34,11 +36,21 @@ mod place;
 pub mod printable;
 mod recorder;
 pub mod secret;
+mod segments;
 mod serve;
+pub mod settings;
 pub mod stop;
 pub mod terminal;
 pub mod test_server;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+pub mod tls_check;
+#[cfg(feature = "tls")]
+pub mod tls_report;
 mod trace;
+#[cfg(feature = "dns")]
+mod tree;
 pub mod value;
 pub mod write_out;
 
@@ -66,6 +78,8 @@ pub trait Program: clap::Parser {
     const MANUAL: Manual;
     /// Whether it has a live view for a person at a terminal.
     const LIVE: bool = false;
+    /// Whether it tells what happens as time passes; else its lines are the answer to a question, and stand alone.
+    const TIMELINE: bool = true;
 
     fn common(&self) -> &args::Common;
 }
@@ -121,12 +135,13 @@ where
         Err(error) => return answer_usage(&error),
     };
 
-    log::start(name, args.common().output.verbose);
+    log::start(name, args.common().output.report.verbose);
     let stop = Stop::new();
-    let form = match &args.common().output {
-        output if output.json => Form::Json,
-        args::Output { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
-        _ => Form::Lines,
+    let form = match &args.common().output.report {
+        report if report.json => Form::Json,
+        args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
+        _ if P::TIMELINE => Form::Lines,
+        _ => Form::Plain,
     };
     let live = P::LIVE && form == Form::Lines && is_person_there();
     let out = Out::stdout(form, started, stop.clone());
@@ -147,8 +162,8 @@ where
         })?;
         let recorder = tap.clone();
         let outcome =
-            Config::load(args.common().config.as_deref()).map_err(Failure::usage).and_then(|config| {
-                let timeout = args.common().timeout.or(config.defaults.timeout);
+            Config::load(args.common().run.config.as_deref()).map_err(Failure::usage).and_then(|config| {
+                let timeout = args.common().run.timeout.or(config.defaults.timeout);
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
                 drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)
@@ -228,7 +243,8 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     let mut media = false;
     if let Some(path) = &common.capture.pcap {
         media = !common.capture.pcap_no_rtp;
-        let capture = Capture::create(path, media).map_err(|error| {
+        let mode = path.mode(common.capture.pcap_mode).map_err(Failure::usage)?;
+        let capture = Capture::create(path, mode, media).map_err(|error| {
             let path = path.as_path().display();
             Failure::usage(format_args!("cannot write the capture file {path}: {error}"))
         })?;
@@ -240,7 +256,7 @@ fn open_recorder(common: &args::Common) -> Result<Option<Arc<Recorder>>, Failure
     if writers.is_empty() {
         return Ok(None);
     }
-    Recorder::start(writers, media)
+    Recorder::start(writers, media, common.capture.pcap.is_some())
         .map(Some)
         .map_err(|error| Failure::new(ExitStatus::Defect, format_args!("cannot start the recorder: {error}")))
 }

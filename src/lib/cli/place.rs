@@ -15,8 +15,9 @@ use crate::{
     },
     message::{AddressBuf, Scheme, UriBuf},
     phone::call::{Dial, DialError, Identity, PhoneCall, Sound},
+    resolve::system,
     sdp,
-    transport::{Protocol, udp::BindError},
+    transport::{Target, udp::BindError},
     ua,
     util::id::Ids,
 };
@@ -40,7 +41,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
     let listen = listen(settings.account.local, target.is_none());
-    let agent = start(&listen, tap, one_call(&settings.account, target.is_none()))?;
+    let resolver = settings.account.resolver.clone();
+    let agent = start(&listen, tap, resolver, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
@@ -91,7 +93,7 @@ async fn place(
         DialError::Endpoint(error) => Failure::new(ExitStatus::Defect, error),
     })?;
     let reason = if account.local.is_some() { "--local" } else { "the route" };
-    tracing::info!("requests go to {} over UDP, from {} ({reason} says so)", flow.remote, flow.local);
+    tracing::info!("requests go to {}, from {} ({reason} says so)", flow.target(), flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
     cx.out.event(Event::Calling {
         call_id: call.call_id().to_owned(),
@@ -101,7 +103,7 @@ async fn place(
         remote: Some(flow.remote.to_string()),
     });
     let outcome =
-        Conversation::new(cx, call, target.to_string(), flow.remote, times, args.media.dtmf).run().await;
+        Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf).run().await;
     agent.stop().await;
     outcome
 }
@@ -117,8 +119,8 @@ async fn answer(
     let mut ids = Ids::from_seed(rand::random());
     for local in agent.local() {
         cx.out.event(Event::Listening {
-            protocol: Protocol::Udp.as_str().to_owned(),
-            local: local.to_string(),
+            protocol: local.protocol.as_str().to_owned(),
+            local: local.addr.to_string(),
         });
     }
     let mut sound = Some(sound);
@@ -150,7 +152,7 @@ async fn answer(
             continue;
         }
         let dtmf = args.media.dtmf.clone();
-        break Conversation::new(cx, call, from, flow.remote, settings.times, dtmf).answering().run().await;
+        break Conversation::new(cx, call, from, flow.target(), settings.times, dtmf).answering().run().await;
     };
     agent.stop().await;
     outcome
@@ -316,10 +318,12 @@ struct Listen {
 fn start(
     listen: &[Listen],
     tap: Option<std::sync::Arc<dyn crate::transport::Tap>>,
+    resolver: system::Config,
     config: ua::Config,
 ) -> Result<Agent, Failure> {
     let try_with = |listen: Vec<SocketAddr>| {
-        let builder = Builder { listen, tap: tap.clone(), ..Builder::default() };
+        let listen = listen.into_iter().map(Target::udp).collect();
+        let builder = Builder { listen, tap: tap.clone(), resolver: resolver.clone(), ..Builder::default() };
         Agent::start(builder, config.clone())
     };
     let all = try_with(listen.iter().map(|listen| listen.addr).collect());
@@ -339,7 +343,9 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         StartError::Bind(bind @ BindError::InUse { .. }) => Failure::usage(bind)
             .hint("another program uses the port: end it, or choose another with --local or --listen"),
         StartError::Bind(bind) => Failure::usage(bind),
-        StartError::NoAddress | StartError::Thread(_) => Failure::new(ExitStatus::Defect, error),
+        StartError::NoAddress | StartError::Thread(_) | StartError::Unsupported(_) => {
+            Failure::new(ExitStatus::Defect, error)
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::transport::{Direction, Packet, PacketKind, Protocol, Tap};
+use zeroize::Zeroizing;
+
+use crate::transport::{Direction, Packet, PacketKind, Protocol, Segment, SegmentEvent, Tap};
 
 /// A packet with its bytes, on its way to the writers.
 #[derive(Clone, Debug)]
@@ -27,10 +29,61 @@ pub(super) struct Recorded {
     pub bytes: Vec<u8>,
 }
 
+/// An event of a connection with its octets.
+#[derive(Clone, Debug)]
+pub(super) struct RecordedSegment {
+    pub at: SystemTime,
+    pub connection: u64,
+    pub protocol: Protocol,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub event: RecordedEvent,
+}
+
+/// [`SegmentEvent`] with its octets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RecordedEvent {
+    Opened { by: Direction },
+    Octets { direction: Direction, bytes: Vec<u8> },
+    Finished { by: Direction },
+    Closed,
+}
+
+impl RecordedEvent {
+    fn length(&self) -> usize {
+        match self {
+            Self::Octets { bytes, .. } => bytes.len(),
+            Self::Opened { .. } | Self::Finished { .. } | Self::Closed => 0,
+        }
+    }
+}
+
 /// Where packets go; runs on the recorder's thread, so it may block.
 pub(super) trait Writer: Send {
     fn write(&mut self, packet: &Recorded) -> io::Result<()>;
+
+    fn segment(&mut self, _segment: &RecordedSegment) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A line of a key log, without its end.
+    fn secret(&mut self, _line: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Called soon after something was written, and as long as the writer waits for something.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// Whether it keeps something back that it will write at a later flush.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// Called once, at the end.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
     /// What a message about a failed write calls it.
     fn name(&self) -> String;
 }
@@ -42,16 +95,20 @@ pub(super) struct Recorder {
     dropped: AtomicU64,
     /// Whether anybody wants RTP and RTCP.
     media: bool,
+    /// Whether anybody wants connections below TLS, and their secrets.
+    connections: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 enum Item {
     Packet(Recorded),
+    Segment(RecordedSegment),
+    Secret(Zeroizing<String>),
     Finish,
 }
 
 impl Recorder {
-    pub fn start(writers: Vec<Box<dyn Writer>>, media: bool) -> io::Result<Arc<Self>> {
+    pub fn start(writers: Vec<Box<dyn Writer>>, media: bool, connections: bool) -> io::Result<Arc<Self>> {
         let (queue, items) = sync_channel(QUEUE_PACKETS);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let thread = thread::Builder::new().name("recorder".into()).spawn({
@@ -59,7 +116,8 @@ impl Recorder {
             move || write_all(&items, &queued_bytes, writers)
         })?;
         let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { queue, queued_bytes, dropped: AtomicU64::new(0), media, thread }))
+        let dropped = AtomicU64::new(0);
+        Ok(Arc::new(Self { queue, queued_bytes, dropped, media, connections, thread }))
     }
 
     /// Writes what is queued, flushes, and says how many packets had to be left out. Later packets are ignored.
@@ -78,16 +136,50 @@ impl Tap for Recorder {
         if packet.kind != PacketKind::Sip && !self.media {
             return;
         }
-        let length = packet.bytes.len();
+        let &Packet { at, kind, direction, protocol, local, remote, bytes } = packet;
+        self.put(bytes.len(), || {
+            Item::Packet(Recorded { at, kind, direction, protocol, local, remote, bytes: bytes.to_vec() })
+        });
+    }
+
+    fn segment(&self, segment: &Segment<'_>) {
+        if !self.connections {
+            return;
+        }
+        let &Segment { at, connection, protocol, local, remote, event } = segment;
+        let length = match event {
+            SegmentEvent::Octets { bytes, .. } => bytes.len(),
+            SegmentEvent::Opened { .. } | SegmentEvent::Finished { .. } | SegmentEvent::Closed => 0,
+        };
+        self.put(length, || {
+            let event = match event {
+                SegmentEvent::Opened { by } => RecordedEvent::Opened { by },
+                SegmentEvent::Octets { direction, bytes } => {
+                    RecordedEvent::Octets { direction, bytes: bytes.to_vec() }
+                }
+                SegmentEvent::Finished { by } => RecordedEvent::Finished { by },
+                SegmentEvent::Closed => RecordedEvent::Closed,
+            };
+            Item::Segment(RecordedSegment { at, connection, protocol, local, remote, event })
+        });
+    }
+
+    fn secret(&self, line: &str) {
+        if self.connections {
+            self.put(0, || Item::Secret(Zeroizing::new(line.to_owned())));
+        }
+    }
+}
+
+impl Recorder {
+    /// Queues an item of so many bytes, or counts it as left out.
+    fn put(&self, length: usize, item: impl FnOnce() -> Item) {
         if self.queued_bytes.fetch_add(length, Ordering::Relaxed) + length > QUEUE_BYTES {
             self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let &Packet { at, kind, direction, protocol, local, remote, bytes } = packet;
-        let item =
-            Item::Packet(Recorded { at, kind, direction, protocol, local, remote, bytes: bytes.to_vec() });
-        if let Err(error) = self.queue.try_send(item) {
+        if let Err(error) = self.queue.try_send(item()) {
             self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
             // After the end nobody asked for it any more; a full queue is a loss.
             if matches!(error, TrySendError::Full(_)) {
@@ -116,20 +208,26 @@ fn write_all(items: &Receiver<Item>, queued_bytes: &AtomicUsize, mut writers: Ve
             Ok(Item::Packet(packet)) => {
                 queued_bytes.fetch_sub(packet.bytes.len(), Ordering::Relaxed);
                 attempt(&mut writers, |writer| writer.write(&packet));
-                if !dirty {
-                    flushed = Instant::now();
-                    dirty = true;
-                }
             }
+            Ok(Item::Segment(segment)) => {
+                queued_bytes.fetch_sub(segment.event.length(), Ordering::Relaxed);
+                attempt(&mut writers, |writer| writer.segment(&segment));
+            }
+            Ok(Item::Secret(line)) => attempt(&mut writers, |writer| writer.secret(&line)),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Item::Finish) | Err(RecvTimeoutError::Disconnected) => {
-                attempt(&mut writers, |writer| writer.flush());
+                attempt(&mut writers, |writer| writer.finish());
                 return;
             }
         }
-        if dirty && flushed.elapsed() >= FLUSH_INTERVAL {
+        if !dirty {
+            flushed = Instant::now();
+            dirty = true;
+        }
+        if flushed.elapsed() >= FLUSH_INTERVAL {
             attempt(&mut writers, |writer| writer.flush());
-            dirty = false;
+            flushed = Instant::now();
+            dirty = writers.iter().any(|writer| writer.is_waiting());
         }
     }
 }
@@ -199,7 +297,7 @@ mod tests {
         let gate = Arc::new(Mutex::new(()));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let probe = Probe { gate: Arc::clone(&gate), seen: Arc::clone(&seen), fail: false };
-        let recorder = Recorder::start(vec![Box::new(probe)], true).expect("a thread");
+        let recorder = Recorder::start(vec![Box::new(probe)], true, false).expect("a thread");
         let closed = gate.lock().expect("unpoisoned");
         let bytes = vec![0; 60_000];
         for _ in 0..1000 {
@@ -219,7 +317,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let probe =
             |fail| Box::new(Probe { gate: Arc::default(), seen: Arc::clone(&seen), fail }) as Box<dyn Writer>;
-        let recorder = Recorder::start(vec![probe(true), probe(false)], false).expect("a thread");
+        let recorder = Recorder::start(vec![probe(true), probe(false)], false, false).expect("a thread");
         recorder.packet(&packet(PacketKind::Sip, b"one"));
         recorder.packet(&packet(PacketKind::Rtcp, b"two"));
         recorder.packet(&packet(PacketKind::Sip, b"three"));

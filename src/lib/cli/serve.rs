@@ -12,7 +12,7 @@ use crate::{
     auth::{self, Login},
     endpoint::{Builder, Endpoint, media::MediaThread},
     phone::responder::{self, Counts, Notice, Responder},
-    transport::Protocol,
+    transport::Target,
     ua::{
         self,
         call::{By, Cause},
@@ -43,14 +43,15 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         auth: settings.challenge.as_ref().map(policy),
         notices: Some(sender),
     });
-    let listen = settings.listen.iter().map(|listen| listen.with_default_port(Args::PORT)).collect();
+    let listen =
+        settings.listen.iter().map(|listen| Target::udp(listen.with_default_port(Args::PORT))).collect();
     let endpoint = Builder { listen, tap, ..Builder::default() }
         .start(responder)
         .map_err(|error| place::start_failure(&error))?;
     for local in endpoint.local() {
         cx.out.event(Event::Listening {
-            protocol: Protocol::Udp.as_str().to_owned(),
-            local: local.to_string(),
+            protocol: local.protocol.as_str().to_owned(),
+            local: local.addr.to_string(),
         });
     }
     let outcome = serve(&args, &cx, &endpoint, &mut notices).await;

@@ -68,6 +68,20 @@ impl FromStr for LocalAddress {
 #[error("an IP address with an optional port is wanted, such as 127.0.0.1, 127.0.0.1:5070 or [::1]:5070")]
 pub struct LocalAddressError;
 
+/// `--dns`: a DNS server's IP address with an optional port; 53 without.
+#[cfg(feature = "dns")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DnsServer(pub SocketAddr);
+
+#[cfg(feature = "dns")]
+impl FromStr for DnsServer {
+    type Err = LocalAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<LocalAddress>().map(|addr| Self(addr.with_default_port(53)))
+    }
+}
+
 /// `-H 'Name: value'`: a header added to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderLine {

@@ -6,10 +6,10 @@ mod route;
 
 use crate::{
     message::{
-        AddressBuf, Builder, HeaderError, HeaderId, Method, NameAddr, Request, Response, UriBuf, UriError,
-        header,
+        AddressBuf, Builder, HeaderError, HeaderId, Host, Message, Method, NameAddr, Request, Response,
+        UriBuf, UriError, header,
     },
-    stack::NextHop,
+    stack::{NextHop, Outgoing},
     transport::Flow,
 };
 
@@ -31,6 +31,8 @@ pub struct Dialog {
     route: RouteSet,
     state: State,
     flow: Flow,
+    /// No proxy stands between us and the peer.
+    is_neighbour: bool,
 }
 
 /// ```text
@@ -94,6 +96,7 @@ impl Dialog {
             route: RouteSet::recorded(response, true),
             state: if response.status() < 200 { State::Early } else { State::Confirmed },
             flow,
+            is_neighbour: false,
         })
     }
 
@@ -114,6 +117,7 @@ impl Dialog {
             route: RouteSet::recorded(request, false),
             state: State::Early,
             flow,
+            is_neighbour: request.raw(HeaderId::Via).count() == 1,
         })
     }
 
@@ -231,6 +235,26 @@ impl Dialog {
     /// Where requests of this dialog go first.
     pub fn next_hop(&self) -> NextHop {
         self.route.next_hop()
+    }
+
+    /// The connection requests stay on while it lives: that of the nearest hop, be it the first proxy of the route
+    /// set or the peer itself. Over UDP each goes where the route set and the target say.
+    pub fn connection(&self) -> Option<Flow> {
+        let nearest = !self.route.is_empty() || self.is_neighbour || self.is_at_peer();
+        (self.flow.protocol.is_reliable() && nearest).then_some(self.flow)
+    }
+
+    /// A request of this dialog, on its way.
+    pub fn outgoing(&self, request: Message) -> Outgoing {
+        Outgoing { flow: self.connection(), ..Outgoing::new(request, self.next_hop()) }
+    }
+
+    /// Whether the target is whom the connection leads to; a name that cannot exist is (RFC 7118 §5).
+    fn is_at_peer(&self) -> bool {
+        match self.target.as_uri().host() {
+            Host::Name(name) => name.len() > 8 && name[name.len() - 8..].eq_ignore_ascii_case(".invalid"),
+            host => host.ip() == Some(self.flow.remote.ip()),
+        }
     }
 }
 

@@ -43,6 +43,10 @@ impl RouteSet {
         }
     }
 
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn next_hop(&self) -> NextHop {
         match self.0.first() {
             Some(first) if is_loose(first) => NextHop::TopRoute,

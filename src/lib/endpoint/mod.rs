@@ -1,46 +1,65 @@
 //! The drivers: threads, sockets and the real clock around [`Stack`](crate::stack::Stack).
 //!
 //! An [`Endpoint`] is one shard on a thread of its own, running any
-//! [`TransactionUser`](crate::stack::TransactionUser) inline. [`agent::Agent`] puts an asynchronous face on
+//! [`TransactionUser`] inline. [`agent::Agent`] puts an asynchronous face on
 //! a user agent; [`media`] is the thread that carries RTP. Only here and in the socket files does tokio
 //! appear.
 
 pub mod agent;
 mod clock;
+mod connection;
+mod connections;
+pub mod descriptors;
 pub mod media;
 mod shard;
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{io, sync::Arc, thread};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
+
+use connections::Connections;
 
 use crate::{
+    resolve::{
+        Protocols,
+        system::{self, Resolver},
+    },
     stack::{self, Cx, TransactionUser},
-    time::Duration,
     transport::{
-        Tap,
+        Protocol, Tap, Target, stream,
         udp::{BindError, Socket, UdpSocket},
     },
 };
 
 pub use clock::Clock;
+pub use connection::Security;
+pub use connections::Options as ConnectionOptions;
 
-/// How an endpoint is set up. One socket for each address to listen on; a port of 0 takes a free one.
+/// How an endpoint is set up. One socket for each address and protocol to listen on; a port of 0 takes a free one.
+/// Connections can be opened to every address family that is listened on in one protocol or another.
 pub struct Builder {
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Target>,
+    pub connections: ConnectionOptions,
+    pub security: Security,
     pub tap: Option<Arc<dyn Tap>>,
+    /// Which transports it speaks is known better here: [`stack::Config::spoken`] is not looked at.
     pub stack: stack::Config,
-    /// How long a name lookup may take in all.
-    pub lookup: Duration,
+    /// Who knows names.
+    pub resolver: system::Config,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            connections: ConnectionOptions::default(),
+            security: Security::default(),
             tap: None,
             stack: stack::Config { seed: rand::random(), ..stack::Config::default() },
-            lookup: Duration::from_secs(5),
+            resolver: system::Config::default(),
         }
     }
 }
@@ -52,6 +71,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("no address to listen on")]
     NoAddress,
+    #[error("{0} is not available")]
+    Unsupported(Protocol),
     #[error("cannot start a thread or its runtime")]
     Thread(#[source] io::Error),
 }
@@ -76,7 +97,7 @@ enum Command<U> {
 /// A running shard and the way to its user. Dropping it ends the shard without waiting for it.
 pub struct Endpoint<U> {
     inbox: mpsc::Sender<Command<U>>,
-    local: Vec<SocketAddr>,
+    local: Vec<Target>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -94,14 +115,53 @@ impl Builder {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let bound = self.listen.iter().map(|&addr| Socket::bind(addr)).collect::<Result<Vec<_>, _>>()?;
-        let local = bound.iter().map(Socket::local_addr).collect();
+        if let Some(target) = self
+            .listen
+            .iter()
+            .find(|target| target.protocol.is_reliable() && !self.security.can_accept(target.protocol))
+        {
+            return Err(StartError::Unsupported(target.protocol));
+        }
+        let bound = self.listen.iter().map(|&target| Bound::new(target)).collect::<Result<Vec<_>, _>>()?;
+        let local: Vec<Target> = bound.iter().map(|bound| bound.local).collect();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let (to_accepted, accepted) = mpsc::channel(ACCEPTED);
+        let (to_events, events) = mpsc::channel(EVENTS);
+        // Datagrams leave from a socket that is bound; connections can be opened where there is what they take.
+        let has_udp = local.iter().any(|target| target.protocol == Protocol::Udp);
+        let spoken = Protocols::ALL.iter();
+        let spoken = spoken.filter(|&protocol| match protocol {
+            Protocol::Udp => has_udp,
+            protocol => self.security.can_open(protocol),
+        });
+        let spoken = spoken.collect();
+        let common = connection::Common {
+            limits: self.stack.limits,
+            times: self.connections.times,
+            security: self.security,
+            tap: self.tap.clone(),
+            events: to_events,
+        };
+        let mut connections = Connections::new(self.stack.shard, self.connections, common, local.clone());
         // The sockets register with the shard's own reactor.
         let registered = {
             let _guard = runtime.enter();
-            bound.into_iter().map(UdpSocket::from_socket).collect::<Result<Vec<_>, _>>()
+            let register = || {
+                let mut sockets = Vec::new();
+                for Bound { local, socket } in bound {
+                    match socket {
+                        Bind::Udp(socket) => sockets.push(UdpSocket::from_socket(socket)?),
+                        Bind::Stream(listener) => {
+                            let listener = TcpListener::from_std(listener)?;
+                            connections.listen(listener, local.protocol, to_accepted.clone());
+                        }
+                    }
+                }
+                Ok(sockets)
+            };
+            register()
         };
         let sockets = match registered {
             Ok(sockets) => sockets,
@@ -111,13 +171,15 @@ impl Builder {
                 return Err(StartError::Thread(error));
             }
         };
-        let (inbox, commands) = mpsc::channel(INBOX);
+        drop(to_accepted);
+        let stack = stack::Config { spoken, ..self.stack };
+        let user = user(Poster(inbox.clone()));
         let shard =
-            shard::Shard::new(self.stack, sockets, self.tap, self.lookup, user(Poster(inbox.clone())));
+            shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {
-                runtime.block_on(shard.run(commands));
+                runtime.block_on(shard.run(commands, accepted, events));
                 // A name lookup that hangs in the system must not hold up the end.
                 runtime.shutdown_background();
             })
@@ -128,7 +190,7 @@ impl Builder {
 
 impl<U: TransactionUser + Send + 'static> Endpoint<U> {
     /// The addresses bound, in the order asked for.
-    pub fn local(&self) -> &[SocketAddr] {
+    pub fn local(&self) -> &[Target] {
         &self.local
     }
 
@@ -195,5 +257,36 @@ fn post<U>(
     })
 }
 
+/// A socket bound before the shard starts, so that an error is the caller's.
+struct Bound {
+    local: Target,
+    socket: Bind,
+}
+
+enum Bind {
+    Udp(Socket),
+    Stream(std::net::TcpListener),
+}
+
+impl Bound {
+    fn new(target: Target) -> Result<Self, StartError> {
+        let (addr, socket) = match target.protocol {
+            Protocol::Udp => {
+                let socket = Socket::bind(target.addr)?;
+                (socket.local_addr(), Bind::Udp(socket))
+            }
+            Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
+                let listener = stream::listen(target.addr)?;
+                (listener.local_addr().map_err(StartError::Thread)?, Bind::Stream(listener))
+            }
+        };
+        Ok(Self { local: Target { addr, ..target }, socket })
+    }
+}
+
+/// Connections accepted and not yet taken over at most.
+const ACCEPTED: usize = 64;
+/// Messages read off connections and not yet looked at at most; beyond that they are not read.
+const EVENTS: usize = 1_024;
 /// Commands waiting for the shard at most.
 const INBOX: usize = 1024;

@@ -1,5 +1,5 @@
-//! One shard's loop: wait for a socket, a command, a lookup or a deadline; feed the stack; carry out what
-//! it wants.
+//! One shard's loop: wait for a socket, a connection, a command, a lookup or a deadline; feed the stack; carry
+//! out what it wants.
 
 use std::{
     io,
@@ -15,23 +15,28 @@ use tokio::{
 };
 
 use crate::{
-    resolve::{self, system},
+    message::Frame,
+    resolve::{self, system::Resolver},
     stack::{self, Output, RequestId, Stack, TransactionUser},
-    time::Duration,
     transport::{
-        Direction, Flow, Incoming, Packet, PacketKind, Protocol, Tap, Target,
+        Direction, Flow, FlowError, Incoming, Packet, PacketKind, Protocol, Tap, Target,
+        stream::Event,
         udp::{MAX_DATAGRAM, UdpSocket, local_address_for},
     },
+    util::slab::Key,
 };
 
-use super::{Clock, Command};
+use super::{
+    Clock, Command,
+    connections::{Accepted, Connections, Told, Way},
+};
 
 pub(super) struct Shard<U> {
     stack: Stack,
     sockets: Vec<UdpSocket>,
+    connections: Connections,
     tap: Option<Arc<dyn Tap>>,
-    /// How long a name lookup may take in all.
-    lookup: Duration,
+    resolver: Arc<Resolver>,
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
@@ -42,16 +47,18 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     pub fn new(
         config: stack::Config,
         sockets: Vec<UdpSocket>,
+        connections: Connections,
         tap: Option<Arc<dyn Tap>>,
-        lookup: Duration,
+        resolver: Resolver,
         user: U,
     ) -> Self {
         Self {
             number: config.shard,
             stack: Stack::new(config),
             sockets,
+            connections,
             tap,
-            lookup,
+            resolver: Arc::new(resolver),
             lookups: JoinSet::new(),
             clock: Clock::start(),
             user,
@@ -59,11 +66,17 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command<U>>) {
+    pub async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command<U>>,
+        mut accepted: mpsc::Receiver<Accepted>,
+        mut events: mpsc::Receiver<(Key, Event)>,
+    ) {
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
             self.carry_out();
-            let deadline = self.stack.next_deadline().map(|at| self.clock.std(at));
+            let deadlines = [self.stack.next_deadline(), self.connections.next_sweep()];
+            let deadline = deadlines.into_iter().flatten().min().map(|at| self.clock.std(at));
             let sleep = async {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -75,13 +88,25 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 biased;
                 socket = readable(&self.sockets) => {
                     self.receive(socket, &mut buffer);
-                    // Nor must a flood of datagrams keep the user from hanging up.
+                    // Nor must a flood of datagrams starve the connections, or keep the user from hanging up.
+                    if let Ok((key, event)) = events.try_recv() {
+                        self.connection(key, event, &mut events);
+                    }
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
-                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return self.carry_out(),
+                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {}
                     }
                 }
+                Some((key, event)) = events.recv() => {
+                    self.connection(key, event, &mut events);
+                    match commands.try_recv() {
+                        Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
+                        Err(TryRecvError::Empty) => {}
+                    }
+                }
+                Some(accepted) = accepted.recv() => self.connections.accepted(accepted, self.clock.now()),
                 Some(answer) = self.lookups.join_next() => {
                     if let Ok((id, query, answer)) = answer {
                         self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
@@ -90,13 +115,74 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 () = sleep => {}
                 command = commands.recv() => match command {
                     Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
-                    Some(Command::Stop) | None => return self.carry_out(),
+                    Some(Command::Stop) | None => break,
                 },
             }
             let now = self.clock.now();
             if self.stack.next_deadline().is_some_and(|at| at <= now) {
                 self.stack.advance(now, &mut self.user);
             }
+            for flow in self.connections.sweep(now) {
+                if self.stack.is_using(&flow, &self.user) {
+                    self.connections.keep(&flow, now);
+                } else {
+                    tracing::debug!(remote = %flow.remote, "idle connection closed");
+                    self.connections.close(&flow);
+                    self.stack.closed(now, flow, FlowError::Idle, &mut self.user);
+                }
+            }
+        }
+        self.carry_out();
+        self.connections.end().await;
+    }
+
+    /// What a connection says, and others after it, but not for ever.
+    fn connection(&mut self, key: Key, event: Event, events: &mut mpsc::Receiver<(Key, Event)>) {
+        let mut next = (key, event);
+        for left in (0..BATCH).rev() {
+            let (key, event) = next;
+            let now = self.clock.now();
+            match self.connections.event(key, event, now) {
+                Told::Connected(waiting, outcome) => {
+                    for id in waiting {
+                        self.stack.connected(now, id, outcome.clone(), &mut self.user);
+                    }
+                }
+                Told::Closed(flow, why) => self.stack.closed(now, flow, why, &mut self.user),
+                Told::Came(flow, event) => self.came(flow, event),
+                Told::Nothing => {}
+            }
+            self.carry_out();
+            if left == 0 {
+                return;
+            }
+            let Ok(more) = events.try_recv() else { return };
+            next = more;
+        }
+    }
+
+    fn came(&mut self, flow: Flow, event: Event) {
+        let now = self.clock.now();
+        let ends = self.connections.ends(&flow).unwrap_or((flow.local, flow.remote));
+        let show = |bytes: &[u8]| self.show(Direction::Received, flow.protocol, ends, bytes);
+        match event {
+            Event::Frame(Frame::Message(message)) => {
+                show(message.bytes());
+                self.stack.message(now, *message, flow, &mut self.user);
+            }
+            Event::Frame(Frame::Ping) => {
+                show(b"\r\n\r\n");
+                self.stack.ping(flow);
+            }
+            Event::Frame(Frame::Pong) => {
+                show(b"\r\n");
+                self.stack.pong(now, flow);
+            }
+            Event::Malformed(error) => {
+                show(error.bytes());
+                self.stack.malformed(&error, flow);
+            }
+            Event::Opened { .. } | Event::Closed(_) => {}
         }
     }
 
@@ -108,7 +194,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 Ok(datagram) => {
                     let bytes = Bytes::copy_from_slice(&buffer[..datagram.len]);
                     let flow = self.flow(index, datagram.to, datagram.from);
-                    self.show(Direction::Received, &flow, &bytes);
+                    self.show(Direction::Received, flow.protocol, (flow.local, flow.remote), &bytes);
                     self.stack.receive(self.clock.now(), Incoming { bytes, flow }, &mut self.user);
                     self.carry_out();
                 }
@@ -119,7 +205,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
         while let Some(error) = self.sockets[index].take_error() {
             tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
-            self.stack.unreachable(self.clock.now(), error.to, &mut self.user);
+            self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
         }
     }
 
@@ -127,15 +213,36 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     fn carry_out(&mut self) {
         while let Some(output) = self.stack.output() {
             match output {
-                Output::Transmit { flow, bytes } => self.transmit(flow, &bytes),
-                Output::Connect { id, target } => {
-                    let flow = self.connect(target);
-                    self.stack.connected(self.clock.now(), id, flow, &mut self.user);
+                Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
+                    if let Some(ends) = self.connections.transmit(&flow, bytes.clone(), self.clock.now()) {
+                        self.show(Direction::Sent, flow.protocol, ends, &bytes);
+                    }
                 }
-                Output::Resolve { id, query } => {
-                    let within = self.lookup;
+                Output::Transmit { flow, bytes } => self.transmit(flow, &bytes),
+                Output::Connect { id, target, domain, flow } => {
+                    let now = self.clock.now();
+                    let way = match flow {
+                        Some(flow) if !flow.protocol.is_reliable() || self.connections.is_open(&flow) => {
+                            Way::Open(flow)
+                        }
+                        Some(_) => Way::Failed(FlowError::Lost),
+                        None if target.protocol.is_reliable() => {
+                            self.connections.connect(id, target, &domain, now)
+                        }
+                        None => self.connect(target).map_or_else(Way::Failed, Way::Open),
+                    };
+                    match way {
+                        Way::Open(flow) => self.stack.connected(now, id, Ok(flow), &mut self.user),
+                        Way::Failed(why) => self.stack.connected(now, id, Err(why), &mut self.user),
+                        Way::Opening => {}
+                    }
+                }
+                Output::Close { flow } => self.connections.close(&flow),
+                Output::Resolve { id, query, until } => {
+                    let within = until.since(self.clock.now());
+                    let resolver = self.resolver.clone();
                     self.lookups.spawn(async move {
-                        let answer = system::answer(&query, within).await;
+                        let answer = resolver.answer(&query, within).await;
                         (id, query, answer)
                     });
                 }
@@ -144,7 +251,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 
     fn transmit(&mut self, flow: Flow, bytes: &Bytes) {
-        self.show(Direction::Sent, &flow, bytes);
+        self.show(Direction::Sent, flow.protocol, (flow.local, flow.remote), bytes);
         let Some(socket) = self.sockets.get(flow.slot as usize) else { return };
         let Err(error) = socket.try_send(bytes, flow.remote, Some(flow.local.ip())) else { return };
         match error.kind() {
@@ -153,21 +260,18 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             // A pending ICMP error of an earlier datagram; the error queue tells whose.
             io::ErrorKind::ConnectionRefused => {
                 while let Some(error) = self.sockets[flow.slot as usize].take_error() {
-                    self.stack.unreachable(self.clock.now(), error.to, &mut self.user);
+                    self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
                 }
             }
             _ => {
                 tracing::debug!(to = %flow.remote, %error, "send");
-                self.stack.unreachable(self.clock.now(), flow.remote, &mut self.user);
+                self.stack.unreachable(self.clock.now(), flow.remote, error.kind().into(), &mut self.user);
             }
         }
     }
 
     /// For UDP every socket of the right family is a flow to everywhere its address can send to.
-    fn connect(&self, target: Target) -> Result<Flow, io::ErrorKind> {
-        if target.protocol != Protocol::Udp {
-            return Err(io::ErrorKind::Unsupported);
-        }
+    fn connect(&self, target: Target) -> Result<Flow, FlowError> {
         let mut why = io::ErrorKind::AddrNotAvailable;
         for (index, socket) in self.sockets.iter().enumerate() {
             let local = socket.local_addr();
@@ -187,22 +291,29 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             };
             return Ok(self.flow(index, with_ip(local, ip), target.addr));
         }
-        Err(why)
+        Err(why.into())
     }
 
     fn flow(&self, index: usize, local: SocketAddr, remote: SocketAddr) -> Flow {
         Flow { shard: self.number, slot: index as u32, generation: 0, protocol: Protocol::Udp, local, remote }
     }
 
-    fn show(&self, direction: Direction, flow: &Flow, bytes: &[u8]) {
+    /// `ends` are ours and the peer's, as the network has them.
+    fn show(
+        &self,
+        direction: Direction,
+        protocol: Protocol,
+        (local, remote): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) {
         if let Some(tap) = &self.tap {
             tap.packet(&Packet {
                 at: SystemTime::now(),
                 kind: PacketKind::Sip,
                 direction,
-                protocol: flow.protocol,
-                local: flow.local,
-                remote: flow.remote,
+                protocol,
+                local,
+                remote,
                 bytes,
             });
         }

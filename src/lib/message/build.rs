@@ -4,7 +4,7 @@
 //! needs it (RFC 3261 §20.14). Values are made safe as the `write` module says. A head can hold 64 KiB; a
 //! row that would exceed this is left out.
 
-use std::fmt::Display;
+use std::{fmt::Display, ops::Range};
 
 use bytes::BufMut;
 
@@ -30,6 +30,8 @@ use super::{HeaderId, Message, Method, Request, header::values::Rows, reason_phr
 pub struct Builder {
     head: Vec<u8>,
     body: Box<[u8]>,
+    /// Where the row is that says what the body is.
+    kind: Range<usize>,
     /// What is answered.
     request: Option<Message>,
     /// Where the To row of a response ends, before its line end, if it has no tag yet.
@@ -44,7 +46,7 @@ impl Builder {
         head.put_u8(b' ');
         write::uri(&mut head, uri);
         head.put_slice(b" SIP/2.0\r\n");
-        Self { head, body: Box::default(), request: None, to_end: None }
+        Self { head, body: Box::default(), kind: 0..0, request: None, to_end: None }
     }
 
     /// A response with what every response takes from its request: Via, From, To, Call-ID, CSeq
@@ -62,7 +64,7 @@ impl Builder {
             write::value(&mut head, format_args!("SIP/2.0 {status} {}", reason_phrase(status)));
             head.put_slice(b"\r\n");
         }
-        let mut response = Self { head, body: Box::default(), request: None, to_end: None };
+        let mut response = Self { head, body: Box::default(), kind: 0..0, request: None, to_end: None };
         response.put_rows(request, HeaderId::Via);
         response.put_rows(request, HeaderId::From);
         response.put_rows(request, HeaderId::To);
@@ -98,6 +100,8 @@ impl Builder {
             self.head.put_slice(b";tag=");
             write::token(&mut self.head, tag);
             write::within(&mut self.head, before, write::HEAD_ROOM.saturating_sub(rest.len()));
+            let grown = self.head.len() - before;
+            self.kind = self.kind.start + grown..self.kind.end + grown;
             self.head.extend_from_slice(&rest);
         }
         self
@@ -127,10 +131,17 @@ impl Builder {
         self
     }
 
-    /// The body and its Content-Type; an empty type writes no Content-Type.
+    /// The body and its Content-Type, instead of an earlier one; an empty type writes no Content-Type.
     pub fn body(mut self, content_type: &str, bytes: &[u8]) -> Self {
         self.body = bytes.into();
-        if content_type.is_empty() { self } else { self.header(HeaderId::ContentType, content_type) }
+        let kind = std::mem::replace(&mut self.kind, 0..0);
+        self.head.drain(kind);
+        let start = self.head.len();
+        if !content_type.is_empty() {
+            self = self.header(HeaderId::ContentType, content_type);
+        }
+        self.kind = start..self.head.len();
+        self
     }
 
     /// The message, with Content-Length, the empty line and the body.

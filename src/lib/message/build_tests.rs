@@ -44,6 +44,24 @@ fn a_tag_that_is_there_stays() {
 }
 
 #[test]
+fn the_last_body_counts() {
+    let response = Builder::response(&request(ROWS), 200, None)
+        .body("a/b", b"hello")
+        .header(HeaderId::Contact, "<sip:b@c>")
+        .to_tag("2")
+        .body("c/d", b"hi")
+        .to_tag("3")
+        .header(HeaderId::Subject, "s");
+    let rows = "CSeq: 1 INVITE\r\nContact: <sip:b@c>\r\n";
+    let typed = text(&response.clone().finish());
+    assert!(
+        typed.ends_with(&format!("{rows}Content-Type: c/d\r\nSubject: s\r\nContent-Length: 2\r\n\r\nhi"))
+    );
+    let bare = text(&response.body("", b"").body("", b"").finish());
+    assert!(bare.ends_with(&format!("{rows}Subject: s\r\nContent-Length: 0\r\n\r\n")), "{bare}");
+}
+
+#[test]
 fn nothing_breaks_out_of_its_place() {
     let message = Builder::request(Method::Other("A B\r\nC"), "sip:a b\r\nX: y")
         .header(HeaderId::Subject, "a\r\nVia: evil\r\n\r\nbody")

@@ -24,6 +24,7 @@ pub struct Cpim<'m> {
 /// A message header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'m> {
+    /// As written, a namespace prefix and its dot included; case matters.
     pub name: &'m str,
     /// `lang=fr;x="y"`, as written; empty if there are none.
     pub params: &'m str,
@@ -65,12 +66,16 @@ impl<'m> Field<'m> {
 /// Why a body is no message/cpim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CpimError {
+    /// No empty line ends the message headers, or those of the content.
     #[error("the empty line after the message headers is missing")]
     NoContent,
+    /// More octets than [`Limits::head`] or more lines than [`Limits::rows`].
     #[error("the message headers are larger than allowed")]
     TooLarge,
+    /// With the first octet of the body that is not.
     #[error("the message headers are not UTF-8 (octet {0})")]
     NotUtf8(usize),
+    /// With the number of the line, from 1.
     #[error("message header line {0} has no name, no colon or no space after it")]
     Line(usize),
 }
@@ -136,6 +141,7 @@ impl<'m> Cpim<'m> {
         self.part
     }
 
+    /// What the message says: the body of its MIME part.
     pub fn content(&self) -> &'m [u8] {
         self.part.body()
     }

@@ -1,8 +1,10 @@
 //! Changing a message without rebuilding it: a sorted list of splices over its bytes.
 //!
-//! Positions are those of the message as it was; so a second edit of the same kind does not see the
-//! first. What a removal covers is gone with it; an edit inside a removed part is ignored. Values are
-//! made safe as the `write` module says. A head can hold 64 KiB; an edit that would exceed this is left out.
+//! Positions are those of the message as it was: an edit does not see rows that an earlier one put in. What a
+//! removal covers is gone with it; an edit inside a removed part is ignored. Of two edits that say what
+//! something shall be (a URI, a row's value, what a field is set to, a parameter of the top Via, the body) the
+//! last wins. Values are made safe as the `write` module says. A head can hold 64 KiB; an edit that would
+//! exceed this is left out.
 
 use std::fmt::Display;
 
@@ -41,6 +43,18 @@ pub struct Edits<'m> {
 struct Splice {
     cut: Span,
     text: Span,
+    what: What,
+}
+
+/// What was put in where nothing was, and would be there twice if it were put in again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    /// It may be there again.
+    Any,
+    /// The row of a field that was set.
+    Row(HeaderId),
+    /// A parameter of the top Via.
+    ViaParam,
 }
 
 /// Where an insertion goes among others at the same place.
@@ -60,7 +74,7 @@ impl<'m> Edits<'m> {
     pub fn uri(&mut self, uri: impl Display) -> &mut Self {
         if let Start::Request { uri: (start, end), .. } = self.base.start {
             let text = self.add(|out| write::uri(out, uri));
-            self.splice(Span::new(usize::from(start), usize::from(end)), text, Order::Last);
+            self.splice(Span::new(usize::from(start), usize::from(end)), text);
         }
         self
     }
@@ -86,31 +100,39 @@ impl<'m> Edits<'m> {
 
     /// Another value for a row of this message.
     pub fn replace(&mut self, row: RawHeader<'_>, value: impl Display) -> &mut Self {
-        let text = self.add(|out| {
-            if row.span.is_empty() {
-                out.put_u8(b' ');
-            }
-            write::value(out, value);
-        });
-        self.splice(row.span, text, Order::Last);
+        let text = self.add(|out| value_text(out, row, value));
+        self.splice(value_place(row), text);
         self
     }
 
-    /// The first row gets this value and the others go; without a row one is appended.
+    /// The first row gets this value and the others go; without a row one is appended. A row that was removed
+    /// comes back.
     pub fn set(&mut self, id: HeaderId, value: impl Display) -> &mut Self {
+        self.set_within(id, value, self.room())
+    }
+
+    fn set_within(&mut self, id: HeaderId, value: impl Display, room: usize) -> &mut Self {
+        if id == HeaderId::Unknown {
+            return self;
+        }
         let mut rows = Rows::of(self.base, id);
-        match rows.next() {
-            Some(first) => self.replace(first, value),
-            None => self.append(id, value),
+        let Some(first) = rows.next() else {
+            let text = self.add_within(room, |out| known_row(out, id, value));
+            self.put_in(self.base.rows_end, text, What::Row(id), |_, _| true);
+            return self;
         };
+        let Some(text) = self.add_within(room, |out| value_text(out, first, value)) else { return self };
+        self.splices.retain(|splice| splice.cut != first.line);
+        self.splice(value_place(first), text);
         rows.for_each(|row| {
             self.remove_row(row);
         });
         self
     }
 
-    /// All rows of a field go.
+    /// All rows of a field go that are in the message, and the one that was set.
     pub fn remove(&mut self, id: HeaderId) -> &mut Self {
+        self.splices.retain(|splice| splice.what != What::Row(id));
         Rows::of(self.base, id).for_each(|row| {
             self.remove_row(row);
         });
@@ -119,7 +141,7 @@ impl<'m> Edits<'m> {
 
     /// A row of this message goes.
     pub fn remove_row(&mut self, row: RawHeader<'_>) -> &mut Self {
-        self.splice(row.line, Span::default(), Order::Last);
+        self.splice(row.line, Span::default());
         self
     }
 
@@ -138,11 +160,11 @@ impl<'m> Edits<'m> {
                 out.extend_from_slice(&doubled);
             }
         });
-        self.splice(Span::new(at, at), text, Order::Last);
+        self.splice(Span::new(at, at), text);
         self
     }
 
-    /// Sets a parameter of the topmost Via, once for each name; a malformed Via is left alone.
+    /// Sets a parameter of the topmost Via; a malformed Via is left alone.
     pub fn top_via_param(&mut self, name: &str, value: Option<&dyn Display>) -> &mut Self {
         let Ok(Some(via)) = self.base.find::<header::Via>() else { return self };
         let found = via.params.find(name);
@@ -156,8 +178,12 @@ impl<'m> Edits<'m> {
                 write::value(out, value);
             }
         });
-        let end = via.span.end;
-        self.splice(found.map_or(Span::new(end, end), |param| param.span), text, Order::Last);
+        match found {
+            Some(param) => self.splice(param.span, text),
+            None => self.put_in(via.span.end, text, What::ViaParam, |one, other| {
+                param_name(one).eq_ignore_ascii_case(param_name(other))
+            }),
+        }
         self
     }
 
@@ -167,10 +193,10 @@ impl<'m> Edits<'m> {
         for row in Rows::of(self.base, id) {
             if !scan::has_comma(row.value) {
                 // The whole row, unless it is gone already.
-                if self.is_cut(row.span.start) {
+                if self.is_cut(value_place(row).start) {
                     continue;
                 }
-                self.splice(row.line, Span::default(), Order::Last);
+                self.splice(row.line, Span::default());
                 return self;
             }
             let mut values = spans(row).peekable();
@@ -182,7 +208,7 @@ impl<'m> Edits<'m> {
                     Some(next) => Span::new(row.span.start, next.start),
                     None => row.line,
                 };
-                self.splice(cut, Span::default(), Order::Last);
+                self.splice(cut, Span::default());
                 return self;
             }
         }
@@ -197,7 +223,8 @@ impl<'m> Edits<'m> {
         } else {
             self.set(HeaderId::ContentType, kind);
         }
-        self.set(HeaderId::ContentLength, bytes.len());
+        // Room was left for this: a body must never go with the length of another.
+        self.set_within(HeaderId::ContentLength, bytes.len(), usize::MAX);
         self.body = Some(bytes.into());
         self
     }
@@ -256,7 +283,7 @@ impl<'m> Edits<'m> {
                 write::token(out, name);
                 write::row_value(out, value);
             });
-            self.splice(Span::new(at, at), text, order);
+            self.splice_in(Span::new(at, at), text, order, What::Any);
         }
         self
     }
@@ -264,37 +291,59 @@ impl<'m> Edits<'m> {
     /// The same for a field known by name.
     fn insert_known(&mut self, at: usize, id: HeaderId, value: impl Display, order: Order) -> &mut Self {
         if id != HeaderId::Unknown {
-            let text = self.add(|out| {
-                out.extend_from_slice(id.name().as_bytes());
-                write::row_value(out, value);
-            });
-            self.splice(Span::new(at, at), text, order);
+            let text = self.add(|out| known_row(out, id, value));
+            self.splice_in(Span::new(at, at), text, order, What::Any);
         }
         self
     }
 
+    /// Puts in text at `at`, or in the place of what is the `same` and was put in there.
+    fn put_in(&mut self, at: usize, text: Option<Span>, what: What, same: impl Fn(&[u8], &[u8]) -> bool) {
+        let Some(text) = text else { return };
+        let octets = |span: Span| self.added.get(span.start..span.end).unwrap_or_default();
+        let is_it = |splice: &Splice| {
+            splice.what == what && splice.cut.start == at && same(octets(splice.text), octets(text))
+        };
+        match self.splices.iter().position(is_it) {
+            Some(before) => self.splices[before].text = text,
+            None => self.splice_in(Span::new(at, at), Some(text), Order::Last, what),
+        }
+    }
+
     /// Writes text to be put in; `None` if the head has no room for it.
     fn add(&mut self, text: impl FnOnce(&mut Vec<u8>)) -> Option<Span> {
+        self.add_within(self.room(), text)
+    }
+
+    fn add_within(&mut self, room: usize, text: impl FnOnce(&mut Vec<u8>)) -> Option<Span> {
         let start = self.added.len();
         if self.added.capacity() == 0 {
             self.added = Vec::with_capacity(CAPACITY);
         }
         text(&mut self.added);
-        let room = write::HEAD_ROOM.saturating_sub(self.base.body.start);
         write::within(&mut self.added, start, room).then(|| Span::new(start, self.added.len()))
+    }
+
+    /// The octets that may be added to the head.
+    fn room(&self) -> usize {
+        write::HEAD_ROOM.saturating_sub(self.base.body.start)
     }
 
     fn is_cut(&self, at: usize) -> bool {
         self.splices.iter().any(|splice| splice.cut.start <= at && at < splice.cut.end)
     }
 
-    fn splice(&mut self, cut: Span, text: impl Into<Option<Span>>, order: Order) {
-        let Some(text) = text.into() else { return };
+    fn splice(&mut self, cut: Span, text: impl Into<Option<Span>>) {
+        self.splice_in(cut, text.into(), Order::Last, What::Any);
+    }
+
+    fn splice_in(&mut self, cut: Span, text: Option<Span>, order: Order, what: What) {
+        let Some(text) = text else { return };
         // Mostly no edit touches another.
         let apart = |other: Span| cut.end < other.start || other.end < cut.start;
         if self.splices.iter().all(|splice| apart(splice.cut)) {
             let at = self.splices.iter().take_while(|splice| splice.cut.start < cut.start).count();
-            self.splices.insert(at, Splice { cut, text });
+            self.splices.insert(at, Splice { cut, text, what });
             return;
         }
         let covers = |splice: &Splice| {
@@ -320,9 +369,42 @@ impl<'m> Edits<'m> {
             let other = splice.cut;
             other.start < cut.start || other.start == cut.start && other.is_empty() && order == Order::Last
         });
-        self.splices.insert(at, Splice { cut, text });
+        self.splices.insert(at, Splice { cut, text, what });
     }
 }
+
+/// What gives way to a row's new value: its value, or everything from the colon on if it is empty. So there is
+/// something to cut, and the next new value comes instead of this one and not beside it.
+fn value_place(row: RawHeader<'_>) -> Span {
+    if !row.span.is_empty() {
+        return row.span;
+    }
+    // White space may stand before the colon (RFC 3261 §25.1 HCOLON).
+    let colon = row.line.start + row.name().len();
+    Span::new(colon, row.line.end.saturating_sub(LINE_END).max(colon))
+}
+
+/// A row's new value, as it goes into [`value_place`].
+fn value_text(out: &mut Vec<u8>, row: RawHeader<'_>, value: impl Display) {
+    if row.span.is_empty() {
+        out.extend_from_slice(b": ");
+    }
+    write::value(out, value);
+}
+
+fn known_row(out: &mut Vec<u8>, id: HeaderId, value: impl Display) {
+    out.extend_from_slice(id.name().as_bytes());
+    write::row_value(out, value);
+}
+
+/// Of `;name=value`.
+fn param_name(text: &[u8]) -> &[u8] {
+    let name = text.get(1..).unwrap_or_default();
+    name.split(|&byte| byte == b'=').next().unwrap_or_default()
+}
+
+/// CR and LF; a row has no other line end (see `frame`).
+const LINE_END: usize = 2;
 
 /// Enough for what a proxy adds.
 const CAPACITY: usize = 256;

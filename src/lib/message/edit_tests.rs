@@ -111,6 +111,79 @@ fn a_body_brings_its_headers() {
 }
 
 #[test]
+fn the_last_of_two_that_contradict_wins() {
+    let text = edited(|edits| _ = edits.set(HeaderId::Subject, "a").set(HeaderId::Subject, "b"));
+    assert_eq!(text, replaced("Subject:", "Subject: b"), "a row that was empty");
+    let text = edited(|edits| _ = edits.set(HeaderId::Route, "<sip:a>").set(HeaderId::Route, "<sip:b>"));
+    assert_eq!(Message::parse(text.into(), &Limits::default()).unwrap().count(HeaderId::Route), 1);
+    let text = edited(|edits| _ = edits.set(HeaderId::MaxForwards, 2).set(HeaderId::MaxForwards, 1));
+    assert_eq!(text, replaced("h: 2\r\n", "h: 2\r\nMax-Forwards: 1\r\n"), "a row that was not there");
+    let text = edited(|edits| _ = edits.set(HeaderId::MaxForwards, 2).remove(HeaderId::MaxForwards));
+    assert_eq!(text, MESSAGE);
+    let text = edited(|edits| _ = edits.remove(HeaderId::Route).set(HeaderId::Route, "<sip:x>"));
+    assert_eq!(text, edited(|edits| _ = edits.set(HeaderId::Route, "<sip:x>")), "a row that was removed");
+    let text = edited(|edits| {
+        edits
+            .top_via_param("received", Some(&1))
+            .top_via_param("x", None)
+            .top_via_param("RECEIVED", Some(&2));
+        edits.top_via_param("rport", Some(&1)).top_via_param("rport", Some(&2));
+    });
+    assert_eq!(text, replaced(";rport;branch=z9hG4bK1", ";rport=2;branch=z9hG4bK1;RECEIVED=2;x"));
+    assert_eq!(edited(|edits| _ = edits.uri("sip:a").uri("sip:b")), replaced("sip:bob@b", "sip:b"));
+    assert_eq!(edited(|edits| _ = edits.set(HeaderId::Unknown, "x")), MESSAGE);
+}
+
+#[test]
+fn an_empty_value_gives_way_with_the_space_around_it() {
+    for row in ["Subject:", "s :", "SUBJECT: \t ", "Subject:\r\n ", "Subject:\r\n \r\n\t"] {
+        let text = format!("BYE sip:a SIP/2.0\r\n{row}\r\nCall-ID: 1\r\n\r\n");
+        let message = Message::parse(text.into(), &Limits::default()).unwrap();
+        let name = row.split([':', ' ']).next().unwrap();
+        for edited in [
+            Edits::new(&message).set(HeaderId::Subject, "a").set(HeaderId::Subject, "b").finish(),
+            Edits::new(&message).replace(message.headers().next().unwrap(), "b").finish(),
+            // What was replaced has no value left that could be popped.
+            Edits::new(&message).set(HeaderId::Subject, "b").pop_value(HeaderId::Subject).finish(),
+        ] {
+            let expected = format!("BYE sip:a SIP/2.0\r\n{name}: b\r\nCall-ID: 1\r\n\r\n");
+            assert_eq!(edited.bytes(), expected.as_bytes(), "{row:?}");
+        }
+        let popped = Edits::new(&message).pop_value(HeaderId::Subject).finish();
+        assert_eq!(popped.count(HeaderId::Subject), 0, "{row:?}");
+    }
+}
+
+/// Two lengths, or the length of another body, would be two messages on a stream.
+#[test]
+fn a_body_has_one_length() {
+    let bare = Message::parse("BYE sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n".into(), &Limits::default()).unwrap();
+    let edited = Edits::new(&bare).body("a/b", b"hello").body("c/d", b"hi").finish();
+    let expected = "BYE sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Type: c/d\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(edited.bytes(), expected.as_bytes());
+    let typed = edited.clone();
+    let edited = Edits::new(&typed).body("", b"").body("e/f", b"hey").finish();
+    assert_eq!(
+        edited.bytes(),
+        expected.replace("c/d", "e/f").replace("2\r\n\r\nhi", "3\r\n\r\nhey").as_bytes()
+    );
+    let edited = Edits::new(&bare).body("a/b", b"hello").body("", b"").finish();
+    assert_eq!(edited.bytes(), "BYE sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n".as_bytes());
+
+    let mut edits = Edits::new(&typed);
+    for length in (0..60_000).rev().step_by(7_919) {
+        edits.append_named("X", "x".repeat(length));
+    }
+    for letter in "abcdefgh".repeat(8).chars() {
+        edits.append_named("X", letter).body("g/h", letter.to_string().repeat(12_345).as_bytes());
+    }
+    let edited = edits.finish();
+    assert!(edited.rows_end > 60_000, "the head is full");
+    assert_eq!((edited.body().len(), edited.body()[0]), (12_345, b'h'));
+    assert_eq!(Message::parse(edited.bytes().clone(), &Limits::NONE), Ok(edited));
+}
+
+#[test]
 fn nothing_breaks_out_of_its_place() {
     let text = edited(|edits| {
         edits.uri("sip:a b\r\nX: y").append(HeaderId::Subject, "s\r\nX: y").append_named("A:\r\nB", "\n\n");

@@ -14,8 +14,11 @@ use super::{
 /// Where something is: names compare without regard to case, addresses by value (RFC 5954 §4.2).
 #[derive(Debug, Clone, Copy)]
 pub enum Host<'m> {
+    /// A host name as written: in any case, perhaps with a dot at its end.
     Name(&'m str),
+    /// An IPv4 address.
     V4(Ipv4Addr),
+    /// An IPv6 address; written in square brackets.
     V6(Ipv6Addr),
 }
 

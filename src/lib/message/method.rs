@@ -11,20 +11,35 @@ use super::{
 /// A request method; one that is not known here keeps its name.
 #[derive(Debug, Clone, Copy, Eq)]
 pub enum Method<'m> {
+    /// ACK: acknowledges the final response to an INVITE (RFC 3261 §13).
     Ack,
+    /// BYE: ends a session (RFC 3261 §15).
     Bye,
+    /// CANCEL: withdraws an INVITE (RFC 3261 §9).
     Cancel,
+    /// INFO: something for the application within a dialog (RFC 6086).
     Info,
+    /// INVITE: begins or changes a session (RFC 3261 §13, §14).
     Invite,
+    /// MESSAGE: a text message (RFC 3428).
     Message,
+    /// NOTIFY: the state that was subscribed to (RFC 6665).
     Notify,
+    /// OPTIONS: asks what a peer can do (RFC 3261 §11).
     Options,
+    /// PRACK: acknowledges a reliable provisional response (RFC 3262).
     Prack,
+    /// PUBLISH: brings state to where it can be subscribed to (RFC 3903).
     Publish,
+    /// REFER: asks the recipient to contact somebody (RFC 3515).
     Refer,
+    /// REGISTER: binds contacts to an address of record (RFC 3261 §10).
     Register,
+    /// SUBSCRIBE: asks to be notified of state (RFC 6665).
     Subscribe,
+    /// UPDATE: changes a session before or after it is answered (RFC 3311).
     Update,
+    /// Any other, as written; methods are compared by case.
     Other(&'m str),
 }
 

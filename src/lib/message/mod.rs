@@ -21,6 +21,8 @@
 //! assert_eq!(message.raw(HeaderId::Route).count(), 0);
 //! ```
 
+#![warn(missing_docs)]
+
 mod address;
 mod block;
 mod build;
@@ -55,7 +57,7 @@ pub use build::Builder;
 pub use edit::Edits;
 pub use error::{HeaderError, Malformed, ParseError, ParseErrorKind, UriError};
 #[doc(hidden)]
-pub use fuzz::{count_values, fuzz_parse};
+pub use fuzz::{count_values, fuzz_header, fuzz_parse};
 pub use header::{CSeq, ContactValue, Header, RawHeader, Via};
 pub use host::Host;
 pub use limits::Limits;

@@ -37,18 +37,25 @@ pub struct Part<'m> {
 /// multipart is nobody's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MultipartError {
+    /// There is no Content-Type, or it is not `multipart/…`.
     #[error("the body is not multipart")]
     NotMultipart,
+    /// The boundary parameter is missing or not as RFC 2046 §5.1.1 has it.
     #[error("the Content-Type of a multipart body has no boundary of 1 to 70 characters")]
     Boundary,
+    /// The boundary of Content-Type never occurs.
     #[error("no boundary line is in the body")]
     NoParts,
+    /// More parts than [`Limits::parts`](super::Limits::parts).
     #[error("the body has more parts than allowed")]
     TooManyParts,
+    /// More levels than [`Limits::depth`](super::Limits::depth).
     #[error("parts are nested deeper than allowed")]
     TooDeep,
+    /// The body ends before `--boundary--`; perhaps something was lost.
     #[error("the closing boundary line is missing")]
     Unterminated,
+    /// A header field of the message or of a part that is needed to go on.
     #[error(transparent)]
     Header(#[from] HeaderError),
 }
@@ -198,6 +205,7 @@ impl<'m> Part<'m> {
         Self { head, body, limits, depth }
     }
 
+    /// What it holds, as it is encoded by its Content-Transfer-Encoding.
     pub fn body(&self) -> &'m [u8] {
         self.body
     }

@@ -69,8 +69,9 @@ fn row() -> impl Strategy<Value = Row> {
         list(vec!["Via", "v", "VIA"], via.boxed()),
         list(vec!["Route", "route"], "(\"[a-z, ]{0,6}\" )?<sip:[a-z]{1,6};lr>(;x=\",[a-z]\")?".boxed()),
         list(vec!["Record-Route"], "<sip:[a-z]{1,6};lr>".boxed()),
+        one(vec!["Route"], "".boxed()),
         one(vec!["Max-Forwards"], "[0-9]{1,2}".boxed()),
-        one(vec!["Subject", "s"], "[!-~]([ -~é]{0,20}[!-~])?".boxed()),
+        one(vec!["Subject", "s"], "([!-~]([ -~é]{0,20}[!-~])?)?".boxed()),
         one(vec!["X-a", "x-A", "Y"], "[!-~]([ -~]{0,10}\r\n [ -~]{0,10})?[!-~]".boxed()),
     ]
 }
@@ -108,6 +109,7 @@ fn edit() -> impl Strategy<Value = Edit> {
             HeaderId::RecordRoute,
             HeaderId::Subject,
             HeaderId::UserAgent,
+            HeaderId::ContentType,
         ])
     };
     let settable =
@@ -120,8 +122,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         (0..12usize, value()).prop_map(|(at, value)| Edit::Replace(at, value)),
         (settable, value()).prop_map(|(id, value)| Edit::Set(id, value)),
         any_id().prop_map(Edit::Remove),
-        select(vec![HeaderId::Via, HeaderId::Route, HeaderId::RecordRoute]).prop_map(Edit::Pop),
-        (select(vec!["received", "rport", "x"]), any::<Option<u16>>())
+        any_id().prop_map(Edit::Pop),
+        (select(vec!["received", "rport", "X", "x"]), any::<Option<u16>>())
             .prop_map(|(name, value)| Edit::ViaParam(name, value)),
         (select(vec!["", "text/plain"]), prop::collection::vec(any::<u8>(), 0..20))
             .prop_map(|(kind, body)| Edit::Body(kind, body)),
@@ -140,8 +142,8 @@ enum Fate {
 struct Model {
     plan: Plan,
     rows: Vec<(Row, Fate)>,
-    /// New lines before each row, and after the last.
-    before: Vec<Vec<String>>,
+    /// New lines before each row, and after the last; with the field if it was set.
+    before: Vec<Vec<(String, Option<HeaderId>)>>,
     /// Values popped off the front of each row.
     popped: Vec<usize>,
 }
@@ -163,13 +165,20 @@ impl Model {
             Edit::Uri(uri) => self.plan.uri.clone_from(uri),
             Edit::Prepend(id, value) => {
                 let at = self.places(*id).first().copied().unwrap_or_default();
-                self.before[at].insert(0, format!("{}: {value}\r\n", id.name()));
+                self.before[at].insert(0, (format!("{}: {value}\r\n", id.name()), None));
             }
-            Edit::Append(id, value) => self.append(*id, value),
+            Edit::Append(id, value) => {
+                let at = self.places(*id).last().map_or(self.rows.len(), |last| last + 1);
+                self.before[at].push((format!("{}: {value}\r\n", id.name()), None));
+            }
             Edit::AppendNamed(name, value) => {
-                self.before.last_mut().unwrap().push(format!("{name}: {value}\r\n"));
+                self.before.last_mut().unwrap().push((format!("{name}: {value}\r\n"), None));
             }
-            Edit::Replace(at, value) => self.replace(*at, value),
+            Edit::Replace(at, value) => {
+                if !matches!(self.rows[*at].1, Fate::Gone) {
+                    self.rows[*at].1 = Fate::Replaced(value.clone());
+                }
+            }
             Edit::Set(id, value) => self.set(*id, value),
             Edit::Remove(id) => self.remove(*id),
             Edit::Pop(id) => self.pop(*id),
@@ -186,28 +195,25 @@ impl Model {
         }
     }
 
-    fn append(&mut self, id: HeaderId, value: &str) {
-        let at = self.places(id).last().map_or(self.rows.len(), |last| last + 1);
-        self.before[at].push(format!("{}: {value}\r\n", id.name()));
-    }
-
-    fn replace(&mut self, at: usize, value: &str) {
-        if !matches!(self.rows[at].1, Fate::Gone) {
-            self.rows[at].1 = Fate::Replaced(value.to_owned());
-        }
-    }
-
     fn set(&mut self, id: HeaderId, value: &str) {
         match self.places(id).split_first() {
             Some((&first, others)) => {
-                self.replace(first, value);
+                self.rows[first].1 = Fate::Replaced(value.to_owned());
                 others.iter().for_each(|&at| self.rows[at].1 = Fate::Gone);
             }
-            None => self.append(id, value),
+            None => {
+                let line = (format!("{}: {value}\r\n", id.name()), Some(id));
+                let last = self.before.last_mut().unwrap();
+                match last.iter_mut().find(|(_, set)| *set == Some(id)) {
+                    Some(before) => *before = line,
+                    None => last.push(line),
+                }
+            }
         }
     }
 
     fn remove(&mut self, id: HeaderId) {
+        self.before.last_mut().unwrap().retain(|(_, set)| *set != Some(id));
         self.places(id).into_iter().for_each(|at| self.rows[at].1 = Fate::Gone);
     }
 
@@ -239,7 +245,7 @@ impl Model {
     fn text(&self) -> Vec<u8> {
         let mut text = format!("{} {} SIP/2.0\r\n", self.plan.method, self.plan.uri);
         for (at, (row, fate)) in self.rows.iter().enumerate() {
-            self.before[at].iter().for_each(|line| text += line);
+            self.before[at].iter().for_each(|(line, _)| text += line);
             match fate {
                 Fate::Stays => {
                     let values = row.values[self.popped[at]..].to_vec();
@@ -249,32 +255,18 @@ impl Model {
                 Fate::Gone => {}
             }
         }
-        self.before.last().into_iter().flatten().for_each(|line| text += line);
+        self.before.last().into_iter().flatten().for_each(|(line, _)| text += line);
         text += "\r\n";
         [text.as_bytes(), &self.plan.body].concat()
     }
 }
 
-/// What may be asked of this message: rows that are there, a Via parameter once for each name and in a Via that
-/// is not replaced, one body.
+/// What may be asked of this message: rows that are there, and no Via replaced, whose parameters may be asked for.
 fn sensible(plan: &Plan, edits: Vec<Edit>) -> Vec<Edit> {
-    let mut asked = Vec::new();
     edits
         .into_iter()
         .filter(|edit| match edit {
             Edit::Replace(at, _) => plan.rows.get(*at).is_some_and(|row| row.id() != HeaderId::Via),
-            Edit::ViaParam(name, _) => {
-                !asked.contains(name) && {
-                    asked.push(name);
-                    true
-                }
-            }
-            Edit::Body(..) => {
-                !asked.contains(&"body") && {
-                    asked.push("body");
-                    true
-                }
-            }
             _ => true,
         })
         .collect()

@@ -8,9 +8,19 @@ use super::{Message, Method, Span, Text, Uri, UriError, frame, index::Start, sca
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartLine<'m> {
     /// A request line; the Request-URI as it is written, checked or not.
-    Request { method: Method<'m>, uri: &'m str },
+    Request {
+        /// What is asked for.
+        method: Method<'m>,
+        /// Whom it is asked of.
+        uri: &'m str,
+    },
     /// A status line: the status code, 100 to 699, and the reason phrase, whatever it holds.
-    Response { status: u16, reason: Text<'m> },
+    Response {
+        /// 100 to 699.
+        status: u16,
+        /// For people.
+        reason: Text<'m>,
+    },
 }
 
 impl Message {

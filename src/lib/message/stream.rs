@@ -17,13 +17,16 @@ use super::{
 /// Which end of the connection this is: who opened it sends pings, who accepted it answers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
+    /// The peer opened it: its pings are answered.
     Accepted,
+    /// We opened it: a CRLF is the answer to our ping.
     Opened,
 }
 
 /// What came out of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Frame {
+    /// A whole message, as [`Message::parse`] reads it.
     Message(Box<Message>),
     /// CRLF CRLF between messages: the peer wants a CRLF back (RFC 5626 §3.5.1).
     Ping,
@@ -36,13 +39,26 @@ pub enum Frame {
 pub enum FrameError {
     /// This message only; the next one can be read.
     #[error("{error}")]
-    Malformed { error: ParseError, bytes: Bytes },
-    /// Nothing more can be read: answer what can be answered, then close. `bytes` is the head as far as it came.
+    Malformed {
+        /// What is wrong; it counts octets from the start of this message.
+        error: ParseError,
+        /// The message, from which a refusal can be made ([`Message::salvage`]).
+        bytes: Bytes,
+    },
+    /// Nothing more can be read: answer what can be answered, then close.
     #[error("{error}, and so the end of the message cannot be found")]
-    Lost { error: ParseError, bytes: Bytes },
+    Lost {
+        /// What is wrong; it counts octets from the start of this message.
+        error: ParseError,
+        /// The head as far as it came.
+        bytes: Bytes,
+    },
     /// A request or response without Content-Length, which a stream needs (§18.3); as `Lost`.
     #[error("Content-Length is missing, and so the end of the message cannot be found (octet {})", .bytes.len())]
-    NoLength { bytes: Bytes },
+    NoLength {
+        /// The head.
+        bytes: Bytes,
+    },
 }
 
 impl FrameError {
@@ -107,6 +123,8 @@ enum State {
 }
 
 impl Framer {
+    /// The stream of a new connection. What is buffered stays below `limits.head` + `limits.body` octets and one
+    /// read.
     pub fn new(side: Side, limits: Limits) -> Self {
         Self { side, limits, buffer: BytesMut::new(), state: State::Between }
     }
@@ -117,6 +135,11 @@ impl Framer {
         if self.state != State::Broken {
             self.buffer.extend_from_slice(bytes);
         }
+    }
+
+    /// Whether no message has begun; a line end or two may wait for what they belong to.
+    pub fn is_between(&self) -> bool {
+        self.state == State::Between
     }
 
     /// Octets held.

@@ -21,9 +21,13 @@ mod compare;
 /// What kind of URI it is; the name of another scheme is [`Uri::scheme_name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
+    /// `sip:` (RFC 3261 §19.1).
     Sip,
+    /// `sips:`: TLS on every hop (RFC 3261 §26.2.2, RFC 5630).
     Sips,
+    /// `tel:`, a telephone number (RFC 3966).
     Tel,
+    /// Any other; [`Uri::opaque`] is what follows it.
     Other,
 }
 

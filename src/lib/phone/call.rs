@@ -178,13 +178,14 @@ impl PhoneCall {
         let mut exchange = Exchange::new(caps, ids.u64());
         let offer = exchange.offer();
         let next = proxy.map_or(NextHop::RequestUri, NextHop::Uri);
-        let call = match agent.call(Invite { target, from, next, offer, auth, headers }).await {
-            Ok(call) => call,
-            Err(error) => {
-                drop(media.close(port.id));
-                return Err(error.into());
-            }
-        };
+        let call =
+            match agent.call(Invite { target, from, next, offer, auth, registration: None, headers }).await {
+                Ok(call) => call,
+                Err(error) => {
+                    drop(media.close(port.id));
+                    return Err(error.into());
+                }
+            };
         let (events, media_events) = mpsc::channel(MEDIA_EVENTS);
         let phone = Self {
             call,

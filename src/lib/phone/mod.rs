@@ -4,6 +4,7 @@
 //! them answered. [`exchange`] and [`stream`] are what both are made of.
 
 pub mod behaviour;
+pub mod bindings;
 pub mod call;
 pub mod exchange;
 pub mod responder;

@@ -18,7 +18,7 @@ use crate::{
     media::device::Audio,
     message::{Builder, HeaderId, Method, Request, Response, header},
     sdp::{Capabilities, Codec, Direction},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Contact, Cx, Failure, RequestId, TransactionUser},
     transaction::ServerId,
     transport::Flow,
     ua::{
@@ -68,7 +68,7 @@ pub enum Notice {
         from: String,
         remote: SocketAddr,
         status: u16,
-        /// The body of a MESSAGE that is text, at most [`TEXT`] bytes of it.
+        /// The body of a MESSAGE that is text, at most its first 2048 octets.
         text: Option<String>,
     },
 }
@@ -180,7 +180,9 @@ impl Responder {
                     let text = page_text(&request);
                     self.told(&request, from, 200, text);
                 }
-                Event::Routed { .. } | Event::NoRoute { .. } => {}
+                // Nobody asked for these here.
+                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
+                }
             }
         }
     }
@@ -213,7 +215,8 @@ impl Responder {
             behaviour,
         });
         if let Some(status) = behaviour.refusal() {
-            let contact = format!("<sip:{}@{}>", Behaviour::Echo, path.flow.local);
+            let contact =
+                Contact { user: Some(Behaviour::Echo.to_string()), ..Contact::default() }.on(&path.flow);
             let headers = match status {
                 300..=399 => vec![(HeaderId::Contact.name().to_owned(), contact)],
                 _ => Vec::new(),
@@ -481,6 +484,10 @@ impl TransactionUser for Responder {
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
         self.ua.deadline(token, cx);
         self.react(cx);
+    }
+
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.ua.is_using(flow)
     }
 }
 

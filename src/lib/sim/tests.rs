@@ -28,7 +28,7 @@ impl Toy {
             .header(HeaderId::CallId, "call-1")
             .header(HeaderId::CSeq, format_args!("{number} {method}"))
             .finish();
-        cx.send(Outgoing { request, next: NextHop::RequestUri, contact: None })
+        cx.send(Outgoing::new(request, NextHop::RequestUri))
     }
 
     fn answer(request: &Request, status: u16) -> Message {
@@ -137,8 +137,10 @@ fn silence_and_refusal_are_different() {
     assert!(world.run_until(|world| world.user(alice).failures.len() == 2));
     assert_eq!(world.now().as_micros() / 1_000_000, 32);
     let failures = &world.user(alice).failures;
-    assert!(matches!(failures[0], Failure::Unreachable(to) if to == at("192.0.2.7:5060")));
-    assert!(matches!(failures[1], Failure::Timeout(to) if to == at("192.0.2.8:5060")));
+    assert!(
+        matches!(failures[0], Failure::Unreachable { target, .. } if target.addr == at("192.0.2.7:5060"))
+    );
+    assert!(matches!(failures[1], Failure::Timeout(target) if target.addr == at("192.0.2.8:5060")));
     assert_eq!(world.ladder().len(), 12);
 }
 

@@ -1,5 +1,7 @@
 //! The world itself: nodes with addresses, what is on its way between them, names, and the clock.
 
+mod connections;
+
 use std::{
     any::Any,
     cmp::Reverse,
@@ -11,16 +13,19 @@ use std::{
 
 use bytes::Bytes;
 
+use connections::Happening;
+
 use super::{
     ladder::{Fate, Ladder},
     link::{Link, LinkConfig},
+    stream::{StreamConfig, Streams},
 };
 use crate::{
-    resolve::{Query, QueryError, Records},
-    stack::{Config, Cx, Output, Stack, TransactionUser},
+    resolve::{Answer, Query, QueryError, Records, Response, Source},
+    stack::{Config, Cx, Output, RequestId, Stack, TransactionUser},
     time::{Duration, Instant},
-    transport::{Flow, Incoming, Protocol},
-    util::id::Ids,
+    transport::{Flow, FlowError, Incoming, Protocol},
+    util::{id::Ids, slab::Key},
 };
 
 /// A network of stacks with a clock of its own.
@@ -59,6 +64,10 @@ pub struct World {
     addresses: BTreeMap<SocketAddr, usize>,
     /// Addresses whose host answers with ICMP errors.
     closed: BTreeSet<SocketAddr>,
+    /// Addresses of nodes that take datagrams and no connections.
+    deaf: BTreeSet<SocketAddr>,
+    streams: Streams,
+    stream_config: StreamConfig,
     names: BTreeMap<String, Vec<IpAddr>>,
     default_link: LinkConfig,
     /// By direction; the end is `None` for addresses of no node.
@@ -85,6 +94,9 @@ impl World {
             nodes: Vec::new(),
             addresses: BTreeMap::new(),
             closed: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            streams: Streams::default(),
+            stream_config: StreamConfig::default(),
             names: BTreeMap::new(),
             default_link: LinkConfig::default(),
             links: BTreeMap::new(),
@@ -132,6 +144,30 @@ impl World {
         self.link_between(Some(from.at), Some(to.at)).configure(config);
     }
 
+    /// What all connections do with octets written from now on.
+    pub fn streams(&mut self, config: StreamConfig) {
+        self.stream_config = config;
+    }
+
+    /// From now on connections to `address` are refused, although a node has it.
+    pub fn refuse_streams(&mut self, address: SocketAddr) {
+        self.deaf.insert(address);
+    }
+
+    /// Cuts all connections between two nodes: what is under way is lost, and both learn of it now.
+    pub fn cut<A, B>(&mut self, one: Node<A>, other: Node<B>) {
+        for key in self.streams.of(one.at) {
+            if self.streams.get(key).is_some_and(|s| s.ends.iter().any(|end| end.node == other.at)) {
+                self.lose(key, &FlowError::Lost);
+            }
+        }
+    }
+
+    /// Connections that are open or being opened, for leak checks.
+    pub fn connections(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Gives `name` addresses: what the DNS answers, in the order to try them. No addresses: no such
     /// name.
     pub fn name(&mut self, name: &str, addresses: &[IpAddr]) {
@@ -144,7 +180,8 @@ impl World {
         self.closed.insert(address);
     }
 
-    /// Unplugs a node: what it sends and what is sent to it vanishes. Its stack lives on.
+    /// Unplugs a node: what it sends and what is sent to it vanishes. Its stack lives on. Its connections are dead from
+    /// then on, and nobody is told.
     pub fn unplug<U>(&mut self, node: Node<U>) {
         self.plug_in(node.at, false);
     }
@@ -251,6 +288,11 @@ impl World {
 
     fn arrive(&mut self, arrival: Arrival) {
         let (now, Arrival { from, to, protocol, what, .. }) = (self.now, arrival);
+        let what = match what {
+            What::Stream(key, happening) => return self.stream(key, happening),
+            What::NoStream { node, id, why } => return self.connected(node, id, Err(why)),
+            what => what,
+        };
         let Some(&at) = self.addresses.get(&to) else { return };
         let place = self.place_mut(at);
         if !place.is_up {
@@ -259,7 +301,10 @@ impl World {
         let flow = Flow { local: to, remote: from, protocol, ..FLOW };
         match what {
             What::Packet(bytes) => place.stack.receive(now, Incoming { bytes, flow }, &mut *place.user),
-            What::Unreachable => place.stack.unreachable(now, from, &mut *place.user),
+            What::Unreachable => {
+                place.stack.unreachable(now, from, FlowError::Refused, &mut *place.user);
+            }
+            What::NoStream { .. } | What::Stream(..) => {}
         }
         self.settle(at);
     }
@@ -271,18 +316,25 @@ impl World {
             let place = self.place_mut(at);
             let Some(output) = place.stack.output() else { return };
             match output {
+                Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
+                    self.write(at, &flow, bytes);
+                }
                 Output::Transmit { flow, bytes } => {
                     self.send(flow.protocol, flow.local, flow.remote, bytes);
                 }
-                Output::Connect { id, target } => {
+                Output::Close { flow } => self.close_stream(&flow),
+                Output::Connect { id, target, flow, .. } if target.protocol.is_reliable() => {
+                    self.connect(at, id, target, flow);
+                }
+                Output::Connect { id, target, .. } => {
                     let family = |address: &&SocketAddr| address.is_ipv4() == target.addr.is_ipv4();
                     let local = place.addresses.iter().find(family).copied();
                     let flow = local
                         .map(|local| Flow { protocol: target.protocol, local, remote: target.addr, ..FLOW })
-                        .ok_or(std::io::ErrorKind::NetworkUnreachable);
+                        .ok_or(FlowError::Unreachable(std::io::ErrorKind::NetworkUnreachable));
                     place.stack.connected(now, id, flow, &mut *place.user);
                 }
-                Output::Resolve { id, query } => {
+                Output::Resolve { id, query, .. } => {
                     let answer = look_up(&self.names, &query);
                     let place = self.place_mut(at);
                     place.stack.resolved(now, id, &query, answer, &mut *place.user);
@@ -296,9 +348,6 @@ impl World {
         let (source, destination) = (self.addresses.get(&from).copied(), self.addresses.get(&to).copied());
         let link = self.link_between(source, destination);
         let mut arrivals = link.deliver(now, bytes.len());
-        if protocol.is_reliable() && arrivals.is_empty() {
-            arrivals.push(now + link.config().delay);
-        }
         let is_up = |at: Option<usize>| at.is_none_or(|at| self.place(at).is_up);
         if !is_up(source) || !is_up(destination) {
             arrivals.clear();
@@ -336,6 +385,11 @@ impl World {
 
     fn plug_in(&mut self, at: usize, is_up: bool) {
         self.place_mut(at).is_up = is_up;
+        for key in self.streams.of(at) {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.is_whole &= is_up;
+            }
+        }
     }
 
     fn place(&self, at: usize) -> &Place {
@@ -403,6 +457,14 @@ enum What {
     Packet(Bytes),
     /// An ICMP error: `from` cannot be reached.
     Unreachable,
+    /// Something happens to a connection.
+    Stream(Key, Happening),
+    /// The connection a request waits for will not be.
+    NoStream {
+        node: usize,
+        id: RequestId,
+        why: FlowError,
+    },
 }
 
 impl Ord for Arrival {
@@ -425,12 +487,14 @@ impl PartialEq for Arrival {
 
 impl Eq for Arrival {}
 
-fn look_up(names: &BTreeMap<String, Vec<IpAddr>>, query: &Query) -> Result<Records, QueryError> {
-    match query {
-        Query::Addresses { name } => match names.get(&name.to_ascii_lowercase()) {
-            Some(addresses) if !addresses.is_empty() => Ok(Records::Addresses(addresses.clone())),
-            _ => Err(QueryError::NotFound),
-        },
+fn look_up(names: &BTreeMap<String, Vec<IpAddr>>, query: &Query) -> Answer {
+    let (by, ttl) = (Source::System, Duration::ZERO);
+    match names.get(&query.name().to_ascii_lowercase()) {
+        Some(addresses) if !addresses.is_empty() && matches!(query, Query::Addresses { .. }) => {
+            Ok(Response::new(Records::Addresses(addresses.clone()), ttl, by))
+        }
+        Some(_) => Err(QueryError::NoData { by, ttl }),
+        None => Err(QueryError::NoName { by, ttl }),
     }
 }
 

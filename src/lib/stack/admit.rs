@@ -4,7 +4,7 @@
 //! CSeq whose method agrees with the request line. A missing Max-Forwards is tolerated, as §16.3 asks.
 
 use crate::message::{
-    HeaderId, Message, ParseError, Request,
+    HeaderId, Message, Request,
     header::{self, MaxForwards},
 };
 
@@ -53,8 +53,8 @@ pub(super) fn request(request: &Request) -> Result<(), Refusal> {
 }
 
 /// The status for a request that could not even be framed, if it should be answered at all.
-pub(super) fn broken(error: &ParseError, salvaged: &Message) -> Option<Refusal> {
-    let status = error.status()?;
+pub(super) fn broken(status: Option<u16>, salvaged: &Message) -> Option<Refusal> {
+    let status = status?;
     (salvaged.is_request() && salvaged.via().is_ok()).then_some(Refusal { status, why: "" })
 }
 

@@ -3,7 +3,8 @@
 //! A driver (`endpoint`, or `sim` in tests) feeds it with what happened and when, then carries out the
 //! [`Output`]s:
 //!
-//! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen;
+//! 1. [`Stack::receive`], [`Stack::unreachable`], [`Stack::resolved`], [`Stack::connected`] as things happen,
+//!    and of connections [`Stack::message`], [`Stack::malformed`], [`Stack::ping`], [`Stack::closed`];
 //! 2. [`Stack::advance`] when [`Stack::next_deadline`] has come;
 //! 3. [`Stack::with`] to let the application act on its user;
 //! 4. after each of these, [`Stack::output`] until there is none.
@@ -12,21 +13,30 @@
 //! any program. The stack never reads a clock, opens a socket or spawns.
 
 mod admit;
+mod alive;
+mod lookup;
 mod send;
 mod user;
 
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Edits, HeaderId, Limits, Message, Method, Request, Response},
-    resolve,
-    time::Instant,
+    message::{Builder, Edits, FrameError, HeaderId, Limits, Message, Method, Request, Response},
+    resolve::{self, Protocols},
+    time::{Duration, Instant},
     transaction::{ClientId, Effect, Gone, Received, Report, ServerId, Table, Timing},
-    transport::{Flow, Incoming, Target, via},
-    util::{id::Ids, slab::Slab, wheel::Wheel},
+    transport::{Flow, FlowError, Incoming, Protocol, Target, keepalive::Stun, via},
+    util::{
+        id::Ids,
+        slab::{Key, Slab},
+        wheel::Wheel,
+    },
 };
 
 pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser};
@@ -42,6 +52,12 @@ pub struct Config {
     pub limits: Limits,
     /// Most transactions alive at once; requests beyond are answered 503.
     pub transactions: usize,
+    /// The transports the driver has; no others are looked for.
+    pub spoken: Protocols,
+    /// How long finding out where a request goes may take in all.
+    pub lookup: Duration,
+    /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
+    pub keep_order: Duration,
 }
 
 impl Default for Config {
@@ -52,6 +68,9 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             transactions: 1 << 20,
+            spoken: Protocols::UDP.and(Protocol::Tcp),
+            lookup: Duration::from_secs(5),
+            keep_order: Duration::from_secs(32),
         }
     }
 }
@@ -60,12 +79,23 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Put these bytes on the wire. Losing them is the network's right, reporting an error the driver's
-    /// duty ([`Stack::unreachable`]).
+    /// duty ([`Stack::unreachable`], [`Stack::closed`]). A response whose connection is gone goes to a new one,
+    /// to the flow's remote address (RFC 3261 §18.2.2).
     Transmit { flow: Flow, bytes: Bytes },
-    /// Find or open a flow to the target and answer with [`Stack::connected`].
-    Connect { id: RequestId, target: Target },
-    /// Ask the DNS and answer with [`Stack::resolved`].
-    Resolve { id: RequestId, query: resolve::Query },
+    /// Find or open a flow and answer with [`Stack::connected`].
+    Connect {
+        id: RequestId,
+        target: Target,
+        /// Whom the peer's certificate must name (RFC 5922 §7.2): the host of the URI that led to the target,
+        /// whatever the DNS made of it.
+        domain: Arc<str>,
+        /// This connection and no other: an error if it is gone.
+        flow: Option<Flow>,
+    },
+    /// Close the connection, once what was sent on it has left; do not report it with [`Stack::closed`].
+    Close { flow: Flow },
+    /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
+    Resolve { id: RequestId, query: resolve::Query, until: Instant },
 }
 
 /// Things counted, since nothing that is dropped may go unseen.
@@ -106,37 +136,93 @@ impl Stack {
                 limits: config.limits,
                 timing: config.timing,
                 ids,
+                memory: lookup::Memory::new(config.spoken, config.keep_order),
+                within: config.lookup,
                 sends: Slab::default(),
                 by_client: HashMap::new(),
                 wakes: Wheel::default(),
+                alive: alive::Alive::default(),
+                proven: HashSet::new(),
                 events: VecDeque::new(),
                 effects: Vec::new(),
                 expired: Vec::new(),
                 out: VecDeque::new(),
+                why: FlowError::Lost,
                 stats: Stats::default(),
             },
         }
     }
 
-    /// One datagram, or one message framed off a connection.
+    /// One datagram.
     pub fn receive(&mut self, now: Instant, incoming: Incoming, user: &mut dyn TransactionUser) {
         let Incoming { bytes, flow } = incoming;
+        if let Some(stun) = Stun::parse(&bytes) {
+            self.core.stun(stun, flow, now);
+            return self.settle(now, user);
+        }
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             self.core.stats.keep_alives += 1;
             return;
         }
         match Message::parse(bytes.clone(), &self.core.limits) {
-            Ok(message) => match message.into_request() {
-                Ok(request) => self.request(now, request, flow, user),
-                Err(message) => {
-                    if let Ok(response) = message.into_response() {
-                        self.response(now, response, user);
-                    }
-                }
-            },
-            Err(error) => self.core.broken(&error, bytes, flow),
+            Ok(message) => self.dispatch(now, message, flow, user),
+            Err(error) => {
+                tracing::debug!(%error, "message refused");
+                self.core.broken(error.status(), error.is_response(), bytes, flow);
+            }
         }
         self.settle(now, user);
+    }
+
+    /// One message framed off a connection.
+    pub fn message(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
+        self.core.proven.insert(flow.key());
+        self.core.heard(&flow, now);
+        self.dispatch(now, message, flow, user);
+        self.settle(now, user);
+    }
+
+    /// What came by a connection and is no message: answered if it can be. If the error is final the driver
+    /// closes the connection after that.
+    pub fn malformed(&mut self, error: &FrameError, flow: Flow) {
+        tracing::debug!(%error, "message refused");
+        let bytes = error.bytes().clone();
+        let is_response = bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
+        self.core.broken(error.status(), is_response, bytes, flow);
+    }
+
+    /// The peer of a connection wants a sign of life (RFC 5626 §4.4.1).
+    pub fn ping(&mut self, flow: Flow) {
+        self.core.stats.keep_alives += 1;
+        self.core.out.push_back(Output::Transmit { flow, bytes: Bytes::from_static(b"\r\n") });
+    }
+
+    /// The peer of a connection gave the sign of life we wanted.
+    pub fn pong(&mut self, now: Instant, flow: Flow) {
+        self.core.stats.keep_alives += 1;
+        self.core.heard(&flow, now);
+    }
+
+    /// A connection is gone: fails exactly the requests waiting on it, or sends them elsewhere.
+    pub fn closed(&mut self, now: Instant, flow: Flow, why: FlowError, user: &mut dyn TransactionUser) {
+        self.core.closed(now, flow, why);
+        self.settle(now, user);
+    }
+
+    /// Whether something still needs this connection, so that it must not be closed for being idle.
+    pub fn is_using(&self, flow: &Flow, user: &dyn TransactionUser) -> bool {
+        self.core.alive.has(flow) || self.core.table.is_using(flow.key()) || user.is_using(flow)
+    }
+
+    fn dispatch(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
+        match message.into_request() {
+            Ok(request) => self.request(now, request, flow, user),
+            Err(message) => {
+                if let Ok(response) = message.into_response() {
+                    self.response(now, response, user);
+                }
+            }
+        }
     }
 
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
@@ -204,9 +290,17 @@ impl Stack {
         }
     }
 
-    /// The network says that `remote` cannot be reached: fails the requests waiting for it, and nothing else.
-    pub fn unreachable(&mut self, now: Instant, remote: SocketAddr, user: &mut dyn TransactionUser) {
+    /// The network says that `remote` cannot be reached over UDP: fails the requests waiting for it, and nothing
+    /// else.
+    pub fn unreachable(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        why: FlowError,
+        user: &mut dyn TransactionUser,
+    ) {
         let core = &mut self.core;
+        core.why = why;
         let mut effects = std::mem::take(&mut core.effects);
         core.table.unreachable(remote, now, &mut effects);
         core.apply(&mut effects, None, now);
@@ -223,7 +317,7 @@ impl Stack {
         answer: resolve::Answer,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.resolved(id, query, answer);
+        self.core.resolved(id, query, answer, now);
         self.settle(now, user);
     }
 
@@ -232,10 +326,10 @@ impl Stack {
         &mut self,
         now: Instant,
         id: RequestId,
-        flow: Result<Flow, std::io::ErrorKind>,
+        flow: Result<Flow, FlowError>,
         user: &mut dyn TransactionUser,
     ) {
-        self.core.connected(id, flow.ok(), now);
+        self.core.connected(id, flow, now);
         self.settle(now, user);
     }
 
@@ -250,15 +344,14 @@ impl Stack {
         core.wakes.expire(now, &mut expired);
         core.events.extend(expired.drain(..).map(|(_, token)| Event::Deadline(token)));
         core.expired = expired;
+        core.pulse(now);
         self.settle(now, user);
     }
 
     /// When [`Stack::advance`] must be called next, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        match (self.core.table.next_deadline(), self.core.wakes.next()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let core = &self.core;
+        [core.table.next_deadline(), core.wakes.next(), core.alive.next()].into_iter().flatten().min()
     }
 
     /// Runs `act` with everything a user may do, then delivers what came of it.
@@ -297,10 +390,13 @@ impl Stack {
             let cx = &mut Cx { core: &mut self.core, now };
             match event {
                 Event::Response(id, response) => user.response(Some(id), *response, cx),
+                Event::Told(id) => cx.core.told(id),
                 Event::Failed(id, why) => user.failed(id, why, cx),
                 Event::Ended(id) => user.ended(id, cx),
                 Event::Routed(id, flow) => user.routed(id, flow, cx),
                 Event::Deadline(token) => user.deadline(token, cx),
+                Event::Lost(flow, why) => user.flow_lost(flow, &why, cx),
+                Event::Closing(flow, why) => cx.core.closed(now, flow, why),
             }
         }
     }
@@ -309,10 +405,15 @@ impl Stack {
 /// What waits to be told to the user: nothing calls back while the user itself is running.
 enum Event {
     Response(RequestId, Box<Response>),
+    /// The response before it was the last.
+    Told(RequestId),
     Failed(RequestId, Failure),
     Ended(RequestId),
     Routed(RequestId, Flow),
     Deadline(u64),
+    Lost(Flow, FlowError),
+    /// A connection was closed from this side.
+    Closing(Flow, FlowError),
 }
 
 /// The state behind [`Stack`] and [`Cx`].
@@ -322,17 +423,42 @@ pub(in crate::stack) struct Core {
     limits: Limits,
     timing: Timing,
     ids: Ids,
+    memory: lookup::Memory,
+    /// How long a lookup may take.
+    within: Duration,
     sends: Slab<send::Sending>,
     by_client: HashMap<ClientId, RequestId>,
     wakes: Wheel<u64>,
+    alive: alive::Alive,
+    /// Connections by which something came.
+    proven: HashSet<Key>,
     events: VecDeque<Event>,
     effects: Vec<Effect>,
     expired: Vec<(Instant, u64)>,
     out: VecDeque<Output>,
+    /// Why the flow was lost that transactions are being told of.
+    why: FlowError,
     stats: Stats,
 }
 
 impl Core {
+    fn close(&mut self, flow: Flow, why: FlowError) {
+        self.out.push_back(Output::Close { flow });
+        // Not at once: the user itself may be asking.
+        self.events.push_back(Event::Closing(flow, why));
+    }
+
+    fn closed(&mut self, now: Instant, flow: Flow, why: FlowError) {
+        self.alive.forget(&flow);
+        self.why = why.clone();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.table.closed(flow.key(), now, &mut effects);
+        self.apply(&mut effects, None, now);
+        self.effects = effects;
+        self.proven.remove(&flow.key());
+        self.events.push_back(Event::Lost(flow, why));
+    }
+
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
         self.stats.sent += 1;
         self.out.push_back(Output::Transmit { flow, bytes });
@@ -397,9 +523,9 @@ impl Core {
         self.transmit(reply, bytes);
     }
 
-    fn broken(&mut self, error: &crate::message::ParseError, bytes: Bytes, flow: Flow) {
+    fn broken(&mut self, status: Option<u16>, is_response: bool, bytes: Bytes, flow: Flow) {
         let salvaged = Message::salvage(bytes, &self.limits);
-        let refusal = salvaged.as_ref().and_then(|message| admit::broken(error, message));
+        let refusal = salvaged.as_ref().and_then(|message| admit::broken(status, message));
         match (salvaged.map(Message::into_request), refusal) {
             (Some(Ok(request)), Some(refusal)) => {
                 self.stats.requests_received += 1;
@@ -409,9 +535,8 @@ impl Core {
                     self.stats.garbage += 1;
                 }
             }
-            _ if error.is_response() => self.stats.bad_responses += 1,
+            _ if is_response => self.stats.bad_responses += 1,
             _ => self.stats.garbage += 1,
         }
-        tracing::debug!(%error, "message refused");
     }
 }

@@ -3,14 +3,14 @@
 //! A user is called inline by the shard that owns the stack: no channel, no task, no lock. It must not
 //! block. Everything it wants done goes through [`Cx`]; effects leave the stack after it returns.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
     message::{Message, Request, Response, UriBuf},
     resolve::LookupError,
     time::Instant,
     transaction::{Gone, ServerId, Timing},
-    transport::Flow,
+    transport::{Flow, FlowError, Protocol, Target, keepalive::Pulse},
     util::{id::Ids, slab::Key},
 };
 
@@ -44,6 +44,15 @@ pub trait TransactionUser {
 
     /// A [`Cx::route`] question was answered: requests to that URI would leave by this flow.
     fn routed(&mut self, _id: RequestId, _flow: Flow, _cx: &mut Cx<'_>) {}
+
+    /// A connection is gone, whoever closed it. What waited on it has been told already, or tried elsewhere.
+    fn flow_lost(&mut self, _flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {}
+
+    /// Whether a dialog or a registration relies on this connection, so that it must not be closed although it
+    /// is idle. Transactions under way keep it open by themselves.
+    fn is_using(&self, _flow: &Flow) -> bool {
+        false
+    }
 }
 
 /// Names one outgoing request from [`Cx::send`] to its final response or failure, across the targets
@@ -64,9 +73,20 @@ pub struct Outgoing {
     pub request: Message,
     pub next: NextHop,
     pub contact: Option<Contact>,
+    /// Goes by this connection if it is still open, whatever `next` says: that of the dialog, or of the
+    /// registration that led here (RFC 5626 §5.3).
+    pub flow: Option<Flow>,
+    /// The domain a peer's certificate must be for (RFC 5922 §7), if another than that of the next hop: that of
+    /// the URI which began the dialog.
+    pub domain: Option<Arc<str>>,
 }
 
 impl Outgoing {
+    /// Over any flow, to whom `next` says, and with the Contact it may have.
+    pub const fn new(request: Message, next: NextHop) -> Self {
+        Self { request, next, contact: None, flow: None, domain: None }
+    }
+
     /// Whether it is an ACK, which starts no transaction (RFC 3261 §17).
     pub(crate) fn is_ack(&self) -> bool {
         self.request.bytes().starts_with(b"ACK ")
@@ -85,18 +105,33 @@ pub enum NextHop {
 }
 
 /// The Contact of a request, completed with the local address of the flow it leaves by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Contact {
     /// User part, already escaped; none gives `<sip:host:port>`.
     pub user: Option<String>,
+    /// This instead of our own address: a GRUU.
+    pub uri: Option<UriBuf>,
+    /// What a NAT made of our address on the flow.
+    pub address: Option<SocketAddr>,
+    /// Parameters of the header field, each with its `;`.
+    pub params: String,
 }
 
 impl Contact {
     /// The header value for a flow (RFC 3261 §8.1.1.8).
     pub fn on(&self, flow: &Flow) -> String {
-        match &self.user {
-            Some(user) => format!("<sip:{user}@{}>", flow.local),
-            None => format!("<sip:{}>", flow.local),
+        let transport = match flow.protocol {
+            Protocol::Udp => "",
+            Protocol::Tcp => ";transport=tcp",
+            Protocol::Tls => ";transport=tls",
+            // RFC 7118 §5.2: one value for both.
+            Protocol::Ws | Protocol::Wss => ";transport=ws",
+        };
+        let (address, params) = (self.address.unwrap_or(flow.local), &self.params);
+        match (&self.uri, &self.user) {
+            (Some(uri), _) => format!("<{uri}>{params}"),
+            (None, Some(user)) => format!("<sip:{user}@{address}{transport}>{params}"),
+            (None, None) => format!("<sip:{address}{transport}>{params}"),
         }
     }
 }
@@ -117,10 +152,10 @@ pub enum Failure {
     Overrun,
     /// No final response within 64·T1 (timers B and F).
     #[error("no response from {0}")]
-    Timeout(SocketAddr),
+    Timeout(Target),
     /// An ICMP error, a refused or lost connection, or no route.
-    #[error("{0} is unreachable")]
-    Unreachable(SocketAddr),
+    #[error("{target}: {why}")]
+    Unreachable { target: Target, why: FlowError },
 }
 
 /// Everything a transaction user may do.
@@ -150,7 +185,7 @@ impl Cx<'_> {
     ///
     /// Never calls back before it returns.
     pub fn send(&mut self, outgoing: Outgoing) -> RequestId {
-        self.core.send(outgoing)
+        self.core.send(outgoing, self.now)
     }
 
     /// Withdraws an INVITE (RFC 3261 §9.1): CANCEL is sent as soon as a provisional response allows.
@@ -163,7 +198,7 @@ impl Cx<'_> {
     /// Asks which flow a request to `uri` would take; [`TransactionUser::routed`] or
     /// [`TransactionUser::failed`] answers.
     pub fn route(&mut self, uri: UriBuf) -> RequestId {
-        self.core.probe(uri)
+        self.core.probe(uri, self.now)
     }
 
     /// Answers a request. [`Gone`] when its transaction is over.
@@ -176,10 +211,27 @@ impl Cx<'_> {
         self.core.transmit(flow, message.bytes().clone());
     }
 
-    /// The flow an outgoing request was last sent by; `None` before that and once it is over (an INVITE
-    /// lives on after its 2xx for as long as copies may come).
+    /// Keeps a flow alive that leads to `flow.remote`, or no longer (RFC 5626 §4.4): CRLF on connections we opened,
+    /// STUN on UDP. When it fails [`TransactionUser::flow_lost`] tells, after closing it if it is a connection. What
+    /// is kept alive is not closed for being idle.
+    pub fn keep_alive(&mut self, flow: Flow, pulse: Option<Pulse>) {
+        self.core.keep_alive(flow, pulse, self.now);
+    }
+
+    /// Closes a connection, once what was sent on it has left. [`TransactionUser::flow_lost`] follows.
+    pub fn close(&mut self, flow: Flow) {
+        self.core.close(flow, FlowError::Lost);
+    }
+
+    /// The flow an outgoing request was last sent by; `None` before that and once the user was told its
+    /// outcome (an INVITE lives on after its 2xx for as long as copies may come).
     pub fn flow(&self, id: RequestId) -> Option<Flow> {
         self.core.flow(id)
+    }
+
+    /// When it was first sent there; `None` as with [`Cx::flow`].
+    pub fn sent_at(&self, id: RequestId) -> Option<Instant> {
+        self.core.sent_at(id)
     }
 
     /// Where responses to an incoming request go.

@@ -1,7 +1,7 @@
 //! Transactions: a request with everything the network does to it on the way to its final response
 //! (RFC 3261 §17, RFC 6026, RFC 4320).
 //!
-//! Four machines – [`invite_client`], [`client`], [`invite_server`], [`server`] – know the rules, and
+//! Four machines – client and server, each for INVITE and for all else – know the rules, and
 //! [`Table`] finds the machine a message belongs to and wakes it in time. No IO and no clock: whoever
 //! drives the table says what time it is and carries out the [`Effect`]s.
 //!

@@ -47,6 +47,8 @@ pub struct Table {
     /// Whom an ICMP error concerns, in order of destination: the table may hold millions, and a peer
     /// can cause as many errors as it likes.
     by_remote: BTreeSet<(SocketAddr, Key)>,
+    /// Who is on which connection, in order of connection.
+    by_connection: BTreeSet<(Key, Key)>,
     wheel: Wheel<Key>,
     /// Empty between calls; kept for their memory.
     actions: Vec<Action>,
@@ -67,6 +69,7 @@ impl Table {
             servers: HashTable::new(),
             cancels: HashTable::new(),
             by_remote: BTreeSet::new(),
+            by_connection: BTreeSet::new(),
             wheel: Wheel::new(),
             actions: Vec::new(),
             fired: Vec::new(),
@@ -225,8 +228,7 @@ impl Table {
     /// ones there stop repeating their response; they end in their own time (RFC 6026 §7.1) and report
     /// nothing, because an error of the network must not end a call.
     pub fn unreachable(&mut self, remote: SocketAddr, now: Instant, fx: &mut Vec<Effect>) {
-        let (first, last) = (Key { index: 0, generation: 0 }, Key { index: u32::MAX, generation: u32::MAX });
-        let found = self.by_remote.range((remote, first)..=(remote, last));
+        let found = self.by_remote.range((remote, FIRST)..=(remote, LAST));
         let found: Vec<Key> = found.map(|&(_, key)| key).collect();
         for key in found {
             self.drive(key, now, fx, |machine, cx| match machine {
@@ -236,6 +238,25 @@ impl Table {
                 Machine::Reserved { .. } | Machine::Server { .. } => {}
             });
         }
+    }
+
+    /// A connection is gone: fails the client transactions on it that wait for a response, and no others.
+    /// Responses of server ones go to a new connection (RFC 3261 §18.2.2).
+    pub fn closed(&mut self, connection: Key, now: Instant, fx: &mut Vec<Effect>) {
+        let found = self.by_connection.range((connection, FIRST)..=(connection, LAST));
+        let found: Vec<Key> = found.map(|&(_, key)| key).collect();
+        for key in found {
+            self.drive(key, now, fx, |machine, cx| match machine {
+                Machine::InviteClient { machine, .. } => machine.unreachable(cx),
+                Machine::Client { machine, .. } => machine.unreachable(cx),
+                Machine::InviteServer { .. } | Machine::Reserved { .. } | Machine::Server { .. } => {}
+            });
+        }
+    }
+
+    /// Whether a transaction is alive on this connection.
+    pub fn is_using(&self, connection: Key) -> bool {
+        self.by_connection.range((connection, FIRST)..=(connection, LAST)).next().is_some()
     }
 
     /// The user does not care any more: `id` reports nothing from now on. An INVITE stays as long as it
@@ -306,7 +327,7 @@ impl Table {
     /// Index entries: servers, CANCELs, destinations.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> (usize, usize, usize) {
-        (self.servers.len(), self.cancels.len(), self.by_remote.len())
+        (self.servers.len(), self.cancels.len(), self.by_remote.len() + self.by_connection.len())
     }
 
     /// Where the responses to `id` go; `None` once the transaction has ended.
@@ -352,7 +373,7 @@ impl Table {
         let key = self.entries.insert(Entry { flow: Some(flow), ..Entry::new(machine) });
         let entries = &self.entries;
         self.servers.insert_unique(fingerprint.hash(), key, |&key| fingerprint_hash(entries, key));
-        if request.method() == Method::Invite {
+        if request.method() == Method::Invite || flow.protocol.is_reliable() {
             self.list(key, flow);
         }
         self.carry_out(key, fx);
@@ -372,9 +393,11 @@ impl Table {
         self.cancels.find(cookie.random, is_it).copied()
     }
 
-    /// Enters a transaction that ICMP errors concern.
+    /// Enters a transaction that ICMP errors or the end of a connection concern.
     fn list(&mut self, key: Key, flow: Flow) {
-        if !flow.protocol.is_reliable() {
+        if flow.protocol.is_reliable() {
+            self.by_connection.insert((flow.key(), key));
+        } else {
             self.by_remote.insert((flow.remote, key));
         }
     }
@@ -426,7 +449,11 @@ impl Table {
     fn remove(&mut self, key: Key) {
         let Some(entry) = self.entries.remove(key) else { return };
         if let Some(flow) = entry.flow {
-            self.by_remote.remove(&(flow.remote, key));
+            if flow.protocol.is_reliable() {
+                self.by_connection.remove(&(flow.key(), key));
+            } else {
+                self.by_remote.remove(&(flow.remote, key));
+            }
         }
         if let Some(fingerprint) = entry.machine.fingerprint()
             && let Ok(found) = self.servers.find_entry(fingerprint.hash(), |&other| other == key)
@@ -457,6 +484,9 @@ impl Entry {
         Self { flow: None, deadline: NEVER, is_silent: false, machine }
     }
 }
+
+const FIRST: Key = Key { index: 0, generation: 0 };
+const LAST: Key = Key { index: u32::MAX, generation: u32::MAX };
 
 /// The four machines, each with what a message must show to be its.
 #[derive(Debug)]
@@ -510,7 +540,7 @@ mod tests {
         message::Builder,
         time::Duration,
         transaction::fixture::{START, flow, message, request, response, shown},
-        transport::Protocol::{self, Udp},
+        transport::Protocol::{self, Tcp, Udp},
     };
 
     fn table() -> Table {
@@ -710,6 +740,32 @@ mod tests {
         assert!(table.entries.contains(there.0) && table.entries.contains(answered.0));
         assert_eq!(received(&mut table, &invite, &mut fx), Received::Repeated);
         assert_eq!(shown(&mut fx), "send 486", "who asks again is answered again");
+    }
+
+    #[test]
+    fn the_end_of_a_connection_fails_what_waits_on_it_and_nothing_else() {
+        let (mut table, mut fx) = (table(), Vec::new());
+        let on = |slot| Flow { slot, ..flow(Tcp, 5070) };
+        let mut start = |table: &mut Table, method: &str, slot| {
+            let id = table.reserve().expect("room");
+            let branch = table.branch(id).to_string();
+            table.start(id, &request(method, &branch), on(slot), START, &mut fx);
+            id
+        };
+        let here = start(&mut table, "INVITE", 1);
+        let there = start(&mut table, "INVITE", 2);
+        let options = start(&mut table, "OPTIONS", 1);
+        let mut fx = Vec::new();
+        let invite = request("INVITE", "z9hG4bK1");
+        let Received::New(_) = table.request(&invite, on(1), START, &mut fx) else { panic!("it is new") };
+        assert!(table.is_using(on(1).key()) && table.is_using(on(2).key()) && !table.is_using(on(3).key()));
+        table.closed(on(1).key(), after(1), &mut fx);
+        let failed = |id| Effect::Client { id, report: Report::Unreachable };
+        assert_eq!(fx, [failed(here), failed(options)]);
+        assert!(table.contains(there) && table.len() == 2, "the server transaction goes on");
+        // The successor in the slot is another connection.
+        table.closed(Key { index: 2, generation: on(2).generation + 1 }, after(2), &mut fx);
+        assert!(table.contains(there));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl UserAgent {
                     .header(HeaderId::Accept, "application/sdp")
                     .header(HeaderId::AcceptEncoding, "identity")
                     .header(HeaderId::AcceptLanguage, "en")
-                    .header(HeaderId::Contact, self.contact(&from))
+                    .header(HeaderId::Contact, self.contact_on(&from).on(&from))
                     .finish();
                 self.reply(id, response, cx);
             }
@@ -80,9 +80,10 @@ impl UserAgent {
         }
         let shard = cx.shard();
         let mut made = None;
+        let contact = self.contact_on(&from);
         let key = self.calls.insert_with(|key| {
             let cookie = cx.ids().cookie(shard, key);
-            let (call, error) = Call::incoming(cookie, &request, id, from);
+            let (call, error) = Call::incoming(cookie, &request, id, from, contact.clone());
             made = error;
             call
         });
@@ -102,10 +103,6 @@ impl UserAgent {
         let tag = cx.ids().tag();
         let response = self.response(request, status).to_tag(&tag).finish();
         self.reply(id, response, cx);
-    }
-
-    pub(super) fn contact(&self, flow: &Flow) -> String {
-        crate::stack::Contact { user: self.config.contact_user.clone() }.on(flow)
     }
 
     /// §8.2.1 to §8.2.3, in the order given there.

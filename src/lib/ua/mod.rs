@@ -1,30 +1,38 @@
 //! The user agent of RFC 3261 §8: a transaction user that dispatches to usages.
 //!
 //! It answers by itself what no application wants to see (unknown methods, unsupported extensions,
-//! OPTIONS, requests for dialogs that are not there), finds the [`Call`](call::Call) a message belongs
+//! OPTIONS, requests for dialogs that are not there), finds the [`Call`] a message belongs
 //! to, and queues [`Event`]s for whoever drives it. Applications that run inline on the shard wrap it;
 //! everybody else uses the handles of `endpoint`.
 
 pub mod call;
 mod incoming;
 mod merged;
+pub mod page;
+pub mod registration;
+mod route;
+mod usage;
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    stack::{Cx, Failure, Outgoing, RequestId, TransactionUser},
-    time::{Duration, Instant},
+    stack::{Cx, Failure, RequestId, TransactionUser},
+    time::Duration,
     transaction::ServerId,
-    transport::Flow,
+    transport::{Flow, FlowError},
     util::{
         id::Cookie,
         slab::{Key, Slab},
     },
 };
 
-use call::{Acked, Body, Call, CallEvent, Invite};
+use call::{Body, Call, CallEvent, Invite};
 use merged::Merged;
+use page::{Asking, Query, QueryEvent};
+use registration::{Register, Registration, RegistrationEvent};
+use route::Way;
+use usage::{Owner, UaCx, Usage, send_and_forget};
 
 /// What a user agent says of itself and what it takes.
 #[derive(Clone, Debug)]
@@ -63,10 +71,32 @@ impl std::fmt::Debug for CallId {
     }
 }
 
+/// Names one registration for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegistrationId(Key);
+
+impl std::fmt::Debug for RegistrationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "registration {}.{}", self.0.index, self.0.generation)
+    }
+}
+
+/// Names one request outside calls until its outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueryId(Key);
+
+impl std::fmt::Debug for QueryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "query {}.{}", self.0.index, self.0.generation)
+    }
+}
+
 /// What the application is told.
 #[derive(Clone, Debug)]
 pub enum Event {
     Call(CallId, CallEvent),
+    Registration(RegistrationId, RegistrationEvent),
+    Query(QueryId, QueryEvent),
     /// A MESSAGE came and was answered 200.
     Page {
         request: Box<Request>,
@@ -101,6 +131,8 @@ pub struct Stats {
 pub struct UserAgent {
     config: Config,
     calls: Slab<Call>,
+    registrations: Slab<Registration>,
+    queries: Slab<Asking>,
     requests: HashMap<RequestId, Owner>,
     invites: HashMap<ServerId, CallId>,
     merged: Merged,
@@ -108,41 +140,13 @@ pub struct UserAgent {
     stats: Stats,
 }
 
-/// Whose request it is.
-enum Owner {
-    Call(CallId),
-    /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
-    Past(Box<Acked>),
-    Route,
-    /// Sent to tidy up; nobody waits for the outcome.
-    Nobody,
-}
-
-/// What a usage works with: the stack, and what the user agent keeps for all of them.
-struct UaCx<'a, 'b> {
-    stack: &'a mut Cx<'b>,
-    config: &'a Config,
-    requests: &'a mut HashMap<RequestId, Owner>,
-    invites: &'a mut HashMap<ServerId, CallId>,
-    events: &'a mut VecDeque<Event>,
-    id: CallId,
-}
-
-impl UaCx<'_, '_> {
-    fn now(&self) -> Instant {
-        self.stack.now()
-    }
-
-    fn event(&mut self, event: CallEvent) {
-        self.events.push_back(Event::Call(self.id, event));
-    }
-}
-
 impl UserAgent {
     pub fn new(config: Config) -> Self {
         Self {
             config,
             calls: Slab::new(),
+            registrations: Slab::new(),
+            queries: Slab::new(),
             requests: HashMap::new(),
             invites: HashMap::new(),
             merged: Merged::default(),
@@ -192,8 +196,70 @@ impl UserAgent {
         let shard = cx.shard();
         let key = self.calls.insert_with(|key| Call::outgoing(cx.ids().cookie(shard, key)));
         let id = CallId(key);
-        self.act(id, cx, |call, cx| call.invite(invite, cx));
+        let way = self.way(invite.registration);
+        self.act(id, cx, |call, cx| call.invite(invite, way, cx));
         id
+    }
+
+    /// Registers, or does whatever else the task says; what becomes of it comes as events of the id.
+    pub fn register(&mut self, register: Register, cx: &mut Cx<'_>) -> RegistrationId {
+        let id = RegistrationId(self.registrations.insert(Registration::new(register)));
+        self.act_on_registration(id, cx, Registration::start);
+        id
+    }
+
+    /// Ends a registration: the binding is removed, or was never wanted to last. [`RegistrationEvent::Ended`]
+    /// follows.
+    pub fn unregister(&mut self, id: RegistrationId, cx: &mut Cx<'_>) {
+        self.act_on_registration(id, cx, Registration::end);
+    }
+
+    pub fn registration(&self, id: RegistrationId) -> Option<&Registration> {
+        self.registrations.get(id.0)
+    }
+
+    /// Sends a request outside calls; its outcome comes as events of the id.
+    pub fn query(&mut self, query: Query, cx: &mut Cx<'_>) -> QueryId {
+        let id = QueryId(self.queries.insert(Asking::new()));
+        let way = self.way(query.registration);
+        self.act_on_query(id, cx, |asking, cx| asking.start(query, &way, cx));
+        id
+    }
+
+    /// The Call-ID of a request outside calls, while it is under way.
+    pub fn query_call_id(&self, id: QueryId) -> Option<&str> {
+        self.queries.get(id.0).map(Asking::call_id)
+    }
+
+    /// The way of requests made under a registration.
+    fn way(&self, id: Option<RegistrationId>) -> Way {
+        let Some(registration) = id.and_then(|id| self.registrations.get(id.0)) else {
+            return Way::default();
+        };
+        Way {
+            service_route: registration.service_route().to_vec(),
+            next: Some(registration.next().clone()),
+            flow: registration
+                .granted()
+                .map(|granted| granted.flow)
+                .filter(|flow| flow.protocol.is_reliable()),
+            domain: Some(registration.domain()),
+            contact: Some(registration.contact(self.config.contact_user.clone())),
+        }
+    }
+
+    /// Our Contact in what we answer over `flow`: the one that was registered from there, if any.
+    fn contact_on(&self, flow: &Flow) -> crate::stack::Contact {
+        let there = |registration: &&Registration| {
+            let on = registration.granted().map(|granted| granted.flow);
+            on.is_some_and(|on| (on.protocol, on.local) == (flow.protocol, flow.local))
+        };
+        let user = self.config.contact_user.clone();
+        let registration = self.registrations.iter().map(|(_, registration)| registration).find(there);
+        match registration {
+            Some(registration) => registration.contact(user),
+            None => crate::stack::Contact { user, ..Default::default() },
+        }
     }
 
     /// Answers an incoming call provisionally (101–199), with a session description for early media.
@@ -257,7 +323,54 @@ impl UserAgent {
                 call.server().map(|invite| self.invites.remove(&invite));
             }
         } else if let Some(at) = call.arm(stack.now()) {
-            stack.wake(at, token(id.0));
+            stack.wake(at, Usage::Call(id).token());
+        }
+    }
+
+    fn act_on_registration(
+        &mut self,
+        id: RegistrationId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Registration, &mut UaCx<'_, '_, RegistrationId>),
+    ) {
+        let Some(registration) = self.registrations.get_mut(id.0) else { return };
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(registration, &mut cx);
+        if registration.is_over() {
+            for request in registration.request_ids() {
+                self.requests.remove(&request);
+            }
+            self.registrations.remove(id.0);
+        } else if let Some(at) = registration.arm(stack.now()) {
+            stack.wake(at, Usage::Registration(id).token());
+        }
+    }
+
+    fn act_on_query(
+        &mut self,
+        id: QueryId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Asking, &mut UaCx<'_, '_, QueryId>),
+    ) {
+        let Some(asking) = self.queries.get_mut(id.0) else { return };
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(asking, &mut cx);
+        if asking.is_over() {
+            self.queries.remove(id.0);
         }
     }
 
@@ -316,6 +429,18 @@ impl TransactionUser for UserAgent {
                 }
                 self.act(call, cx, |call, cx| call.response(id, &response, cx));
             }
+            Some(&Owner::Registration(registration)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act_on_registration(registration, cx, |r, cx| r.response(id, &response, cx));
+            }
+            Some(&Owner::Query(query)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act_on_query(query, cx, |asking, cx| asking.response(id, &response, cx));
+            }
             Some(Owner::Past(acked)) => {
                 for outgoing in acked.again(&response, cx.flow(id)) {
                     send_and_forget(outgoing, cx, &mut self.requests);
@@ -331,6 +456,14 @@ impl TransactionUser for UserAgent {
     fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
         match self.requests.remove(&id) {
             Some(Owner::Call(call)) => self.act(call, cx, |call, cx| call.failed(id, why, cx)),
+            Some(Owner::Registration(registration)) => {
+                self.act_on_registration(registration, cx, |registration, cx| {
+                    registration.failed(id, why, cx)
+                });
+            }
+            Some(Owner::Query(query)) => {
+                self.act_on_query(query, cx, |asking, cx| asking.failed(id, why, cx))
+            }
             Some(Owner::Route) => self.events.push_back(Event::NoRoute { id, why }),
             Some(Owner::Nobody | Owner::Past(_)) | None => {}
         }
@@ -343,29 +476,30 @@ impl TransactionUser for UserAgent {
     }
 
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
-        self.act(CallId(key(token)), cx, Call::deadline);
+        match Usage::of_token(token) {
+            Some(Usage::Call(id)) => self.act(id, cx, Call::deadline),
+            Some(Usage::Registration(id)) => self.act_on_registration(id, cx, Registration::deadline),
+            // A query waits for its transaction alone.
+            Some(Usage::Query(_)) | None => {}
+        }
     }
 
     fn routed(&mut self, id: RequestId, flow: Flow, _cx: &mut Cx<'_>) {
         self.requests.remove(&id);
         self.events.push_back(Event::Routed { id, flow });
     }
-}
 
-/// Sends something whose outcome nobody waits for.
-fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
-    let is_ack = outgoing.is_ack();
-    let id = cx.send(outgoing);
-    // An ACK's id ends at once.
-    if !is_ack {
-        requests.insert(id, Owner::Nobody);
+    fn flow_lost(&mut self, flow: Flow, _why: &FlowError, cx: &mut Cx<'_>) {
+        let uses = |registration: &Registration| registration.is_using(&flow);
+        let ids: Vec<_> =
+            self.registrations.iter().filter(|(_, r)| uses(r)).map(|(key, _)| RegistrationId(key)).collect();
+        for id in ids {
+            self.act_on_registration(id, cx, |registration, cx| registration.flow_lost(flow, cx));
+        }
     }
-}
 
-fn token(key: Key) -> u64 {
-    u64::from(key.generation) << 32 | u64::from(key.index)
-}
-
-fn key(token: u64) -> Key {
-    Key { index: token as u32, generation: (token >> 32) as u32 }
+    fn is_using(&self, flow: &Flow) -> bool {
+        self.calls.iter().any(|(_, call)| call.is_using(flow))
+            || self.registrations.iter().any(|(_, registration)| registration.is_using(flow))
+    }
 }

@@ -1,6 +1,6 @@
 //! The media thread: every RTP session of the process, on one thread that does nothing else.
 //!
-//! It owns a pair of UDP ports per session (RFC 3550 §11), feeds [`Session`](crate::media::session::Session), and keeps
+//! It owns a pair of UDP ports per session (RFC 3550 §11), feeds [`Session`], and keeps
 //! the beat: each session has absolute deadlines one packet time apart, on the kernel's own timer. Sessions begin on
 //! different milliseconds, so that a thousand of them do not all want to send at once. An idle pair of ports costs its
 //! two sockets and a map entry, no task and no timer.

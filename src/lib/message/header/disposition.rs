@@ -12,18 +12,31 @@ header!(
 /// One wish; those that come in pairs exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive<'m> {
+    /// `proxy`: servers shall forward rather than redirect.
     Proxy,
+    /// `redirect`: servers shall redirect rather than forward.
     Redirect,
+    /// `cancel`: the other branches are to be cancelled after a 2xx.
     Cancel,
+    /// `no-cancel`: they are to ring on.
     NoCancel,
+    /// `fork`: several targets may be tried.
     Fork,
+    /// `no-fork`: one target only.
     NoFork,
+    /// `recurse`: a server may try the contacts of a 3xx by itself.
     Recurse,
+    /// `no-recurse`: the caller wants to see the 3xx.
     NoRecurse,
+    /// `parallel`: targets are to be tried at once.
     Parallel,
+    /// `sequential`: one after the other.
     Sequential,
+    /// `queue`: a callee who is busy may put the call in a queue (182).
     Queue,
+    /// `no-queue`: such a caller wants 486 instead.
     NoQueue,
+    /// A directive of an extension, as written.
     Other(&'m str),
 }
 

@@ -155,7 +155,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn new(addr: SocketAddr, source: io::Error) -> Self {
+    pub(in crate::transport) fn new(addr: SocketAddr, source: io::Error) -> Self {
         if source.raw_os_error() == Some(libc::EAFNOSUPPORT) {
             return Self::NoFamily { addr };
         }

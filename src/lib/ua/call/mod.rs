@@ -16,7 +16,7 @@ mod uac;
 mod uas;
 mod within;
 
-pub(super) use uac::Acked;
+pub(super) use uac::{Acked, with_headers};
 
 use std::net::IpAddr;
 
@@ -25,17 +25,15 @@ use bytes::Bytes;
 use crate::{
     auth,
     dialog::{Dialog, Forks},
-    message::{
-        AddressBuf, Builder, HeaderId, Limits, Message, Method, Multipart, Request, Response, UriBuf, header,
-    },
-    stack::{Failure, NextHop, Outgoing, RequestId},
+    message::{AddressBuf, HeaderId, Limits, Message, Method, Multipart, Request, Response, UriBuf, header},
+    stack::{Contact, Failure, NextHop, RequestId},
     time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
     util::id::Cookie,
 };
 
-use super::{Event, Owner, UaCx};
+use super::{Event, RegistrationId, UaCx};
 use offer::Offer;
 
 /// A message body and its media type, most often `application/sdp`.
@@ -88,6 +86,8 @@ pub struct Invite {
     pub offer: Body,
     /// Answers challenges; one without logins gives up at the first.
     pub auth: auth::Client,
+    /// Takes route and Contact of this account.
+    pub registration: Option<RegistrationId>,
     /// Further headers, name and value.
     pub headers: Vec<(String, String)>,
 }
@@ -242,6 +242,8 @@ pub struct Call {
     /// When the re-INVITE that keeps meeting another was sent first.
     glare_since: Option<Instant>,
     alarm: Option<Instant>,
+    /// Where the peer reaches us.
+    contact: Contact,
     /// The earliest deadline the stack already knows of.
     armed: Option<Instant>,
 }
@@ -266,6 +268,7 @@ impl Call {
             glare: None,
             glare_since: None,
             alarm: None,
+            contact: Contact::default(),
             armed: None,
         }
     }
@@ -387,6 +390,11 @@ impl Call {
         }
     }
 
+    /// Whether its dialog relies on this connection.
+    pub(super) fn is_using(&self, flow: &Flow) -> bool {
+        self.dialog.as_ref().is_some_and(|dialog| dialog.flow().is_same(flow))
+    }
+
     /// A request of the peer within the dialog.
     pub(super) fn request(&mut self, request: &Request, id: ServerId, from: Flow, cx: &mut UaCx<'_, '_>) {
         if let Some(dialog) = self.dialog_of(request)
@@ -422,35 +430,6 @@ impl Call {
         if self.phase != Phase::Over {
             self.phase = Phase::Over;
             cx.event(CallEvent::Ended { by, cause });
-        }
-    }
-}
-
-impl UaCx<'_, '_> {
-    fn send(&mut self, outgoing: Outgoing) -> RequestId {
-        let id = self.stack.send(outgoing);
-        self.requests.insert(id, Owner::Call(self.id));
-        id
-    }
-
-    /// Sends something whose outcome nobody waits for.
-    fn send_and_forget(&mut self, outgoing: Outgoing) {
-        super::send_and_forget(outgoing, self.stack, self.requests);
-    }
-
-    fn response(&self, request: &Request, status: u16) -> Builder {
-        super::incoming::response(self.config, request, status)
-    }
-
-    /// A final response.
-    fn reply(&mut self, id: ServerId, response: Message) {
-        self.invites.remove(&id);
-        self.provisional(id, response);
-    }
-
-    fn provisional(&mut self, id: ServerId, response: Message) {
-        if self.stack.respond(id, response).is_err() {
-            tracing::debug!(?id, "answered too late: the transaction is over");
         }
     }
 }

@@ -5,9 +5,10 @@ use crate::{
     auth,
     dialog::Dialog,
     message::{Builder, Edits, HeaderId, Method, Request, Response},
-    stack::{Contact, Failure, NextHop, Outgoing, RequestId},
+    stack::{Failure, NextHop, Outgoing, RequestId},
     time::{Duration, Instant},
     transport::Flow,
+    ua::route::Way,
 };
 
 use super::{Body, By, Call, CallEvent, Cause, Invite, Path, Phase, UaCx, offer::Signal, refused};
@@ -53,10 +54,10 @@ impl Acked {
         let Ok(request) = self.ack.request.clone().into_request() else { return Vec::new() };
         let Ok(mut other) = Dialog::uac(&request, response, flow) else { return Vec::new() };
         let number = response.cseq().map_or(1, |cseq| cseq.number);
-        let ack = ack(other.ack(number), other.next_hop(), &[]);
+        let ack = ack(&other, number, &[]);
         // BYE follows the ACK on the same path.
         let bye = other.request(Method::Bye).finish();
-        vec![ack, Outgoing { request: bye, next: other.next_hop(), contact: None }]
+        vec![ack, other.outgoing(bye)]
     }
 }
 
@@ -68,9 +69,11 @@ impl Pending {
 }
 
 impl Call {
-    pub(in crate::ua) fn invite(&mut self, invite: Invite, cx: &mut UaCx<'_, '_>) {
-        let Invite { target, from, next, offer, auth, headers } = invite;
+    /// `way` is that of the registration.
+    pub(in crate::ua) fn invite(&mut self, invite: Invite, way: Way, cx: &mut UaCx<'_, '_>) {
+        let Invite { target, from, next, offer, auth, headers, registration: _ } = invite;
         self.auth = auth;
+        self.contact = way.contact.clone().unwrap_or_else(|| cx.own_contact());
         // A fresh call cannot be in an exchange already.
         let _ = self.offer.take(Signal::LocalOffer);
         self.call_id = cx.stack.ids().call_id().into();
@@ -80,10 +83,12 @@ impl Call {
             .header(HeaderId::To, format_args!("<{target}>"))
             .header(HeaderId::CallId, &self.call_id)
             .header(HeaderId::CSeq, "1 INVITE");
+        builder = way.apply(builder);
         for (name, value) in &headers {
             builder = builder.named(name, value);
         }
-        let outgoing = cx.with_contact(cx.described(builder, &offer), next);
+        let contact = Some(self.contact.clone());
+        let outgoing = way.outgoing(cx.described(builder, &offer), next, contact);
         self.send_invite(outgoing, Vec::new(), false, cx);
     }
 
@@ -108,7 +113,7 @@ impl Call {
         }
         let builder = dialog.request(Method::Invite);
         let next = dialog.next_hop();
-        let outgoing = cx.with_contact(cx.described(builder, &body), next);
+        let outgoing = self.with_contact(cx.described(builder, &body), next);
         let credentials = self.credentials(&outgoing);
         self.send_invite(outgoing, credentials, true, cx);
     }
@@ -172,6 +177,7 @@ impl Call {
     fn answered(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = self.invite.take() else { return };
         let Some(flow) = cx.stack.flow(pending.id) else { return };
+        self.auth.accepted(response);
         if pending.again {
             if let Some(dialog) = &mut self.dialog
                 && let Err(error) = dialog.refresh(response)
@@ -215,7 +221,7 @@ impl Call {
     fn acknowledge(&mut self, pending: &Pending, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(dialog) = &self.dialog else { return };
         let Ok(number) = response.cseq().map(|cseq| cseq.number) else { return };
-        let ack = ack(dialog.ack(number), dialog.next_hop(), &pending.credentials);
+        let ack = ack(dialog, number, &pending.credentials);
         cx.send_and_forget(ack.clone());
         self.acked.push(Acked { invite: pending.id, tag: dialog.remote_tag().into(), ack });
     }
@@ -341,6 +347,10 @@ impl Call {
         self.leave_if_wanted(cx);
     }
 
+    fn with_contact(&self, builder: Builder, next: NextHop) -> Outgoing {
+        Outgoing { contact: Some(self.contact.clone()), ..Outgoing::new(builder.finish(), next) }
+    }
+
     /// The INVITE as a request, for the dialog it makes.
     fn sent(&self, pending: &Pending) -> Result<Request, NotOurs> {
         pending.outgoing.request.clone().into_request().map_err(|_| NotOurs)
@@ -359,19 +369,13 @@ impl UaCx<'_, '_> {
             .header(HeaderId::UserAgent, &self.config.product)
             .body(&body.kind, &body.bytes)
     }
-
-    fn with_contact(&self, builder: Builder, next: NextHop) -> Outgoing {
-        let contact = Some(Contact { user: self.config.contact_user.clone() });
-        Outgoing { request: builder.finish(), next, contact }
-    }
 }
 
-fn ack(builder: Builder, next: NextHop, credentials: &[(HeaderId, String)]) -> Outgoing {
-    let request = builder.finish();
-    with_headers(&Outgoing { request, next, contact: None }, credentials)
+fn ack(dialog: &Dialog, number: u32, credentials: &[(HeaderId, String)]) -> Outgoing {
+    with_headers(&dialog.outgoing(dialog.ack(number).finish()), credentials)
 }
 
-pub(super) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) -> Outgoing {
+pub(in crate::ua) fn with_headers(outgoing: &Outgoing, headers: &[(HeaderId, String)]) -> Outgoing {
     if headers.is_empty() {
         return outgoing.clone();
     }

@@ -4,6 +4,7 @@
 use crate::{
     dialog::Dialog,
     message::{HeaderError, HeaderId, Message, Request, header},
+    stack::Contact,
     time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
@@ -59,8 +60,10 @@ impl Call {
         request: &Request,
         id: ServerId,
         flow: Flow,
+        contact: Contact,
     ) -> (Self, Option<HeaderError>) {
         let mut call = Self::outgoing(cookie);
+        call.contact = contact;
         call.caller = false;
         call.call_id = request.call_id().unwrap_or_default().into();
         // The first number of the sequence we will use is free to choose (§12.1.1).
@@ -103,7 +106,7 @@ impl Call {
             .response(&incoming.request, status)
             .to_tag(&self.cookie.encode())
             .record_route()
-            .header(HeaderId::Contact, cx.contact(&incoming.flow));
+            .header(HeaderId::Contact, self.contact.on(&incoming.flow));
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
         }
@@ -169,7 +172,7 @@ impl Call {
             .response(&incoming.request, 200)
             .to_tag(&self.cookie.encode())
             .record_route()
-            .header(HeaderId::Contact, cx.contact(&incoming.flow));
+            .header(HeaderId::Contact, self.contact.on(&incoming.flow));
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
         }
@@ -293,12 +296,6 @@ impl Call {
             let response = cx.response(&incoming.request, status).to_tag(&self.cookie.encode()).finish();
             cx.reply(incoming.id, response);
         }
-    }
-}
-
-impl UaCx<'_, '_> {
-    fn contact(&self, flow: &Flow) -> String {
-        crate::stack::Contact { user: self.config.contact_user.clone() }.on(flow)
     }
 }
 

@@ -50,7 +50,7 @@ impl Call {
         }
         let Some(dialog) = &mut self.dialog else { return };
         let builder = dialog.request(Method::Bye).header(HeaderId::UserAgent, &cx.config.product);
-        let outgoing = Outgoing { request: builder.finish(), next: dialog.next_hop(), contact: None };
+        let outgoing = dialog.outgoing(builder.finish());
         self.phase = Phase::Ending;
         let credentials = self.credentials(&outgoing);
         self.send_bye(outgoing, credentials, cx);

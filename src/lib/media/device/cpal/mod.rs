@@ -1,7 +1,7 @@
 //! Sound cards, through cpal (ALSA on Linux).
 //!
 //! A card runs on its own clock and rate; lock-free rings (`stream.rs`) lie between its callbacks and the media
-//! thread's ends ([`line`]), which convert to the session's rate and absorb the drift between the two clocks. Opening
+//! thread's ends (`line.rs`), which convert to the session's rate and absorb the drift between the two clocks. Opening
 //! and closing a card can block for seconds, so a thread of its own owns it: it opens, watches, and closes.
 //!
 //! A card that is disconnected, or does not recover from an error, or whose callbacks stay away for more than a second, is closed and given up for the

@@ -1,0 +1,430 @@
+//! Connections that carry a stream (RFC 3261 §18): listening, opening, and the task that reads messages off one
+//! and writes what is queued for it.
+//!
+//! A connection tells its owner [`Event`]s through a bounded queue; when that is full it stops reading, so that
+//! the peer is slowed down and nothing is lost. What is to be written waits in a bounded queue too. A peer that
+//! takes nothing for [`Times::stall`], or does not finish within [`Times::message`] the message it has begun, is
+//! left. An idle connection holds no buffer and no timer.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, split},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{Direction, FlowError, Protocol, Segment, SegmentEvent, Tap, udp::BindError};
+use crate::{
+    message::{Frame, FrameError, Framer, Limits, Side},
+    util::slab::Key,
+};
+
+/// What a connection tells its owner, who knows it by a key.
+pub type Events = mpsc::Sender<(Key, Event)>;
+
+/// In this order: `Opened`, any number of frames, `Closed`; or `Closed` alone.
+#[derive(Debug)]
+pub enum Event {
+    /// Both ends, as the network has them.
+    Opened {
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    Frame(Frame),
+    /// What came is no message; after a final error `Closed` follows.
+    Malformed(FrameError),
+    /// Nothing more comes. What waits to be written is still written unless the connection broke.
+    Closed(FlowError),
+}
+
+/// How long a connection may take over what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Times {
+    /// To be opened, the handshakes of TLS and WebSocket included: so short that the next target of a request is
+    /// tried before a person gives up.
+    pub open: Duration,
+    /// From the first octet of a message to its last.
+    pub message: Duration,
+    /// Without taking anything of what waits to be written.
+    pub stall: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            open: Duration::from_secs(4),
+            message: Duration::from_secs(32),
+            stall: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A listening socket of one family; a port that another process serves is an error.
+pub fn listen(addr: SocketAddr) -> Result<std::net::TcpListener, BindError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // Connections of an earlier run may still be closing; a living listener is an error all the same.
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket)
+    };
+    bind().map(Into::into).map_err(|error| BindError::new(addr, error))
+}
+
+/// Takes connections and hands them on; ends when nobody takes them any more.
+pub async fn accept<T>(listener: TcpListener, tag: T, to: mpsc::Sender<(T, TcpStream, SocketAddr)>)
+where
+    T: Copy,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                if to.send((tag, stream, remote)).await.is_err() {
+                    return;
+                }
+            }
+            // The peer has given up already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Out of descriptors, most likely: they do not come back by asking again at once.
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// Opens a connection from `local`, or from wherever the route says.
+pub async fn open(local: Option<IpAddr>, remote: SocketAddr) -> Result<TcpStream, FlowError> {
+    let connect = async {
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(ip) = local {
+            socket.bind(SocketAddr::new(ip, 0))?;
+        }
+        socket.connect(remote).await
+    };
+    connect.await.map_err(|error: io::Error| error.kind().into())
+}
+
+/// What goes out by a connection.
+#[derive(Debug)]
+pub struct Outgoing {
+    queue: mpsc::Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The way to a connection's [`Outgoing`]; when it is dropped the connection is closed after the rest is written.
+#[derive(Debug)]
+pub struct Queue {
+    queue: mpsc::Sender<Bytes>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The peer reads more slowly than we write: the message is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("too much waits to be written")]
+pub struct Full;
+
+/// A queue of at most [`QUEUE`] messages and [`QUEUE_OCTETS`] octets.
+pub fn queue() -> (Queue, Outgoing) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Queue { queue: sender, waiting: waiting.clone() }, Outgoing { queue: receiver, waiting })
+}
+
+impl Queue {
+    pub fn push(&self, bytes: Bytes) -> Result<(), Full> {
+        let length = bytes.len();
+        if self.waiting.load(Ordering::Relaxed).saturating_add(length) > QUEUE_OCTETS {
+            return Err(Full);
+        }
+        self.waiting.fetch_add(length, Ordering::Relaxed);
+        self.queue.try_send(bytes).map_err(|_| {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            Full
+        })
+    }
+}
+
+impl Outgoing {
+    /// The next thing to write; `None` when the owner wants the connection closed.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        self.queue.recv().await
+    }
+
+    /// What [`next`](Self::next) gave has left.
+    pub fn done(&self, length: usize) {
+        self.waiting.fetch_sub(length, Ordering::Relaxed);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// Prepares a fresh connection: no delay for small messages, and a peer that vanished is found out in time.
+pub fn prepare(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+    let prepared =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    if let Err(error) = prepared {
+        tracing::debug!(%error, "connection options");
+    }
+}
+
+/// Carries messages until either side ends, and says `Closed` to `events` once nothing more comes.
+pub async fn run<S>(
+    stream: S,
+    side: Side,
+    limits: Limits,
+    times: Times,
+    outgoing: Outgoing,
+    key: Key,
+    events: &Events,
+) where
+    S: AsyncRead + AsyncWrite,
+{
+    let (mut reader, mut writer) = split(stream);
+    let mut writing = pin!(write(&mut writer, outgoing, times.stall));
+    let (why, is_written) = tokio::select! {
+        why = read(&mut reader, Framer::new(side, limits), times.message, key, events) => (why, None),
+        written = &mut writing => (written.clone().err().unwrap_or(FlowError::Lost), Some(written)),
+    };
+    let is_broken = matches!(is_written, Some(Err(_)));
+    if events.send((key, Event::Closed(why))).await.is_err() || is_broken {
+        return;
+    }
+    // The owner drops its end of the queue now, and what it put there before is still written. A peer that has
+    // closed only its own direction gets its answers.
+    if is_written.is_none() && writing.await.is_err() {
+        return;
+    }
+    // Octets nobody has read would turn our last ones into a reset.
+    let _ =
+        timeout(LINGER, async { while read_some(&mut reader, |_| ()).await.is_ok_and(|read| read > 0) {} })
+            .await;
+}
+
+async fn read<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    mut framer: Framer,
+    within: Duration,
+    key: Key,
+    events: &Events,
+) -> FlowError {
+    // Since when a message is incomplete.
+    let mut begun: Option<Instant> = None;
+    loop {
+        let some = read_some(reader, |bytes| framer.push(bytes));
+        let read = match begun {
+            Some(begun) => match timeout_at(begun + within, some).await {
+                Ok(read) => read,
+                Err(_) => {
+                    tracing::debug!("half a message and no more: connection closed");
+                    return FlowError::TimedOut;
+                }
+            },
+            None => some.await,
+        };
+        match read {
+            Ok(0) => return FlowError::Lost,
+            Ok(_) => {}
+            Err(error) => return lost(&error),
+        }
+        while let Some(frame) = framer.next() {
+            begun = None;
+            let (event, is_final) = match frame {
+                Ok(frame) => (Event::Frame(frame), false),
+                Err(error) => {
+                    let is_final = error.is_final();
+                    (Event::Malformed(error), is_final)
+                }
+            };
+            if events.send((key, event)).await.is_err() || is_final {
+                return FlowError::Lost;
+            }
+        }
+        if framer.is_between() {
+            begun = None;
+        } else if begun.is_none() {
+            begun = Some(Instant::now());
+        }
+    }
+}
+
+/// Reads what there is, up to [`SCRATCH`] octets, without a buffer of the connection's own.
+async fn read_some<R: AsyncRead + Unpin>(reader: &mut R, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+    }
+    poll_fn(|cx| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
+            take(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    })
+    .await
+}
+
+/// Writes until the owner closes the queue.
+async fn write<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    mut outgoing: Outgoing,
+    stall: Duration,
+) -> Result<(), FlowError> {
+    while let Some(mut bytes) = outgoing.next().await {
+        let length = bytes.len();
+        while !bytes.is_empty() {
+            let written = timeout(stall, writer.write_buf(&mut bytes)).await;
+            settle(written)?;
+        }
+        outgoing.done(length);
+        if outgoing.is_empty() {
+            settle(timeout(stall, writer.flush()).await)?;
+        }
+    }
+    settle(timeout(stall, writer.shutdown()).await)
+}
+
+/// What became of a write.
+fn settle<T>(written: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<(), FlowError> {
+    match written {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(lost(&error)),
+        Err(_) => {
+            tracing::debug!("the peer does not read: connection closed");
+            Err(FlowError::TimedOut)
+        }
+    }
+}
+
+/// Why an established connection broke. With TLS 1.3 only here a client learns that its certificate is refused.
+fn lost(error: &io::Error) -> FlowError {
+    tracing::debug!(%error, "connection");
+    #[cfg(feature = "tls")]
+    if let Some(error) = super::tls::TlsError::of_connection(error) {
+        return FlowError::Tls(Box::new(error));
+    }
+    FlowError::Lost
+}
+
+/// A connection whose octets are shown to a [`Tap`], as they are below TLS and WebSocket.
+pub struct Watched<S> {
+    inner: S,
+    watch: Option<Watch>,
+}
+
+struct Watch {
+    tap: Arc<dyn Tap>,
+    connection: u64,
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl<S> Watched<S> {
+    /// An established connection between `ends`, ours first.
+    pub fn new(
+        inner: S,
+        protocol: Protocol,
+        side: Side,
+        (local, remote): (SocketAddr, SocketAddr),
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let connection = NEXT.fetch_add(1, Ordering::Relaxed);
+        let watch = tap.map(|tap| Watch { tap, connection, protocol, local, remote });
+        let watched = Self { inner, watch };
+        let by = if side == Side::Opened { Direction::Sent } else { Direction::Received };
+        watched.show(SegmentEvent::Opened { by });
+        watched
+    }
+
+    fn show(&self, event: SegmentEvent<'_>) {
+        if let Some(Watch { tap, connection, protocol, local, remote }) = &self.watch {
+            let (connection, protocol, local, remote) = (*connection, *protocol, *local, *remote);
+            tap.segment(&Segment { at: SystemTime::now(), connection, protocol, local, remote, event });
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.show(SegmentEvent::Octets { direction: Direction::Received, bytes });
+        } else if buffer.remaining() > 0 {
+            self.show(SegmentEvent::Finished { by: Direction::Received });
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
+        let bytes = bytes.get(..written).unwrap_or_default();
+        self.show(SegmentEvent::Octets { direction: Direction::Sent, bytes });
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        self.show(SegmentEvent::Finished { by: Direction::Sent });
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Drop for Watched<S> {
+    fn drop(&mut self) {
+        self.show(SegmentEvent::Closed);
+    }
+}
+
+/// Messages waiting to be written to one connection at most.
+pub const QUEUE: usize = 1_024;
+/// Their octets together.
+pub const QUEUE_OCTETS: usize = 4 << 20;
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 1_024;
+/// Octets read at once.
+const SCRATCH: usize = 16 << 10;
+/// A pause before connections are accepted again.
+const BREATH: Duration = Duration::from_millis(100);
+/// After so much silence the kernel asks whether the peer's host is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long what the peer still sends is read after our end was closed.
+const LINGER: Duration = Duration::from_millis(500);

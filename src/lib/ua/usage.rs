@@ -1,0 +1,185 @@
+//! What the usages of a user agent share: whose a request is, whose a deadline, and what one works with.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{
+    message::{Builder, Message, Request},
+    stack::{Contact, Cx, Outgoing, RequestId},
+    time::Instant,
+    transaction::ServerId,
+    util::slab::Key,
+};
+
+use super::{
+    CallId, Config, Event, QueryId, RegistrationId,
+    call::{Acked, CallEvent},
+    page::QueryEvent,
+    registration::RegistrationEvent,
+};
+
+/// Whose request it is.
+pub(super) enum Owner {
+    Call(CallId),
+    Registration(RegistrationId),
+    Query(QueryId),
+    /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
+    Past(Box<Acked>),
+    Route,
+    /// Sent to tidy up; nobody waits for the outcome.
+    Nobody,
+}
+
+/// One of the usages there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Usage {
+    Call(CallId),
+    Registration(RegistrationId),
+    Query(QueryId),
+}
+
+impl From<CallId> for Usage {
+    fn from(id: CallId) -> Self {
+        Self::Call(id)
+    }
+}
+
+impl From<RegistrationId> for Usage {
+    fn from(id: RegistrationId) -> Self {
+        Self::Registration(id)
+    }
+}
+
+impl From<QueryId> for Usage {
+    fn from(id: QueryId) -> Self {
+        Self::Query(id)
+    }
+}
+
+impl From<Usage> for Owner {
+    fn from(usage: Usage) -> Self {
+        match usage {
+            Usage::Call(id) => Self::Call(id),
+            Usage::Registration(id) => Self::Registration(id),
+            Usage::Query(id) => Self::Query(id),
+        }
+    }
+}
+
+impl Usage {
+    /// Names the usage in a deadline: the slot in the lower half, its two topmost bits say of which kind.
+    pub fn token(self) -> u64 {
+        let (kind, key) = match self {
+            Self::Call(id) => (0, id.0),
+            Self::Registration(id) => (1, id.0),
+            Self::Query(id) => (2, id.0),
+        };
+        u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
+    }
+
+    pub fn of_token(token: u64) -> Option<Self> {
+        let low = token as u32;
+        let key = Key { index: low & SLOTS, generation: (token >> 32) as u32 };
+        match low >> KIND_AT {
+            0 => Some(Self::Call(CallId(key))),
+            1 => Some(Self::Registration(RegistrationId(key))),
+            2 => Some(Self::Query(QueryId(key))),
+            _ => None,
+        }
+    }
+}
+
+/// Where the kind stands in a token; what is below leaves room for a thousand million of each.
+const KIND_AT: u32 = 30;
+const SLOTS: u32 = (1 << KIND_AT) - 1;
+
+/// What a usage works with: the stack, and what the user agent keeps for all of them.
+pub(super) struct UaCx<'a, 'b, I = CallId> {
+    pub stack: &'a mut Cx<'b>,
+    pub config: &'a Config,
+    pub requests: &'a mut HashMap<RequestId, Owner>,
+    pub invites: &'a mut HashMap<ServerId, CallId>,
+    pub events: &'a mut VecDeque<Event>,
+    pub id: I,
+}
+
+impl<I: Copy + Into<Usage>> UaCx<'_, '_, I> {
+    pub fn now(&self) -> Instant {
+        self.stack.now()
+    }
+
+    pub fn send(&mut self, outgoing: Outgoing) -> RequestId {
+        let id = self.stack.send(outgoing);
+        self.requests.insert(id, self.id.into().into());
+        id
+    }
+
+    /// Sends something whose outcome nobody waits for.
+    pub fn send_and_forget(&mut self, outgoing: Outgoing) {
+        send_and_forget(outgoing, self.stack, self.requests);
+    }
+
+    /// Our Contact where no registration says otherwise.
+    pub fn own_contact(&self) -> Contact {
+        Contact { user: self.config.contact_user.clone(), ..Contact::default() }
+    }
+}
+
+impl UaCx<'_, '_> {
+    pub fn event(&mut self, event: CallEvent) {
+        self.events.push_back(Event::Call(self.id, event));
+    }
+
+    pub fn response(&self, request: &Request, status: u16) -> Builder {
+        super::incoming::response(self.config, request, status)
+    }
+
+    /// A final response.
+    pub fn reply(&mut self, id: ServerId, response: Message) {
+        self.invites.remove(&id);
+        self.provisional(id, response);
+    }
+
+    pub fn provisional(&mut self, id: ServerId, response: Message) {
+        if self.stack.respond(id, response).is_err() {
+            tracing::debug!(?id, "answered too late: the transaction is over");
+        }
+    }
+}
+
+impl UaCx<'_, '_, RegistrationId> {
+    pub fn event(&mut self, event: RegistrationEvent) {
+        self.events.push_back(Event::Registration(self.id, event));
+    }
+}
+
+impl UaCx<'_, '_, QueryId> {
+    pub fn event(&mut self, event: QueryEvent) {
+        self.events.push_back(Event::Query(self.id, event));
+    }
+}
+
+/// Sends something whose outcome nobody waits for.
+pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
+    let is_ack = outgoing.is_ack();
+    let id = cx.send(outgoing);
+    // An ACK's id ends at once.
+    if !is_ack {
+        requests.insert(id, Owner::Nobody);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back() {
+        let key = Key { index: SLOTS, generation: u32::MAX };
+        for usage in
+            [Usage::Call(CallId(key)), Usage::Registration(RegistrationId(key)), Usage::Query(QueryId(key))]
+        {
+            assert_eq!(Usage::of_token(usage.token()), Some(usage));
+        }
+        assert_eq!(Usage::of_token(u64::MAX), None);
+    }
+}
