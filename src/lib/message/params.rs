@@ -156,10 +156,19 @@ impl<'m> Params<'m> {
     ) -> Option<Self> {
         let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
         let (mut at, mut marked) = (start, 0);
+        let mut unmarked = Mark::default();
         while byte == b';' && at < end {
-            let place = params.marks.get_mut(marked)?;
-            (at, byte) = walked_param(place, walk, start, at, end)?;
-            marked += 1;
+            let mark = match params.marks.get_mut(marked) {
+                Some(mark) => {
+                    marked += 1;
+                    mark
+                }
+                None => {
+                    params.more = true;
+                    &mut unmarked
+                }
+            };
+            (at, byte) = walked_param(mark, walk, start, at, end)?;
         }
         let ends = at == end || at < end && byte == b',';
         if !ends || at - start > usize::from(u16::MAX) {

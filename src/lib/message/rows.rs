@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::{
     HeaderId, Limits,
-    block::{LineEnds, equal, same},
+    block::{self, LineEnds, end_of, equal, same},
     index::{Index, Start},
     scan::{self, Span},
 };
@@ -189,6 +189,14 @@ pub(super) fn row(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, Sp
 /// Any name that is a token, and where its colon is. Before the colon there may be SP and HTAB, but no fold
 /// (RFC 3261 §25.1 HCOLON).
 fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
+    // Most names are letters, digits and hyphens, with the colon right behind.
+    let word = end_of::<block::Host>(head, start);
+    if start < word
+        && word < end
+        && let Some(&[ref name @ .., b':']) = head.get(start..=word)
+    {
+        return Some((HeaderId::from_name(name), word));
+    }
     let line = head.get(start..end)?;
     let colon = memchr(b':', line)?;
     let end = line[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t'))? + 1;

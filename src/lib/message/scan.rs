@@ -287,6 +287,13 @@ impl<'m> Cursor<'m> {
         Some((self.octets.ascii(self.at, end)?.as_str(), end))
     }
 
+    /// The same behind white space.
+    #[inline(always)]
+    pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
+        self.skip_ws();
+        self.plain_token()
+    }
+
     /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space
     /// around it than one space before it; gives where that one begins, or `None` if there is none.
     #[inline(always)]

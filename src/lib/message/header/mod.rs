@@ -114,6 +114,13 @@ pub trait Header {
         None
     }
 
+    /// The same for a value that is read in a few steps, with where it ends, behind which there may be anything.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain_word<'m>(_: Cursor<'m>) -> Option<(Self::View<'m>, usize)> {
+        None
+    }
+
     /// Goes to the values of a list up to the first with anything unusual in it, and gives where that one begins;
     /// `None` if there is none.
     #[doc(hidden)]
@@ -164,6 +171,11 @@ macro_rules! header {
         header!(
             $(#[$doc])* $name, $form, $view, $read, cut,
             const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain_word<'m>(cursor: $crate::message::Cursor<'m>) -> Option<(&'m str, usize)> {
+                cursor.plain_spaced_token()
+            }
+
             #[inline(always)]
             fn plain_front<'m>(cursor: $crate::message::Cursor<'m>, with: impl FnMut(&&'m str)) -> Option<usize> {
                 cursor.plain_tokens(with)

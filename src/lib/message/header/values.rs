@@ -185,6 +185,20 @@ impl<'m, H: Header> RowValues<'m, H> {
         Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
     }
 
+    /// Passes over a value that ends at `end`, if another or nothing follows it right there.
+    #[inline(always)]
+    fn pass(&mut self, end: usize) -> bool {
+        if end >= self.rest.end {
+            self.left = false;
+            return true;
+        }
+        let comma = self.rest.octets.bytes.get(end) == Some(&b',');
+        if comma {
+            self.rest.at = end + 1;
+        }
+        comma
+    }
+
     #[inline(always)]
     fn copy(&self) -> Self {
         Self { field: PhantomData, ..*self }
@@ -238,6 +252,11 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
     fn next(&mut self) -> Option<Self::Item> {
         if !self.left {
             return None;
+        }
+        if let Some((view, end)) = H::plain_word(self.rest)
+            && self.pass(end)
+        {
+            return Some(Ok(view));
         }
         // What is here stays in registers.
         let mut here = self.copy();
