@@ -23,7 +23,7 @@ _sip__call() {
 
     case "${cmd}" in
         sip__call)
-            opts="-H -v -h -V --answer --account --from --user --password-file --display-name --proxy --local --dns --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --verbose --trace --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-H -v -h -V --answer --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -56,6 +56,10 @@ _sip__call() {
                     fi
                     return 0
                     ;;
+                --auth-alg)
+                    COMPREPLY=($(compgen -W "MD5 MD5-sess SHA-256 SHA-256-sess SHA-512-256 SHA-512-256-sess" -- "${cur}"))
+                    return 0
+                    ;;
                 --display-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -68,7 +72,64 @@ _sip__call() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --transport)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ca)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-cert)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-key)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-min)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -23,7 +23,7 @@ _sip__tls__check() {
 
     case "${cmd}" in
         sip__tls__check)
-            opts="-v -h -V --warn-days --step-timeout --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --pcap --pcap-mode --timeout --config --pcap-no-rtp --trace --help --version"
+            opts="-v -h -V --warn-days --step-timeout --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --ladder --pcap --pcap-mode --timeout --config --pcap-no-rtp --trace --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

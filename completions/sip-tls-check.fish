@@ -16,6 +16,7 @@ complete -c sip-tls-check -l config -d 'Read this configuration file' -r -F
 complete -c sip-tls-check -l tls-insecure -d 'Accept any certificate, with a warning each time'
 complete -c sip-tls-check -l json -d 'Print JSON Lines: an object per event and a result'
 complete -c sip-tls-check -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
+complete -c sip-tls-check -l ladder -d 'Print the call flow at the end'
 complete -c sip-tls-check -l pcap-no-rtp -d 'Leave RTP and RTCP out of it'
 complete -c sip-tls-check -l trace -d 'Print each SIP message on standard error'
 complete -c sip-tls-check -s h -l help -d 'Print help (see more with \'--help\')'

@@ -10,6 +10,7 @@ mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
 mod programs;
+mod registering;
 mod registration;
 mod slow_reader;
 mod support;
@@ -17,6 +18,7 @@ mod support;
 mod tls_check;
 mod torture;
 mod transport;
+mod transports;
 mod verdicts;
 
 #[path = "../benches/reading.rs"]

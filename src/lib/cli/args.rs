@@ -10,9 +10,10 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use super::value::DnsServer;
 use super::{
     capture::{CaptureMode, CapturePath},
-    value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
+    value::{Audio, Codec, DigestAlgorithm, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
+use crate::transport::Protocol;
 #[cfg(feature = "tls")]
 use crate::transport::tls::Version;
 
@@ -44,7 +45,7 @@ impl Args for WithoutTraffic {
 impl FromArgMatches for WithoutTraffic {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self(Common {
-            output: Output { report: Report::from_arg_matches(matches)?, trace: false },
+            output: Output { report: Report::from_arg_matches(matches)?, trace: false, ladder: false },
             capture: Capture { pcap: None, pcap_no_rtp: false, pcap_mode: None },
             run: Run::from_arg_matches(matches)?,
         }))
@@ -83,6 +84,12 @@ pub struct Output {
     /// Print each SIP message on standard error
     #[arg(long)]
     pub trace: bool,
+
+    /// Print the call flow at the end
+    ///
+    /// On standard error: a line for each SIP message, with the time since the first, its direction and a few words.
+    #[arg(long)]
+    pub ladder: bool,
 }
 
 /// How results are written.
@@ -98,6 +105,7 @@ pub struct Report {
     /// %{name} stands for a field of the result, nothing if it is not known; \n, \t, \\ and %% are a line break, a
     /// tab, a backslash and a percent sign. The manual lists the names.
     #[arg(long, value_name = "TEXT", conflicts_with = "json")]
+    #[arg(hide_short_help = true)]
     pub write_out: Option<Template>,
 
     /// Explain decisions; -vv and -vvv tell more
@@ -148,6 +156,7 @@ pub struct Identity {
 
     /// Name for authentication [default: as in --from]
     #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
+    #[arg(hide_short_help = true)]
     pub user: Option<String>,
 
     /// File with the password in its first line
@@ -156,6 +165,13 @@ pub struct Identity {
     /// flag for the password itself: other users could see it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
+
+    /// Answer challenges with this digest algorithm only
+    ///
+    /// MD5, SHA-256, SHA-512-256, or one of them with -sess. Without it the strongest one asked for is used.
+    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true, ignore_case = true)]
+    #[arg(hide_short_help = true)]
+    pub auth_alg: Option<DigestAlgorithm>,
 
     /// Name shown to the peer beside our address
     #[arg(long, value_name = "TEXT")]
@@ -174,6 +190,12 @@ pub struct Route {
     /// Our address and port [default: what the route says]
     #[arg(long, value_name = "IP[:PORT]", env = "SIPKIT_LOCAL", hide_env = true)]
     pub local: Option<LocalAddress>,
+
+    /// udp, tcp, tls, ws or wss [default: by the address]
+    ///
+    /// For the first hop, unless its address names one itself (;transport=tcp). Without either, the DNS chooses.
+    #[arg(long, value_name = "NAME", env = "SIPKIT_TRANSPORT", hide_env = true)]
+    pub transport: Option<Protocol>,
 
     #[command(flatten)]
     pub dns: Dns,
@@ -206,10 +228,12 @@ pub struct Tls {
     ///
     /// PEM: our own certificate first, then those of the authorities above it, without the root.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CERT", hide_env = true)]
+    #[arg(hide_short_help = true)]
     pub tls_cert: Option<PathBuf>,
 
     /// Its private key [default: in the same file]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_KEY", hide_env = true)]
+    #[arg(hide_short_help = true)]
     pub tls_key: Option<PathBuf>,
 
     /// The name that the peer's certificate must have
@@ -223,7 +247,53 @@ pub struct Tls {
     ///
     /// The connection is encrypted, but whoever is in between can read and change everything.
     #[arg(long)]
+    #[arg(hide_short_help = true)]
     pub tls_insecure: bool,
+
+    /// The least version to accept: 1.2 or 1.3 [default: 1.2]
+    #[arg(long, value_name = "VERSION")]
+    #[arg(hide_short_help = true)]
+    pub tls_min: Option<Version>,
+}
+
+/// Without TLS there is nothing to be said about it.
+#[cfg(not(feature = "tls"))]
+#[derive(Args, Clone, Debug, Default)]
+pub struct Tls {}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// The same certificate for those who connect to us.
+    pub fn as_server(&self) -> ListenTls {
+        ListenTls {
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            tls_ca: Vec::new(),
+            tls_min: self.tls_min,
+        }
+    }
+}
+
+/// How TLS is spoken with those who connect.
+#[cfg(feature = "tls")]
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
+pub struct ListenTls {
+    /// Our certificate, which listening over tls and wss needs
+    ///
+    /// PEM: our own certificate first, then those of the authorities above it, without the root.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key [default: in the same file]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = "SIPKIT_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Want a certificate of these authorities from clients
+    ///
+    /// PEM; may be repeated.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_ca: Vec<PathBuf>,
 
     /// The least version to accept: 1.2 or 1.3 [default: 1.2]
     #[arg(long, value_name = "VERSION")]
@@ -247,7 +317,7 @@ pub struct CallTimes {
 /// What is added to requests.
 #[derive(Args, Clone, Debug)]
 pub struct Headers {
-    /// Add a header to the INVITE; may be repeated
+    /// Add a header to the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     pub headers: Vec<HeaderLine>,
 }

@@ -25,7 +25,8 @@ pub struct Args {
 
     /// Wait for a call and answer it
     ///
-    /// Listens at --local: port 5060 if it names none, and without --local all addresses of this machine.
+    /// Listens at --local: port 5060 if it names none, and without --local all addresses of this machine. Over UDP and
+    /// TCP, or over what --transport names; tls (port 5061) and wss want --tls-cert.
     #[arg(long)]
     pub answer: bool,
 
@@ -33,6 +34,8 @@ pub struct Args {
     pub identity: args::Identity,
     #[command(flatten)]
     pub route: args::Route,
+    #[command(flatten)]
+    pub tls: args::Tls,
     #[command(flatten)]
     pub headers: args::Headers,
     #[command(flatten)]

@@ -1,11 +1,10 @@
 //! What `sip-call` does: finds out whom to call and with which sound, starts the endpoint, and runs the call.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    auth::{self, Login},
     endpoint::{
-        Builder, StartError,
+        Builder, Security, StartError,
         agent::Agent,
         media::{MediaHandle, MediaThread},
     },
@@ -17,7 +16,7 @@ use crate::{
     phone::call::{Dial, DialError, Identity, PhoneCall, Sound},
     resolve::system,
     sdp,
-    transport::{Target, udp::BindError},
+    transport::{Protocol, Target, UnknownProtocol, udp::BindError},
     ua,
     util::id::Ids,
 };
@@ -25,6 +24,7 @@ use crate::{
 use super::{
     Context, Event, ExitStatus, Failure,
     account::{Account, Media},
+    args,
     call::{Args, Settings},
     conversation::{self, Conversation},
     event::milliseconds,
@@ -40,9 +40,10 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let media = MediaThread::spawn(tap.clone()).map_err(|error| {
         Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
     })?;
-    let listen = listen(settings.account.local, target.is_none());
+    let listen = listen(&settings.account, target.is_none());
     let resolver = settings.account.resolver.clone();
-    let agent = start(&listen, tap, resolver, one_call(&settings.account, target.is_none()))?;
+    let security = security(&args.tls, &settings.account, target.is_none(), &cx)?;
+    let agent = start(&listen, tap, resolver, security, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
         None => answer(args, settings, sound, &media, agent, &cx).await,
@@ -71,11 +72,12 @@ async fn place(
     let Settings { account, times, .. } = settings;
     let mut ids = Ids::from_seed(rand::random());
     let proxy = account.proxy.as_deref().map(|text| uri(text, "--proxy")).transpose()?;
+    let proxy = first_hop(&target, proxy, account.transport);
     let dial = Dial {
         target: target.clone(),
         from: identity(&account)?,
         proxy,
-        auth: auth::Client::new(logins(&account)),
+        auth: account.auth()?,
         headers: args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
     };
     let begun = std::time::Instant::now();
@@ -159,7 +161,7 @@ async fn answer(
 }
 
 /// `sip:`, `sips:`, `tel:` with the account's domain, or bare `user@host[:port]`.
-fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
+pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         Failure::usage(format_args!("{text} is no address to call: {why}"))
             .hint("write it as sip:bob@example.com or bob@192.0.2.1:5060")
@@ -175,7 +177,7 @@ fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
     let view = uri.as_uri();
     match view.scheme() {
-        Scheme::Sip => reachable(uri),
+        Scheme::Sip | Scheme::Sips => reachable(uri),
         Scheme::Tel => {
             let own = account.from.as_deref().map(|from| address(from, "--from")).transpose()?;
             let Some(own) = own else {
@@ -185,25 +187,68 @@ fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
             let number = view.user().unwrap_or_default();
             UriBuf::parse(&format!("sip:{number}@{host};user=phone")).map_err(|why| bad(&why))
         }
-        Scheme::Sips => Err(Failure::usage(format_args!("{text} asks for TLS, which there is not yet"))
-            .hint("use sip: if the network in between is trusted")),
         Scheme::Other => Err(bad(&"the scheme is not known")),
     }
 }
 
-/// Only UDP there is.
 fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
     match uri.as_uri().params().value("transport") {
-        Some(transport) if !transport.eq_ignore_ascii_case("udp") => Err(Failure::usage(format_args!(
-            "{uri} asks for transport {transport}; UDP is the only one there is yet"
-        ))),
+        Some(transport) if Protocol::parse(transport).is_none() => {
+            Err(Failure::usage(format_args!("{uri} asks for transport {transport}: {UnknownProtocol}")))
+        }
         _ => Ok(uri),
     }
 }
 
-fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
-    let full = if text.contains(':') && text.split(':').next().is_some_and(|s| s.eq_ignore_ascii_case("sip"))
+/// Where requests go first if not to where the target leads: the proxy, or the target itself over the transport that
+/// was asked for. What a URI says of its own transport counts more.
+pub(super) fn first_hop(
+    target: &UriBuf,
+    proxy: Option<UriBuf>,
+    transport: Option<Protocol>,
+) -> Option<UriBuf> {
+    let Some(transport) = transport else { return proxy };
+    let hop = proxy.unwrap_or_else(|| target.clone());
+    if hop.as_uri().params().get("transport").is_some() {
+        return Some(hop);
+    }
+    // Parameters stand before the headers; of a hop, headers are of no use.
+    let text = hop.to_string();
+    let host = text.rfind('@').map_or(0, |at| at + 1);
+    let end = text[host..].find('?').map_or(text.len(), |at| host + at);
+    UriBuf::parse(&format!("{};transport={}", &text[..end], transport.as_param())).ok().or(Some(hop))
+}
+
+/// What TLS connections are made with: those we open, and if we listen over TLS those we accept.
+pub(super) fn security(
+    tls: &args::Tls,
+    account: &Account,
+    answering: bool,
+    cx: &Context,
+) -> Result<Security, Failure> {
+    #[cfg(feature = "tls")]
     {
+        let client = super::tls::client(tls, &cx.config, cx.tap())?;
+        let listens = answering && account.transport.is_some_and(Protocol::is_secure);
+        let server = match listens {
+            true => super::tls::server(&tls.as_server(), &cx.config, cx.tap())?,
+            false => None,
+        };
+        if listens && server.is_none() {
+            return Err(Failure::usage("listening over TLS takes a certificate").hint("give --tls-cert"));
+        }
+        Ok(Security { client: Some(client.into()), server: server.map(Into::into) })
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = (tls, account, answering, cx);
+        Ok(Security::default())
+    }
+}
+
+pub(super) fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    let full = if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
         text.to_owned()
     } else {
         format!("sip:{text}")
@@ -212,12 +257,12 @@ fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     reachable(uri)
 }
 
-fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
+pub(super) fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
     let known = AddressBuf::parse(text).or_else(|_| AddressBuf::parse(&format!("sip:{text}")));
     known.map_err(|why| Failure::usage(format_args!("{flag} {text}: {why}")))
 }
 
-fn identity(account: &Account) -> Result<Identity, Failure> {
+pub(super) fn identity(account: &Account) -> Result<Identity, Failure> {
     let display = account.display_name.clone();
     match &account.from {
         Some(text) => {
@@ -230,24 +275,17 @@ fn identity(account: &Account) -> Result<Identity, Failure> {
 }
 
 /// The login name as the user part of a URI.
-fn login_name() -> String {
+pub(super) fn login_name() -> String {
     let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let plain: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
     if plain.is_empty() { "anonymous".into() } else { plain }
 }
 
-fn contact_user(account: &Account) -> Option<String> {
+pub(super) fn contact_user(account: &Account) -> Option<String> {
     let from = account.from.as_deref().and_then(|from| address(from, "--from").ok());
     let user = from.and_then(|from| from.as_uri().user().map(str::to_owned));
     user.or_else(|| Some(login_name()))
-}
-
-fn logins(account: &Account) -> Vec<Login> {
-    let login = |credentials: &super::account::Credentials| {
-        Login::new(credentials.user.clone(), credentials.password.reveal())
-    };
-    account.credentials.iter().map(login).collect()
 }
 
 fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
@@ -298,39 +336,69 @@ pub(super) fn codecs(named: &[Codec]) -> Vec<sdp::Codec> {
 }
 
 /// Where to bind: what was asked for, or both families at any port.
-fn listen(local: Option<LocalAddress>, answering: bool) -> Vec<Listen> {
-    let port = if answering { 5060 } else { 0 };
-    match local {
-        Some(local) => vec![Listen { addr: local.with_default_port(port), must: true }],
+pub(super) fn listen(account: &Account, answering: bool) -> Vec<Listen> {
+    let address = |ip: IpAddr| LocalAddress { ip, port: None };
+    let addresses = match account.local {
+        Some(local) => vec![(local, true)],
         None => vec![
-            Listen { addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), must: true },
-            Listen { addr: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port), must: false },
+            (address(Ipv4Addr::UNSPECIFIED.into()), true),
+            (address(Ipv6Addr::UNSPECIFIED.into()), false),
         ],
+    };
+    let protocols = match (answering, account.transport) {
+        (true, None) => vec![Protocol::Udp, Protocol::Tcp],
+        (true, Some(protocol)) => vec![protocol],
+        // Connections are opened from any port; where to listen was said only for those.
+        (false, Some(Protocol::Tcp)) if account.local.is_some_and(|local| local.port.is_some()) => {
+            vec![Protocol::Udp, Protocol::Tcp]
+        }
+        (false, _) => vec![Protocol::Udp],
+    };
+    let mut listen = Vec::new();
+    for (address, must) in addresses {
+        for &protocol in &protocols {
+            let port = match (answering, protocol) {
+                (false, _) => 0,
+                (true, Protocol::Tls) => 5061,
+                (true, Protocol::Udp | Protocol::Tcp) => 5060,
+                (true, protocol) => protocol.default_port(),
+            };
+            listen.push(Listen { target: Target { protocol, addr: address.with_default_port(port) }, must });
+        }
     }
+    listen
 }
 
-struct Listen {
-    addr: SocketAddr,
+pub(super) struct Listen {
+    target: Target,
     /// A machine without IPv6 is no reason not to call over IPv4.
     must: bool,
 }
 
-fn start(
+pub(super) fn start(
     listen: &[Listen],
     tap: Option<std::sync::Arc<dyn crate::transport::Tap>>,
     resolver: system::Config,
+    security: Security,
     config: ua::Config,
 ) -> Result<Agent, Failure> {
-    let try_with = |listen: Vec<SocketAddr>| {
-        let listen = listen.into_iter().map(Target::udp).collect();
-        let builder = Builder { listen, tap: tap.clone(), resolver: resolver.clone(), ..Builder::default() };
+    bind(listen, |listen| {
+        let (tap, resolver, security) = (tap.clone(), resolver.clone(), security.clone());
+        let builder = Builder { listen, tap, resolver, security, ..Builder::default() };
         Agent::start(builder, config.clone())
-    };
-    let all = try_with(listen.iter().map(|listen| listen.addr).collect());
+    })
+}
+
+/// Starts what `try_with` starts on these addresses, without those that need not be.
+pub(super) fn bind<T>(
+    listen: &[Listen],
+    try_with: impl Fn(Vec<Target>) -> Result<T, StartError>,
+) -> Result<T, Failure> {
+    let all = try_with(listen.iter().map(|listen| listen.target).collect());
     let started = match all {
-        Err(StartError::Bind(error)) if listen.iter().any(|l| l.addr == error.addr() && !l.must) => {
+        Err(StartError::Bind(error)) if listen.iter().any(|l| l.target.addr == error.addr() && !l.must) => {
             tracing::info!("{error}; going on without");
-            try_with(listen.iter().filter(|listen| listen.must).map(|listen| listen.addr).collect())
+            try_with(listen.iter().filter(|listen| listen.must).map(|listen| listen.target).collect())
         }
         other => other,
     };
@@ -343,9 +411,12 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         StartError::Bind(bind @ BindError::InUse { .. }) => Failure::usage(bind)
             .hint("another program uses the port: end it, or choose another with --local or --listen"),
         StartError::Bind(bind) => Failure::usage(bind),
-        StartError::NoAddress | StartError::Thread(_) | StartError::Unsupported(_) => {
-            Failure::new(ExitStatus::Defect, error)
+        StartError::Unsupported(protocol) if protocol.is_secure() => {
+            Failure::usage(format_args!("listening over {protocol} takes a certificate"))
+                .hint("give --tls-cert")
         }
+        StartError::Unsupported(_) => Failure::usage(error),
+        StartError::NoAddress | StartError::Thread(_) => Failure::new(ExitStatus::Defect, error),
     }
 }
 
@@ -357,6 +428,24 @@ fn ports_failure(error: &crate::endpoint::media::PortError, ports: Option<PortRa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_transport_is_that_of_the_first_hop() {
+        let uri = |text: &str| UriBuf::parse(text).expect("a URI");
+        let table = [
+            ("sip:b@h", None, None, None),
+            ("sip:b@h", None, Some(Protocol::Tcp), Some("sip:b@h;transport=tcp")),
+            ("sip:b@h?Subject=x", None, Some(Protocol::Tls), Some("sip:b@h;transport=tls")),
+            ("sip:b?c@h:5080;lr", None, Some(Protocol::Wss), Some("sip:b?c@h:5080;lr;transport=wss")),
+            ("sip:b@h;transport=udp", None, Some(Protocol::Tcp), Some("sip:b@h;transport=udp")),
+            ("sip:b@h", Some("sip:p"), None, Some("sip:p")),
+            ("sip:b@h", Some("sip:p:5070"), Some(Protocol::Ws), Some("sip:p:5070;transport=ws")),
+        ];
+        for (target, proxy, transport, expected) in table {
+            let hop = first_hop(&uri(target), proxy.map(uri), transport);
+            assert_eq!(hop.map(|hop| hop.to_string()).as_deref(), expected, "{target} {transport:?}");
+        }
+    }
 
     #[test]
     fn there_is_one_call_at_a_time() {

@@ -10,8 +10,11 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Login},
-    endpoint::{Builder, Endpoint, media::MediaThread},
-    phone::responder::{self, Counts, Notice, Responder},
+    endpoint::{Builder, Endpoint, Security, descriptors, media::MediaThread},
+    phone::{
+        bindings,
+        responder::{self, Counts, Notice, Responder},
+    },
     transport::Target,
     ua::{
         self,
@@ -21,10 +24,9 @@ use crate::{
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
-    event::{Party, milliseconds},
+    event::{Binding, Party, milliseconds},
     place,
     test_server::{Args, Challenge},
-    value::DigestAlgorithm,
 };
 
 /// Answers calls until told to stop, or until `--calls` is reached.
@@ -40,12 +42,21 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         media: Some(media),
         rtp_ports: settings.rtp_ports.map(|ports| ports.first..=ports.last),
         codecs: place::codecs(&[]),
-        auth: settings.challenge.as_ref().map(policy),
+        behaviour: None,
+        auth: settings.challenge.as_ref().map(policy).transpose()?,
+        registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
         notices: Some(sender),
     });
-    let listen =
-        settings.listen.iter().map(|listen| Target::udp(listen.with_default_port(Args::PORT))).collect();
-    let endpoint = Builder { listen, tap, ..Builder::default() }
+    match descriptors::raise() {
+        Ok(raised) if raised.after > raised.before => {
+            tracing::info!("up to {} open files, {} before", raised.after, raised.before);
+        }
+        Ok(raised) => tracing::info!("up to {} open files", raised.after),
+        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
+    }
+    let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
+    let security = security(&args, &cx)?;
+    let endpoint = Builder { listen, security, tap, ..Builder::default() }
         .start(responder)
         .map_err(|error| place::start_failure(&error))?;
     for local in endpoint.local() {
@@ -62,6 +73,17 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     }
     endpoint.stop().await;
     outcome
+}
+
+#[cfg(feature = "tls")]
+fn security(args: &Args, cx: &Context) -> Result<Security, Failure> {
+    let server = super::tls::server(&args.tls, &cx.config, cx.tap())?;
+    Ok(Security { server: server.map(Into::into), ..Security::default() })
+}
+
+#[cfg(not(feature = "tls"))]
+fn security(_: &Args, _: &Context) -> Result<Security, Failure> {
+    Ok(Security::default())
 }
 
 async fn serve(
@@ -134,14 +156,14 @@ async fn end_calls(
 
 /// Notices as events.
 #[derive(Default)]
-struct Teller {
+pub(super) struct Teller {
     /// When each call was answered.
     answered: HashMap<Arc<str>, Instant>,
     ended: u64,
 }
 
 impl Teller {
-    fn tell(&mut self, notice: Notice, cx: &Context) {
+    pub fn tell(&mut self, notice: Notice, cx: &Context) {
         let event = match notice {
             Notice::Incoming { call_id, from, target, remote, behaviour: _ } => {
                 Event::Incoming { call_id: call_id.to_string(), from, target, remote: remote.to_string() }
@@ -179,6 +201,17 @@ impl Teller {
                     duration_ms: answered.map(|answered| milliseconds(answered.elapsed())),
                 }
             }
+            Notice::Bound { aor, remote, status, bindings } => {
+                let binding = |bound: responder::Bound| Binding {
+                    uri: bound.uri,
+                    expires_ms: Some(milliseconds(bound.expires)),
+                    ..Binding::default()
+                };
+                let bindings = bindings.into_iter().map(binding).collect();
+                Event::Bound { aor, remote: remote.to_string(), code: status, bindings }
+            }
+            // Servers do not register.
+            Notice::Registration(_) => return,
             Notice::Request { call_id, method, from, remote, status, text } => {
                 Event::Request { call_id, method, from, remote: remote.to_string(), code: status, text }
             }
@@ -187,15 +220,13 @@ impl Teller {
     }
 }
 
-fn policy(challenge: &Challenge) -> (auth::Policy, Vec<Login>) {
+fn policy(challenge: &Challenge) -> Result<(auth::Policy, Vec<Login>), Failure> {
     let mut policy = auth::Policy::new(auth::Side::Server, challenge.realm.clone());
-    policy.algorithms = vec![match challenge.algorithm {
-        DigestAlgorithm::Md5 => auth::Algorithm::Md5,
-        DigestAlgorithm::Sha256 => auth::Algorithm::Sha256,
-        DigestAlgorithm::Sha512_256 => auth::Algorithm::Sha512_256,
-    }];
-    let login = Login::new(challenge.credentials.user.clone(), challenge.credentials.password.reveal());
-    (policy, vec![login])
+    policy.algorithms = challenge.algorithms.iter().map(|algorithm| algorithm.auth()).collect();
+    policy.qop = challenge.qop.iter().map(|qop| qop.auth()).collect();
+    policy.lifetime = challenge.nonce_lifetime;
+    policy.userhash = challenge.userhash;
+    Ok((policy, vec![challenge.credentials.login()?]))
 }
 
 /// How often the rate of calls is told.

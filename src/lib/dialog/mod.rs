@@ -4,6 +4,8 @@
 mod forks;
 mod route;
 
+use std::sync::Arc;
+
 use crate::{
     message::{
         AddressBuf, Builder, HeaderError, HeaderId, Host, Message, Method, NameAddr, Request, Response,
@@ -33,6 +35,7 @@ pub struct Dialog {
     flow: Flow,
     /// No proxy stands between us and the peer.
     is_neighbour: bool,
+    domain: Option<Arc<str>>,
 }
 
 /// ```text
@@ -97,6 +100,7 @@ impl Dialog {
             state: if response.status() < 200 { State::Early } else { State::Confirmed },
             flow,
             is_neighbour: false,
+            domain: None,
         })
     }
 
@@ -118,6 +122,7 @@ impl Dialog {
             state: State::Early,
             flow,
             is_neighbour: request.raw(HeaderId::Via).count() == 1,
+            domain: None,
         })
     }
 
@@ -244,9 +249,16 @@ impl Dialog {
         (self.flow.protocol.is_reliable() && nearest).then_some(self.flow)
     }
 
+    /// Whom a certificate must be for, whatever Contact and Record-Route say: the domain of the URI that began the
+    /// dialog (RFC 5922 §7).
+    pub fn set_domain(&mut self, domain: Option<Arc<str>>) {
+        self.domain = domain;
+    }
+
     /// A request of this dialog, on its way.
     pub fn outgoing(&self, request: Message) -> Outgoing {
-        Outgoing { flow: self.connection(), ..Outgoing::new(request, self.next_hop()) }
+        let (flow, domain) = (self.connection(), self.domain.clone());
+        Outgoing { flow, domain, ..Outgoing::new(request, self.next_hop()) }
     }
 
     /// Whether the target is whom the connection leads to; a name that cannot exist is (RFC 7118 §5).

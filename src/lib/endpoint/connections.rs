@@ -142,7 +142,7 @@ impl Connections {
         {
             return match &mut connection.state {
                 State::Open => {
-                    tracing::debug!(remote = %target.addr, "connection reused");
+                    tracing::info!("{target}: the connection from {} serves again", connection.local);
                     Way::Open(connection.flow)
                 }
                 State::Opening { waiting } => {
@@ -214,7 +214,10 @@ impl Connections {
                 connection.flow.remote = remote;
                 connection.active = now;
                 match std::mem::replace(&mut connection.state, State::Open) {
-                    State::Opening { waiting } => Told::Connected(waiting, Ok(connection.flow)),
+                    State::Opening { waiting } => {
+                        tracing::info!("{}: connected from {local}", connection.flow.target());
+                        Told::Connected(waiting, Ok(connection.flow))
+                    }
                     State::Open => Told::Nothing,
                 }
             }

@@ -347,6 +347,11 @@ impl Core {
         self.sent(id).map(|(flow, _)| flow)
     }
 
+    /// Whom the certificate of the peer had to be for.
+    pub(super) fn domain(&self, id: RequestId) -> Option<Arc<str>> {
+        self.sends.get(id.0).map(|sending| sending.domain.clone())
+    }
+
     pub(super) fn sent_at(&self, id: RequestId) -> Option<Instant> {
         self.sent(id).map(|(_, at)| at)
     }

@@ -115,14 +115,19 @@ pub struct Contact {
     pub address: Option<SocketAddr>,
     /// Parameters of the header field, each with its `;`.
     pub params: String,
+    /// A SIPS URI where the flow is encrypted: what was begun with one needs it (RFC 3261 §12.1.1).
+    pub sips: bool,
 }
 
 impl Contact {
     /// The header value for a flow (RFC 3261 §8.1.1.8).
     pub fn on(&self, flow: &Flow) -> String {
+        let sips = self.sips && flow.protocol.is_secure();
+        let scheme = if sips { "sips" } else { "sip" };
         let transport = match flow.protocol {
             Protocol::Udp => "",
             Protocol::Tcp => ";transport=tcp",
+            Protocol::Tls if sips => "",
             Protocol::Tls => ";transport=tls",
             // RFC 7118 §5.2: one value for both.
             Protocol::Ws | Protocol::Wss => ";transport=ws",
@@ -130,8 +135,8 @@ impl Contact {
         let (address, params) = (self.address.unwrap_or(flow.local), &self.params);
         match (&self.uri, &self.user) {
             (Some(uri), _) => format!("<{uri}>{params}"),
-            (None, Some(user)) => format!("<sip:{user}@{address}{transport}>{params}"),
-            (None, None) => format!("<sip:{address}{transport}>{params}"),
+            (None, Some(user)) => format!("<{scheme}:{user}@{address}{transport}>{params}"),
+            (None, None) => format!("<{scheme}:{address}{transport}>{params}"),
         }
     }
 }
@@ -229,6 +234,12 @@ impl Cx<'_> {
         self.core.flow(id)
     }
 
+    /// The domain that a certificate on the way of an outgoing request must be for ([`Outgoing::domain`]); `None` once
+    /// the request is over.
+    pub fn domain(&self, id: RequestId) -> Option<Arc<str>> {
+        self.core.domain(id)
+    }
+
     /// When it was first sent there; `None` as with [`Cx::flow`].
     pub fn sent_at(&self, id: RequestId) -> Option<Instant> {
         self.core.sent_at(id)
@@ -247,5 +258,38 @@ impl Cx<'_> {
     /// Calls [`TransactionUser::deadline`] with `token` at `at` (to 4 ms, never early).
     pub fn wake(&mut self, at: Instant, token: u64) {
         self.core.wakes.insert(at, token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_says_how_to_connect() {
+        let at = |text: &str| text.parse().expect("an address");
+        let on = |protocol, sips| {
+            let flow = Flow {
+                shard: 0,
+                slot: 0,
+                generation: 1,
+                protocol,
+                local: at("[2001:db8::1]:5061"),
+                remote: at("[2001:db8::2]:5061"),
+            };
+            Contact { user: Some("a".into()), sips, ..Contact::default() }.on(&flow)
+        };
+        let table = [
+            (Protocol::Udp, false, "<sip:a@[2001:db8::1]:5061>"),
+            (Protocol::Tcp, false, "<sip:a@[2001:db8::1]:5061;transport=tcp>"),
+            (Protocol::Tcp, true, "<sip:a@[2001:db8::1]:5061;transport=tcp>"),
+            (Protocol::Tls, false, "<sip:a@[2001:db8::1]:5061;transport=tls>"),
+            (Protocol::Tls, true, "<sips:a@[2001:db8::1]:5061>"),
+            (Protocol::Ws, true, "<sip:a@[2001:db8::1]:5061;transport=ws>"),
+            (Protocol::Wss, true, "<sips:a@[2001:db8::1]:5061;transport=ws>"),
+        ];
+        for (protocol, sips, expected) in table {
+            assert_eq!(on(protocol, sips), expected);
+        }
     }
 }

@@ -4,8 +4,8 @@
 use crate::{
     auth,
     dialog::Dialog,
-    message::{Builder, Edits, HeaderId, Method, Request, Response},
-    stack::{Failure, NextHop, Outgoing, RequestId},
+    message::{Builder, Edits, HeaderId, Method, Request, Response, Scheme},
+    stack::{Failure, Outgoing, RequestId},
     time::{Duration, Instant},
     transport::Flow,
     ua::route::Way,
@@ -74,6 +74,7 @@ impl Call {
         let Invite { target, from, next, offer, auth, headers, registration: _ } = invite;
         self.auth = auth;
         self.contact = way.contact.clone().unwrap_or_else(|| cx.own_contact());
+        self.contact.sips = target.as_uri().scheme() == Scheme::Sips;
         // A fresh call cannot be in an exchange already.
         let _ = self.offer.take(Signal::LocalOffer);
         self.call_id = cx.stack.ids().call_id().into();
@@ -112,8 +113,8 @@ impl Call {
             return cx.event(CallEvent::OfferRefused { status: Some(491) });
         }
         let builder = dialog.request(Method::Invite);
-        let next = dialog.next_hop();
-        let outgoing = self.with_contact(cx.described(builder, &body), next);
+        let request = dialog.outgoing(cx.described(builder, &body).finish());
+        let outgoing = Outgoing { contact: Some(self.contact.clone()), ..request };
         let credentials = self.credentials(&outgoing);
         self.send_invite(outgoing, credentials, true, cx);
     }
@@ -189,7 +190,10 @@ impl Call {
                 .sent(&pending)
                 .and_then(|request| self.forks.confirm(&request, response, flow).map_err(|_| NotOurs));
             match dialog {
-                Ok(dialog) => self.dialog = Some(dialog),
+                Ok(mut dialog) => {
+                    dialog.set_domain(cx.stack.domain(pending.id));
+                    self.dialog = Some(dialog);
+                }
                 Err(NotOurs) => {
                     // A 2xx nobody can acknowledge: the callee will give up by itself.
                     return self.end(By::Network, Cause::Failed(Failure::NoNextHop), cx);
@@ -345,10 +349,6 @@ impl Call {
             _ => cx.event(CallEvent::OfferRefused { status: None }),
         }
         self.leave_if_wanted(cx);
-    }
-
-    fn with_contact(&self, builder: Builder, next: NextHop) -> Outgoing {
-        Outgoing { contact: Some(self.contact.clone()), ..Outgoing::new(builder.finish(), next) }
     }
 
     /// The INVITE as a request, for the dialog it makes.

@@ -3,7 +3,7 @@
 
 use crate::{
     dialog::Dialog,
-    message::{HeaderError, HeaderId, Message, Request, header},
+    message::{HeaderError, HeaderId, Message, Request, Scheme, header},
     stack::Contact,
     time::{Duration, Instant},
     transaction::ServerId,
@@ -64,6 +64,7 @@ impl Call {
     ) -> (Self, Option<HeaderError>) {
         let mut call = Self::outgoing(cookie);
         call.contact = contact;
+        call.contact.sips = request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         call.caller = false;
         call.call_id = request.call_id().unwrap_or_default().into();
         // The first number of the sequence we will use is free to choose (§12.1.1).

@@ -316,6 +316,7 @@ impl Registration {
             uri: own.and_then(|own| own.public_gruu.clone()),
             address: self.public,
             params: String::new(),
+            sips: false,
         }
     }
 

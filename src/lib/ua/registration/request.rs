@@ -81,8 +81,13 @@ impl Registration {
                     match &binding.uri {
                         Some(uri) => builder = row(builder, uri, &params),
                         None => {
-                            own =
-                                Some(Contact { user: user.clone(), uri: None, address: self.public, params });
+                            own = Some(Contact {
+                                user: user.clone(),
+                                uri: None,
+                                address: self.public,
+                                params,
+                                sips: false,
+                            });
                         }
                     }
                 }
