@@ -146,3 +146,30 @@ mutual() {
   judge_flow tls $((LAB_KAM + 2))
 }
 row core tls-mutual mutual
+
+# called TRANSPORT PEER: a phone calls our server, straight
+called() {
+  local port=$SERVER_PORT
+  address 4
+  in_background server "$BIN/sip-test-server" --listen "$1:$A:$port" --tls-cert "$LAB_RUN/tls/server-both.pem" --json --ladder \
+    --pcap server.pcapng
+  listens() { ss -Hlnt | grep -q ":$port "; }
+  wait_for 10 listens || fail "sip-test-server does not listen on $port"
+  SERVER=none TRANSPORT=$1 CODECS=PCMU SOURCE=$("$LAB/ua/tones" 700) peer_start "$2"
+  case $2 in
+    baresip) peer_do baresip dial "sip:tone@$A:$port;transport=$1"; sleep 5; peer_do baresip hangup ;;
+    linphone) peer_do linphone call "sip:tone@$A:$port;transport=$1"; sleep 6; peer_do linphone terminate ;;
+  esac
+  sleep 1
+  "$LAB/ua/$2" stop
+  [ -f server.rc ] && fail "sip-test-server ended by itself with status $(cat server.rc)"
+  reap server
+  status_is server 0
+  mv server.pcapng call.pcapng
+  judge_flow "$1" "$port"
+  grep -q "BYE ─" server.err || grep -q "─ BYE" server.err || fail "no BYE in the ladder"
+  heard "$("$LAB/ua/$2" wav | grep -v -e -enc.wav | tail -n 1)" 440 3
+}
+row long called-tcp-baresip called tcp baresip
+row core called-tls-baresip called tls baresip
+row long called-tls-linphone called tls linphone
