@@ -3,6 +3,7 @@
 # make test       all tests            make lint      format, clippy, the import table, shell syntax
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
+# make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections; two minutes
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
 # make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
@@ -15,7 +16,7 @@ export LAB
 SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
-.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab bench fuzz man dist clean
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections bench fuzz man dist clean
 
 build: deps
 	cargo build --bins
@@ -58,6 +59,10 @@ interop-core: deps-interop
 interop: deps-interop
 	cargo build --bins
 	tests/interop/run all
+
+soak-connections: deps-test
+	cargo build --bins
+	tests/soak/connections
 
 bench: toolchain
 	@scripts/deps build bench

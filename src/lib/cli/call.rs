@@ -101,6 +101,10 @@ impl Program for Args {
                 command: "sip-call --dtmf 'w1 1234#' --pcap a.pcapng hangup@127.0.0.1:5070",
             },
             Example {
+                about: "Show the flow of messages as a ladder",
+                command: "sip-call --audio none --ladder hangup@127.0.0.1:5070",
+            },
+            Example {
                 about: "Call from an account of the configuration file",
                 command: "sip-call --account work bob@example.com",
             },

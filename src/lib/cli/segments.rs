@@ -45,6 +45,8 @@ struct Connection {
     /// The next sequence number of what is sent and of what is received.
     next: [u32; 2],
     finished: [bool; 2],
+    /// Whoever did so last: the other one acknowledges it.
+    last: Direction,
     secrecy: Secrecy,
     held: Vec<Piece>,
     since: Instant,
@@ -71,6 +73,7 @@ impl Segments {
         let connection = self.connections.entry(segment.connection).or_insert_with(|| Connection {
             next: FIRST,
             finished: [false; 2],
+            last: Direction::Received,
             secrecy: if segment.protocol.is_secure() { Secrecy::Hello(Vec::new()) } else { Secrecy::Open },
             held: Vec::new(),
             since: now,
@@ -176,7 +179,7 @@ impl Connection {
                 for by in [Direction::Sent, Direction::Received] {
                     self.finish(segment, by);
                 }
-                self.packet(segment, Direction::Sent, ACK, &[]);
+                self.packet(segment, other(self.last), ACK, &[]);
             }
         }
     }
@@ -185,6 +188,7 @@ impl Connection {
         if let Some(finished) = self.finished.get_mut(index(by))
             && !std::mem::replace(finished, true)
         {
+            self.last = by;
             self.packet(segment, by, FIN | ACK, &[]);
         }
     }
@@ -370,7 +374,7 @@ mod tests {
                 "24 1016385 1006 1",
                 "17 1016386 1006 0",
                 "17 1006 1016387 0",
-                "16 1007 1016387 0",
+                "16 1016387 1007 0",
             ]
         );
         assert!(!segments.is_waiting());

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Login},
-    endpoint::{Builder, Endpoint, Security, descriptors, media::MediaThread},
+    endpoint::{Builder, ConnectionOptions, Endpoint, Security, descriptors, media::MediaThread},
     phone::{
         bindings,
         responder::{self, Counts, Notice, Responder},
@@ -47,16 +47,10 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
         notices: Some(sender),
     });
-    match descriptors::raise() {
-        Ok(raised) if raised.after > raised.before => {
-            tracing::info!("up to {} open files, {} before", raised.after, raised.before);
-        }
-        Ok(raised) => tracing::info!("up to {} open files", raised.after),
-        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
-    }
+    let connections = connections();
     let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
     let security = security(&args, &cx)?;
-    let endpoint = Builder { listen, security, tap, ..Builder::default() }
+    let endpoint = Builder { listen, connections, security, tap, ..Builder::default() }
         .start(responder)
         .map_err(|error| place::start_failure(&error))?;
     for local in endpoint.local() {
@@ -73,6 +67,29 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     }
     endpoint.stop().await;
     outcome
+}
+
+/// As many connections as there may be open files, without those that calls need for their media.
+fn connections() -> ConnectionOptions {
+    let mut options = ConnectionOptions::default();
+    match descriptors::raise() {
+        Ok(raised) => {
+            options.most = most_connections(raised.after, options.most);
+            let before = if raised.after > raised.before {
+                format!(", {} before", raised.before)
+            } else {
+                String::new()
+            };
+            tracing::info!("up to {} open files{before}, and {} connections", raised.after, options.most);
+        }
+        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
+    }
+    options
+}
+
+/// A quarter of the open files is for media, listening sockets and files.
+fn most_connections(files: u64, wanted: usize) -> usize {
+    usize::try_from(files / 4 * 3).map_or(wanted, |files| files.min(wanted))
 }
 
 #[cfg(feature = "tls")]
@@ -235,3 +252,14 @@ const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Notices waiting to be told at most.
 const NOTICES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_media() {
+        assert_eq!(most_connections(1 << 20, 16_384), 16_384);
+        assert_eq!(most_connections(1_024, 16_384), 768);
+    }
+}

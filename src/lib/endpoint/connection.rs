@@ -9,11 +9,11 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 #[cfg(feature = "tls")]
-use crate::transport::tls::{ClientTls, ServerTls};
+use crate::transport::tls::{ClientTls, ServerTls, TlsError};
 use crate::{
     message::{Limits, Side},
     transport::{
@@ -94,7 +94,8 @@ pub(super) async fn live(key: Key, protocol: Protocol, start: Start, common: Com
         Start::Open { from, to, domain } => (Side::Opened, domain, Opening::To(from, to)),
     };
     // Boxed, because what a handshake takes is of no use to a connection that idles for hours.
-    let made = timeout(times.open, Box::pin(make(protocol, side, &domain, opening, &common))).await;
+    let until = Instant::now() + times.open;
+    let made = timeout_at(until, Box::pin(make(protocol, side, &domain, opening, until, &common))).await;
     let made = made.unwrap_or(Err(FlowError::TimedOut));
     let (made, local, remote) = match made {
         Ok(made) => made,
@@ -140,6 +141,7 @@ async fn make(
     side: Side,
     domain: &str,
     opening: Opening,
+    until: Instant,
     common: &Common,
 ) -> Result<(Made, SocketAddr, SocketAddr), FlowError> {
     let (stream, remote) = match opening {
@@ -150,7 +152,7 @@ async fn make(
     let local = stream.local_addr().map_err(|_| FlowError::Lost)?;
     let stream = Watched::new(stream, protocol, side, (local, remote), common.tap.clone());
     let stream = if protocol.is_secure() {
-        secure(stream, side, domain, remote, &common.security).await?
+        secure(stream, side, domain, remote, until, &common.security).await?
     } else {
         Box::new(stream)
     };
@@ -178,19 +180,25 @@ async fn secure(
     side: Side,
     domain: &str,
     remote: SocketAddr,
+    until: Instant,
     security: &Security,
 ) -> Result<Box<dyn Stream>, FlowError> {
     let unsupported = FlowError::Unsupported(Protocol::Tls);
     let tls = |error| FlowError::Tls(Box::new(error));
+    // A moment before the limit of the whole: who has connected and says nothing has a name of its own.
+    let until = until - MOMENT;
+    let silent = |_| tls(TlsError::Silent);
     let (stream, session): (Box<dyn Stream>, _) = match side {
         Side::Opened => {
             let client = security.client.as_ref().ok_or(unsupported)?;
-            let (stream, session) = client.connect(domain, stream).await.map_err(tls)?;
+            let (stream, session) =
+                timeout_at(until, client.connect(domain, stream)).await.map_err(silent)?.map_err(tls)?;
             (Box::new(stream), session)
         }
         Side::Accepted => {
             let server = security.server.as_ref().ok_or(unsupported)?;
-            let (stream, session) = server.accept(stream).await.map_err(tls)?;
+            let (stream, session) =
+                timeout_at(until, server.accept(stream)).await.map_err(silent)?.map_err(tls)?;
             (Box::new(stream), session)
         }
     };
@@ -204,6 +212,7 @@ async fn secure(
     _: Side,
     _: &str,
     _: SocketAddr,
+    _: Instant,
     _: &Security,
 ) -> Result<Box<dyn Stream>, FlowError> {
     Err(FlowError::Unsupported(Protocol::Tls))
@@ -219,3 +228,6 @@ fn authority(domain: &str, remote: SocketAddr, protocol: Protocol) -> String {
     };
     if remote.port() == protocol.default_port() { host } else { format!("{host}:{}", remote.port()) }
 }
+
+#[cfg(feature = "tls")]
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(20);

@@ -100,6 +100,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 }
                 Some((key, event)) = events.recv() => {
                     self.connection(key, event, &mut events);
+                    // A flood on those that are there must not keep others from coming.
+                    if let Ok(accepted) = accepted.try_recv() {
+                        self.connections.accepted(accepted, self.clock.now());
+                    }
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,

@@ -97,9 +97,11 @@ pub async fn accept<T>(listener: TcpListener, tag: T, to: mpsc::Sender<(T, TcpSt
 where
     T: Copy,
 {
+    let mut is_told = false;
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
+                is_told = false;
                 if to.send((tag, stream, remote)).await.is_err() {
                     return;
                 }
@@ -108,7 +110,9 @@ where
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Out of descriptors, most likely: they do not come back by asking again at once.
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!("no connection can be accepted: {error}");
+                }
                 tokio::time::sleep(BREATH).await;
             }
         }

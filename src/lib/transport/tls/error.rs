@@ -65,6 +65,9 @@ pub enum TlsError {
          port, or refuse our address"
     )]
     Eof,
+    /// The connection is there, and nobody answers on it.
+    #[error("the peer does not answer the TLS handshake; it may not speak TLS on this port")]
+    Silent,
     /// The peer broke the protocol.
     #[error("the peer broke the TLS protocol: {what}")]
     Misbehaved { what: String },
