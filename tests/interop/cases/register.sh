@@ -56,7 +56,7 @@ register() {
   return 0
 }
 row core register-sha register kam-sha SHA-256
-row core register-md5 register kam MD5
+row long register-md5 register kam MD5
 
 # Each registers in turn, and the other one writes.
 messages() {
@@ -114,7 +114,7 @@ over() {
 }
 row core register-tcp  over tcp 0
 row core register-tls  over tls 1
-row core register-wss  over wss 9
+row long register-wss  over wss 9
 row long register-ws   over ws 8
 row long register-udp6 over udp 0 v6
 row long register-tcp6 over tcp 0 v6
