@@ -13,6 +13,7 @@ use crate::{
         peer::Peer,
         program::{Finished, Program, Server},
     },
+    transports::listening,
 };
 
 fn secret(folder: &Folder) -> String {
@@ -174,6 +175,33 @@ fn a_registrar_reads_what_it_is_asked() {
     valid(&stopped);
     let codes: Vec<_> = events(&stopped, "bound").iter().map(|event| event["code"].clone()).collect();
     assert_eq!(codes, [420, 400, 423, 200]);
+}
+
+#[test]
+fn over_a_connection() {
+    let server = Server::with(&["--min-expires", "1s"]);
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let aor = format!("sip:alice@{tcp}");
+    let phone = Program::register(["--transport", "tcp", "--answer=busy", &aor]);
+    let registered = phone.event("registered");
+    let contact = registered["contact"].as_str().unwrap();
+    assert!(contact.ends_with(";transport=tcp"), "{contact}");
+    for program in [
+        Program::message(["--transport", "tcp", &aor, "hello"]),
+        Program::options(["--transport", "tcp", &aor]),
+        Program::register(["--transport", "tcp", "--query", &aor]),
+    ] {
+        let finished = program.finish().expect(0);
+        assert_eq!(valid(&finished)["remote"], tcp.to_string());
+    }
+    // The server goes away: the connection tells it at once.
+    server.stop();
+    assert_eq!(phone.event("flow-lost")["remote"], tcp.to_string());
+    let failed = phone.event("registration-failed");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(reason.contains("refused") || reason.contains("lost"), "{failed}");
+    phone.interrupt();
+    valid(&phone.finish().expect(0));
 }
 
 #[test]

@@ -404,6 +404,23 @@ fn an_address_translator_is_noticed_once() {
     lab.end();
     assert_eq!(lab.registrar().bound.last(), Some(&0));
 
+    // Outbound does not need it if it is granted, and does if not.
+    for granted in [true, false] {
+        let extra = if granted { vec![("Require", "outbound".to_owned())] } else { Vec::new() };
+        let registrar = Registrar { seen_from: vec![public], extra, ..Registrar::default() };
+        let mut lab = Lab::new(registrar);
+        lab.register(|register| {
+            register.instance = Some("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6".into());
+            register.reg_id = Some(1);
+        });
+        lab.run(1);
+        match granted {
+            true => lab.saw(&["registered 3600"]),
+            false => lab.saw(&["seen as 198.51.100.7:40001", "registered 3600"]),
+        }
+        assert_eq!(lab.registrar().bound.last(), Some(&1), "granted: {granted}");
+    }
+
     // Not wanted.
     let mut lab = Lab::new(Registrar { seen_from: vec![public], ..Registrar::default() });
     lab.register(|register| register.rewrite = false);

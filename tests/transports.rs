@@ -25,7 +25,7 @@ fn call<'a>(target: &'a str, more: &[&'a str]) -> Program {
 }
 
 /// The addresses a server listens at, by transport.
-fn listening(server: &Program, transports: &[&str]) -> Vec<SocketAddr> {
+pub(crate) fn listening(server: &Program, transports: &[&str]) -> Vec<SocketAddr> {
     let address = |transport: &&str| {
         let line = server.line(&format!("\"protocol\":\"{transport}"));
         let event: Value = serde_json::from_str(&line).unwrap();

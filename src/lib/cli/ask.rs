@@ -126,6 +126,7 @@ fn tell(reply: &Reply, call_id: String, method: String, target: String, sequence
     cx.out.summary(|summary| {
         summary.code = Some(*status);
         summary.reason = Some(reason.clone());
+        summary.timings.answer_ms = Some(milliseconds(*round_trip));
     });
     cx.out.event(Event::Response {
         call_id,

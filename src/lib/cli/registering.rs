@@ -59,6 +59,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let registrar = register.registrar.to_string();
     let mut run = Run {
         kept: args.is_kept(),
+        wants_outbound: register.reg_id.is_some(),
         aor,
         registrar,
         cx: &cx,
@@ -85,6 +86,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
 
 struct Run<'a> {
     kept: bool,
+    wants_outbound: bool,
     aor: String,
     registrar: String,
     cx: &'a Context,
@@ -219,6 +221,7 @@ impl Run<'_> {
             self.cx.out.event(Event::Warning { call_id: None, message });
         }
         let own = granted.own.and_then(|own| granted.bindings.get(own));
+        self.explain(&granted, own);
         let gruu = |uri: Option<&UriBuf>| uri.map(ToString::to_string);
         let event = Event::Registered(Box::new(Registered {
             aor: self.aor.clone(),
@@ -236,6 +239,34 @@ impl Run<'_> {
         }));
         self.goal = true;
         event
+    }
+
+    /// What was granted beyond the binding, and what that means.
+    fn explain(&self, granted: &Granted, own: Option<&Listed>) {
+        let Granted { flow, .. } = granted;
+        tracing::info!("registered at {}, from {}", flow.target(), flow.local);
+        if self.kept {
+            tracing::info!("refreshed in {} s", granted.refresh_in.as_secs());
+        }
+        for route in &granted.service_route {
+            tracing::info!("Service-Route: requests of this account go by way of {route}");
+        }
+        for path in &granted.path {
+            tracing::info!("Path: calls to this account come by way of {path}");
+        }
+        if granted.outbound {
+            tracing::info!("Outbound: calls come by the flow that registered");
+        } else if self.wants_outbound {
+            tracing::info!(
+                "Outbound was asked for and not granted: calls come to the address that was bound"
+            );
+        }
+        if let Some(timer) = granted.flow_timer {
+            tracing::info!("Flow-Timer: the flow is kept alive every {} s at least", timer.as_secs());
+        }
+        if let Some(gruu) = own.and_then(|own| own.public_gruu.as_ref()) {
+            tracing::info!("GRUU: {gruu} leads to this device alone");
+        }
     }
 
     /// Notes a 2xx in the result, and gives who sent it.

@@ -56,7 +56,7 @@ register() {
   return 0
 }
 row core register-sha register kam-sha SHA-256
-row core register-md5 register kam MD5
+row long register-md5 register kam MD5
 
 # Each registers in turn, and the other one writes.
 messages() {
@@ -114,7 +114,7 @@ over() {
 }
 row core register-tcp  over tcp 0
 row core register-tls  over tls 1
-row core register-wss  over wss 9
+row long register-wss  over wss 9
 row long register-ws   over ws 8
 row long register-udp6 over udp 0 v6
 row long register-tcp6 over tcp 0 v6
@@ -222,14 +222,15 @@ guest() {
 }
 
 # The registrar forgets everything while it is down. The refresh says that it is gone, the retry that it is back.
-restarted() {
+restarted() { # TRANSPORT
   lab_up kam
-  # shellcheck disable=SC2046
-  in_background keep "$BIN/sip-register" sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" --user alice --password-file alice \
+  in_background keep "$BIN/sip-register" sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM;transport=$1" --user alice --password-file alice \
     --local "$IP:$OURS" --keep --expires 10s --json --timeout 110s
   wait_for 8 times keep registered 1 || fail "not registered"
   step "lab down kam"
   "$LAB/lab" down kam
+  # the connection ends at once, a socket is only found dead by the refresh
+  [ "$1" = udp ] || wait_for 3 times keep flow-lost 1 || fail "that the connection is gone was not said"
   wait_for 15 times keep registration-failed 1 || fail "that the registrar is gone was not said"
   step "lab up kam"
   "$LAB/lab" up kam || fail "kam did not start again"
@@ -239,8 +240,10 @@ restarted() {
   reap keep
   status_is keep 0
 }
-row long register-restarted restarted
+row long register-restarted restarted udp
+row long register-restarted-tcp restarted tcp
 slow register-restarted
+slow register-restarted-tcp
 
 # --- behind an address translator ----------------------------------------------------------------------------------
 # The whole case in a network of its own, in which the lab has the address 192.0.2.1 and nat plays the translator.

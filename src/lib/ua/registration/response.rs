@@ -42,7 +42,7 @@ impl Registration {
     fn challenged(&mut self, pending: &Pending, response: &Response, cx: &mut UaCx<'_, '_, RegistrationId>) {
         // The first response is the earliest sign of a NAT: a REGISTER saved.
         if let Some(flow) = cx.stack.flow(pending.id)
-            && let Some(adjusted) = self.translated(pending, response, &flow)
+            && let Some(adjusted) = self.translated(pending, response, &flow, self.outbound)
         {
             cx.event(RegistrationEvent::Adjusted(adjusted));
         }
@@ -186,22 +186,30 @@ impl Registration {
         let before =
             self.current.replace(contact.clone()).filter(|before| before != contact && lists(before));
         self.stale.extend(before.clone());
-        if let Some(adjusted) = self.translated(pending, response, flow) {
-            // With an instance and reg-id the registrar replaces the binding by itself (RFC 5626 §6).
-            if !self.outbound {
+        // With an instance and reg-id the registrar replaces the binding by itself (RFC 5626 §6), if it knows of that.
+        let outbound = self.outbound && requires_outbound(response);
+        if let Some(adjusted) = self.translated(pending, response, flow, outbound) {
+            if !outbound {
                 self.stale.push(contact.clone());
             }
             return Some(adjusted);
         }
-        before.filter(|_| !self.outbound).map(|from| Adjusted::Moved { from })
+        before.filter(|_| !outbound).map(|from| Adjusted::Moved { from })
     }
 
     /// RFC 3581 §4: the topmost Via of the response says from where the REGISTER came. Once in a cycle, and not
-    /// for ever where each request finds another address.
-    fn translated(&mut self, pending: &Pending, response: &Response, flow: &Flow) -> Option<Adjusted> {
+    /// for ever where each request finds another address. Where Outbound is granted the flow is what counts, and where
+    /// it is asked for that is to be seen first.
+    fn translated(
+        &mut self,
+        pending: &Pending,
+        response: &Response,
+        flow: &Flow,
+        outbound: bool,
+    ) -> Option<Adjusted> {
         let said = pending.contact.as_ref()?.address.unwrap_or(flow.local);
         let is_socket = matches!(flow.protocol, Protocol::Udp | Protocol::Tcp | Protocol::Tls);
-        if !self.register.rewrite || self.outbound || !is_socket {
+        if !self.register.rewrite || outbound || !is_socket {
             return None;
         }
         let via = response.via().ok()?;
