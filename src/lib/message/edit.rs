@@ -13,7 +13,10 @@ use smallvec::SmallVec;
 
 use super::{
     HeaderId, Message, RawHeader, Span, header,
-    header::values::{Rows, spans},
+    header::{
+        has_lists,
+        values::{Rows, spans},
+    },
     index::Start,
     scan, write,
 };
@@ -188,10 +191,11 @@ impl<'m> Edits<'m> {
     }
 
     /// The first value of a field goes that is still there, and the row if it was its last
-    /// (RFC 3261 §16.7: the top Via; §16.4: the top Route).
+    /// (RFC 3261 §16.7: the top Via; §16.4: the top Route). Where a comma belongs to the value, as in Subject, that is
+    /// the row.
     pub fn pop_value(&mut self, id: HeaderId) -> &mut Self {
         for row in Rows::of(self.base, id) {
-            if !scan::has_comma(row.value) {
+            if !scan::has_comma(row.value) || !has_lists(id) {
                 // The whole row, unless it is gone already.
                 if self.is_cut(value_place(row).start) {
                     continue;

@@ -184,6 +184,14 @@ fn a_body_has_one_length() {
 }
 
 #[test]
+fn a_comma_that_separates_nothing_is_no_end_of_a_value() {
+    let text = "MESSAGE sip:a SIP/2.0\r\nSubject: one, two\r\ns: three\r\n\r\n";
+    let message = Message::parse(text.into(), &Limits::default()).unwrap();
+    let popped = Edits::new(&message).pop_value(HeaderId::Subject).finish();
+    assert_eq!(popped.bytes(), text.replace("Subject: one, two\r\n", "").as_bytes());
+}
+
+#[test]
 fn nothing_breaks_out_of_its_place() {
     let text = edited(|edits| {
         edits.uri("sip:a b\r\nX: y").append(HeaderId::Subject, "s\r\nX: y").append_named("A:\r\nB", "\n\n");

@@ -229,6 +229,20 @@ macro_rules! every_header {
 
 pub(super) use every_header;
 
+/// Whether a comma separates values of a field, which nobody can say of one that is not known.
+#[inline]
+pub(super) fn has_lists(id: HeaderId) -> bool {
+    macro_rules! has_lists {
+        ($($field:ident)*) => {
+            match id {
+                $(HeaderId::$field => !matches!(<$field as Header>::FORM, Form::Single),)*
+                HeaderId::Unknown => false,
+            }
+        };
+    }
+    every_header!(has_lists)
+}
+
 /// Reads every value of every known header field and gives the first error. Nobody need do this: a field
 /// is judged when it is read, and an element that forwards passes on what it does not read.
 pub fn check(message: &Message) -> Result<(), HeaderError> {
