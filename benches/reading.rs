@@ -14,9 +14,12 @@ use sipkit::message::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum(pub u64);
 
+/// Mixes the figures well, in one step.
+const PRIME: u64 = 0x0100_0193;
+
 impl Sum {
     pub fn number(&mut self, number: impl Into<u64>) {
-        self.0 = self.0.wrapping_mul(31).wrapping_add(number.into());
+        self.0 = self.0.wrapping_mul(PRIME).wrapping_add(number.into());
     }
 
     pub fn text(&mut self, text: impl AsRef<[u8]>) {
@@ -44,14 +47,21 @@ impl Sum {
         self.number(port.map_or(0, |port| u64::from(port) + 1));
     }
 
-    fn params(&mut self, params: Params<'_>) {
+    #[inline(always)]
+    fn params(&mut self, params: &Params<'_>) {
+        if !params.is_empty() {
+            self.each_param(params);
+        }
+    }
+
+    fn each_param(&mut self, params: &Params<'_>) {
         for (name, value) in params.iter() {
             self.text(name);
             self.optional(value);
         }
     }
 
-    fn uri(&mut self, uri: Uri<'_>) {
+    fn uri(&mut self, uri: &Uri<'_>) {
         self.text(uri.scheme_name());
         self.optional(uri.user());
         self.optional(uri.password());
@@ -59,51 +69,52 @@ impl Sum {
             self.host(uri.host());
             self.port(uri.port());
         }
-        self.params(uri.params());
+        self.params(&uri.params());
         for (name, value) in uri.headers() {
             self.text(name);
             self.text(value);
         }
     }
 
-    fn address(&mut self, address: NameAddr<'_>) {
+    fn address(&mut self, address: &NameAddr<'_>) {
         self.optional(address.display.map(|display| display.raw()));
-        self.uri(address.uri);
-        self.params(address.params);
+        self.uri(&address.uri);
+        self.params(&address.params);
     }
 
-    fn via(&mut self, via: header::Via<'_>) {
+    fn via(&mut self, via: &header::Via<'_>) {
         self.text(via.version);
         self.text(via.transport);
         self.host(via.host);
         self.port(via.port);
-        self.params(via.params);
+        self.params(&via.params);
     }
 
-    fn cseq(&mut self, cseq: header::CSeq<'_>) {
+    fn cseq(&mut self, cseq: &header::CSeq<'_>) {
         self.number(cseq.number);
         self.text(cseq.method.as_str());
     }
 
-    fn media(&mut self, media: header::MediaType<'_>) {
+    fn media(&mut self, media: &header::MediaType<'_>) {
         self.text(media.type_);
         self.text(media.subtype);
-        self.params(media.params);
+        self.params(&media.params);
     }
 }
 
 /// The message, its Request-URI and what routing needs: top Via, first Route, Call-ID, CSeq, the tags,
 /// Max-Forwards. `None` if one that must be there cannot be read.
 pub fn scan(bytes: Bytes) -> Option<Sum> {
-    let message = Message::parse(bytes, &Limits::default()).ok()?;
+    let parsed = Message::parse(bytes, &Limits::default());
+    let message = parsed.as_ref().ok()?;
     let mut sum = Sum::default();
-    start(&mut sum, &message)?;
-    sum.via(message.via().ok()?);
+    start(&mut sum, message)?;
+    sum.via(&message.via().ok()?);
     if let Some(route) = message.find::<header::Route>().ok()? {
-        sum.address(route);
+        sum.address(&route);
     }
     sum.text(message.call_id().ok()?);
-    sum.cseq(message.cseq().ok()?);
+    sum.cseq(&message.cseq().ok()?);
     sum.optional(message.from_tag().ok()?);
     sum.optional(message.to_tag().ok()?);
     sum.number(message.find::<header::MaxForwards>().ok()?.unwrap_or(70));
@@ -113,9 +124,10 @@ pub fn scan(bytes: Bytes) -> Option<Sum> {
 /// Every known header field read as what it is, with every component of it, in the order of the rows.
 /// `None` if one is malformed.
 pub fn full(bytes: Bytes) -> Option<Sum> {
-    let message = Message::parse(bytes, &Limits::default()).ok()?;
+    let parsed = Message::parse(bytes, &Limits::default());
+    let message = parsed.as_ref().ok()?;
     let mut sum = Sum::default();
-    start(&mut sum, &message)?;
+    start(&mut sum, message)?;
     for row in message.headers() {
         sum.number(row.id as u8);
         read(&mut sum, row)?;
@@ -147,9 +159,9 @@ pub fn raised() -> Limits {
 
 fn start(sum: &mut Sum, message: &Message) -> Option<()> {
     match message.start_line() {
-        StartLine::Request { method, uri } => {
+        StartLine::Request { method, .. } => {
             sum.text(method.as_str());
-            sum.uri(Uri::parse(uri).ok()?);
+            sum.uri(&message.request_uri()?.ok()?);
         }
         StartLine::Response { status, reason } => {
             sum.number(status);
@@ -160,9 +172,11 @@ fn start(sum: &mut Sum, message: &Message) -> Option<()> {
 }
 
 /// All values of one row.
+#[inline(always)]
 fn read(sum: &mut Sum, row: RawHeader<'_>) -> Option<()> {
-    fn each<'m, H: Header>(row: RawHeader<'m>, mut fold: impl FnMut(H::View<'m>)) -> Option<()> {
-        row.values::<H>().try_for_each(|value| value.map(&mut fold).ok())
+    #[inline(always)]
+    fn each<'m, H: Header>(row: RawHeader<'m>, fold: impl FnMut(&H::View<'m>)) -> Option<()> {
+        row.visit::<H>(fold).ok()
     }
     use HeaderId as Id;
     match row.id {
@@ -177,9 +191,9 @@ fn read(sum: &mut Sum, row: RawHeader<'_>) -> Option<()> {
         Id::RecordRoute => each::<header::RecordRoute>(row, |address| sum.address(address)),
         Id::CallId => each::<header::CallId>(row, |id| sum.text(id)),
         Id::CSeq => each::<header::CSeq>(row, |cseq| sum.cseq(cseq)),
-        Id::MaxForwards => each::<header::MaxForwards>(row, |number| sum.number(number)),
-        Id::Expires => each::<header::Expires>(row, |number| sum.number(number)),
-        Id::ContentLength => each::<header::ContentLength>(row, |number| sum.number(number)),
+        Id::MaxForwards => each::<header::MaxForwards>(row, |number| sum.number(*number)),
+        Id::Expires => each::<header::Expires>(row, |number| sum.number(*number)),
+        Id::ContentLength => each::<header::ContentLength>(row, |number| sum.number(*number)),
         Id::ContentType => each::<header::ContentType>(row, |media| sum.media(media)),
         Id::Accept => each::<header::Accept>(row, |media| sum.media(media)),
         Id::Allow => each::<header::Allow>(row, |method| sum.text(method)),

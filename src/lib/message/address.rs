@@ -8,8 +8,11 @@ use std::fmt;
 
 use super::{
     Malformed, Params, Text, Uri, UriBuf,
+    block::{self, end_of},
+    header::Form,
     scan::{self, Cursor},
     text::Quoted,
+    uri::Walked,
 };
 
 /// An address with its display name and header parameters.
@@ -38,16 +41,72 @@ impl<'m> NameAddr<'m> {
         self.params.value("tag")
     }
 
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        // A cursor of its own stays in registers.
-        let mut here = *cursor;
-        let address = Self::read_here(&mut here);
-        *cursor = here;
-        address
+        match Self::plain(cursor) {
+            Some(address) => {
+                cursor.at = address.params.end();
+                Ok(address)
+            }
+            None => Self::read_any(cursor),
+        }
     }
 
+    /// Goes to the values of a list, or to the one value there may be, up to the first with anything unusual in it;
+    /// gives where that one begins, or `None` if there is none.
     #[inline(always)]
-    fn read_here(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
+    pub(super) fn plain_front(
+        form: Form,
+        mut cursor: Cursor<'m>,
+        mut with: impl FnMut(&Self),
+    ) -> Option<usize> {
+        loop {
+            // It stays where it is read to.
+            let address = Self::plain(&cursor);
+            let Some(address) = &address else { return Some(cursor.at) };
+            let end = address.params.end();
+            if form == Form::Single && end != cursor.end {
+                return Some(cursor.at);
+            }
+            with(address);
+            cursor.at = cursor.after_comma(end)?;
+        }
+    }
+
+    /// `["display name"] <sip:…>` with nothing unusual in it, at the end or before a comma.
+    #[inline(never)]
+    pub(super) fn plain(cursor: &Cursor<'m>) -> Option<Self> {
+        let Cursor { octets, mut at, end } = *cursor;
+        let octets = octets.checked(at, end);
+        let bytes = octets.bytes.get(..end)?;
+        // One in a list has a space before it.
+        at += usize::from(bytes.get(at) == Some(&b' '));
+        let mut display = None;
+        if bytes.get(at) == Some(&b'"') {
+            let quote = end_of::<block::Quoted>(bytes, at + 1);
+            display = Some(Text::quoted(bytes.get(at + 1..quote)?));
+            if bytes.get(quote) != Some(&b'"') {
+                return None;
+            }
+            at = quote + 1;
+            at += usize::from(bytes.get(at) == Some(&b' '));
+        }
+        if bytes.get(at) != Some(&b'<') {
+            return None;
+        }
+        let (uri, Walked { mut walk, at, byte }) = Uri::plain(octets, at + 1)?;
+        if byte != b'>' || at >= end {
+            return None;
+        }
+        let (after, byte) = if at + 1 == end { (end, 0) } else { walk.next() };
+        if after != at + 1 {
+            return None;
+        }
+        Some(Self { display, uri, params: Params::walked(octets, &mut walk, after, byte, end)? })
+    }
+
+    #[inline(never)]
+    fn read_any(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Self::read_with(cursor, Params::read)
     }
 
@@ -84,6 +143,36 @@ impl<'m> NameAddr<'m> {
 
 /// The tag parameter of an address of which nothing else is looked at.
 pub(super) fn read_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
+    match plain_tag(cursor) {
+        Some(tag) => {
+            cursor.at = cursor.end;
+            Ok(tag)
+        }
+        None => any_tag(cursor),
+    }
+}
+
+/// The same, if nothing is unusual up to the tag.
+#[inline(always)]
+fn plain_tag<'m>(cursor: &Cursor<'m>) -> Option<Option<&'m str>> {
+    let Cursor { octets, mut at, end } = *cursor;
+    let bytes = octets.bytes.get(..end)?;
+    if bytes.get(at) == Some(&b'"') {
+        at = end_of::<block::Quoted>(bytes, at + 1);
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        at += 1;
+    }
+    at = end_of::<block::Front>(bytes, at);
+    if bytes.get(at) == Some(&b'<') {
+        at = end_of::<block::Inside>(bytes, at) + 1;
+    }
+    Params::plain_one(octets, at, end, b"tag")
+}
+
+#[inline(never)]
+fn any_tag<'m>(cursor: &mut Cursor<'m>) -> Result<Option<&'m str>, Malformed> {
     if cursor.peek() == Some(b'"') {
         cursor.quoted()?;
     }

@@ -29,11 +29,8 @@ pub(super) fn leading_line_ends(bytes: &[u8]) -> usize {
     bytes.iter().position(|&byte| byte != b'\r' && byte != b'\n').unwrap_or(bytes.len())
 }
 
-/// Scans `bytes`, which begin with the start line, and puts the rows into `index`.
+/// Scans `bytes`, which begin with the start line, and puts the rows into `index`; what it held is dropped.
 pub(super) fn scan(bytes: &[u8], limits: &Limits, index: &mut Index) -> Scan {
-    if let Some(plain) = rows::scan(bytes, limits, index) {
-        return plain;
-    }
     index.clear();
     let head = &bytes[..bytes.len().min(limits.head).min(Limits::MAX_HEAD)];
     let mut scanner = Scanner {
@@ -145,15 +142,14 @@ impl Scanner<'_> {
 
     /// Whether the lines from `start` to `end` are a header row.
     fn row(&mut self, start: usize, end: usize) -> bool {
-        let Some(row) = rows::row(self.head, start, end) else {
+        let Some((id, value)) = rows::row(self.head, start, end) else {
             self.fail(start, ParseErrorKind::HeaderLine);
             return false;
         };
-        if row.id == HeaderId::ContentLength {
-            let value = row.value();
+        if id == HeaderId::ContentLength {
             self.content_length(value.start, &self.head[value.start..value.end]);
         }
-        self.index.push(row);
+        self.index.push(id, start, value);
         true
     }
 

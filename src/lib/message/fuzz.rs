@@ -103,6 +103,7 @@ where
     for<'m> H::View<'m>: Display + Debug,
 {
     let Some(message) = one_row(H::ID, value) else { return };
+    visit::<H>(&message);
     for view in message.each::<H>() {
         let view = match view {
             Ok(view) => view,
@@ -116,6 +117,18 @@ where
         let values = again.iter().flat_map(|message| message.each::<H>());
         let values: Result<Vec<_>, _> = values.map(|value| value.map(|view| view.to_string())).collect();
         assert_eq!(values, Ok(vec![written]), "{}: {view:?}", H::ID);
+    }
+}
+
+/// Both ways to read a row must agree.
+fn visit<H: Header>(message: &Message)
+where
+    for<'m> H::View<'m>: Debug,
+{
+    for row in message.raw(H::ID) {
+        let mut values = row.values::<H>().map(|value| value.map(|view| format!("{view:?}")));
+        let end = row.visit::<H>(|view| assert_eq!(values.next(), Some(Ok(format!("{view:?}")))));
+        assert_eq!(values.next(), end.err().map(Err), "{}", row.name());
     }
 }
 
@@ -134,6 +147,7 @@ fn read_all(message: &Message) {
     }
     macro_rules! read {
         ($($field:ident)*) => {$(
+            visit::<header::$field>(message);
             for value in message.each::<header::$field>() {
                 match value {
                     Ok(view) => _ = write!(sink, "{view:?}"),

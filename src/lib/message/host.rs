@@ -53,7 +53,7 @@ impl<'m> Host<'m> {
             cursor.advance(length + 1);
             return Ok(Self::V6(address));
         }
-        if let Some((address, length)) = dotted(rest) {
+        if let Some((address, length)) = dotted(&front(rest)) {
             cursor.advance(length);
             return Ok(Self::V4(address));
         }
@@ -65,35 +65,105 @@ impl<'m> Host<'m> {
     }
 }
 
-/// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
-/// octal. What goes on like a name is none.
+/// Whether a host lies there, and its address if that is one; what is around it is none of a host's octets.
 #[inline(always)]
-fn dotted(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
-    let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9);
-    let mut octets = [0_u8; 4];
-    let mut at = 0;
-    for (count, octet) in octets.iter_mut().enumerate() {
-        if count > 0 {
-            if text.get(at) != Some(&b'.') {
-                return None;
-            }
-            at += 1;
-        }
-        let mut value = u16::from(digit(at)?);
-        at += 1;
-        while value > 0
-            && let Some(digit) = digit(at)
-        {
-            value = value * 10 + u16::from(digit);
-            if value > 255 {
-                return None;
-            }
-            at += 1;
-        }
-        *octet = value as u8;
+pub(super) fn plain(text: &[u8], start: usize, end: usize) -> Option<Option<Ipv4Addr>> {
+    let first = *text.get(start)?;
+    if start == end || first == b'.' {
+        return None;
     }
-    let ends = text.get(at).is_none_or(|&byte| !scan::is_host(byte));
-    ends.then(|| (Ipv4Addr::from(octets), at))
+    Some(if first.is_ascii_digit() { address(text, start, end) } else { None })
+}
+
+/// The address that lies there, if it is one.
+#[inline(never)]
+fn address(text: &[u8], start: usize, end: usize) -> Option<Ipv4Addr> {
+    let (address, length) = match text.get(start..)?.first_chunk() {
+        Some(block) => dotted(block)?,
+        None => dotted(&front(text.get(start..end)?))?,
+    };
+    (start + length == end).then_some(address)
+}
+
+/// The front of a text, filled up with zeros.
+#[cold]
+fn front(text: &[u8]) -> [u8; 16] {
+    let mut front = [0; 16];
+    for (place, &byte) in front.iter_mut().zip(text) {
+        *place = byte;
+    }
+    front
+}
+
+/// An IPv4 address and its length: four numbers up to 255 without leading zeros, which could be read as
+/// octal. What goes on like a name is none. With what ends it, it takes no more than sixteen octets.
+#[inline(always)]
+fn dotted(text: &[u8; 16]) -> Option<(Ipv4Addr, usize)> {
+    // The remainder keeps the place within the text, where it is.
+    let digit = |at: usize| text[at % 16].wrapping_sub(b'0');
+    let mut address = 0_u32;
+    let mut at = 0;
+    for count in 0..4 {
+        let first = digit(at);
+        if first > 9 {
+            return None;
+        }
+        at += 1;
+        let mut value = u32::from(first);
+        if digit(at) <= 9 {
+            if first == 0 {
+                return None;
+            }
+            value = value * 10 + u32::from(digit(at));
+            at += 1;
+            if digit(at) <= 9 {
+                value = value * 10 + u32::from(digit(at));
+                at += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+        }
+        address = address << 8 | value;
+        if count < 3 {
+            if text[at % 16] != b'.' {
+                return None;
+            }
+            at += 1;
+        }
+    }
+    (!scan::is_host(text[at % 16])).then(|| (Ipv4Addr::from_bits(address), at))
+}
+
+/// The port of up to five digits that lies there.
+#[inline(always)]
+pub(super) fn plain_port(text: &[u8], start: usize, end: usize) -> Option<u16> {
+    let length = end.wrapping_sub(start);
+    if !(1..=4).contains(&length) {
+        return five_digits(text, start, end);
+    }
+    // The last digit becomes the highest octet; below the first there are zeros.
+    let octets = u32::from_le_bytes(*text.get(start..)?.first_chunk()?) ^ ZEROS;
+    let digits = octets << (32 - 8 * length);
+    if (digits.wrapping_add(SIXES) | digits) & TENS != 0 {
+        return None;
+    }
+    // Two digits to a number, then all four.
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF;
+    Some((pairs.wrapping_mul(100 << 16 | 1) >> 16) as u16)
+}
+
+/// "0" in each octet.
+const ZEROS: u32 = 0x3030_3030;
+/// With this a number above 9 carries into the upper half of its octet.
+const SIXES: u32 = 0x0606_0606;
+/// The upper half of each octet.
+const TENS: u32 = 0xF0F0_F0F0;
+
+#[inline(never)]
+fn five_digits(text: &[u8], start: usize, end: usize) -> Option<u16> {
+    let [first @ b'0'..=b'6', _, _, _, _] = *text.get(start..end)? else { return None };
+    u16::try_from(u32::from(first - b'0') * 10_000 + u32::from(plain_port(text, start + 1, end)?)).ok()
 }
 
 /// A port in digits, which may have any number of leading zeros.
@@ -153,6 +223,34 @@ impl fmt::Display for Host<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_up_to_five_digits() {
+        for port in 0..=65535_u32 {
+            let text = format!(":{port};branch=1");
+            let end = 1 + port.to_string().len();
+            assert_eq!(plain_port(text.as_bytes(), 1, end).map(u32::from), Some(port));
+        }
+        for (text, length, port) in [
+            ("00007;abc", 5, Some(7)),
+            ("65536;abc", 5, None),
+            ("99999;abc", 5, None),
+            ("506000;ab", 6, None),
+        ] {
+            assert_eq!(plain_port(text.as_bytes(), 0, length), port, "{text}");
+        }
+        for wrong in 0..=255_u8 {
+            for at in 0..5 {
+                let mut text = *b"11111;;;;";
+                text[at] = wrong;
+                assert_eq!(
+                    plain_port(&text, 0, 5).is_some(),
+                    wrong.is_ascii_digit() && (at > 0 || wrong < b'7')
+                );
+            }
+        }
+        assert_eq!(plain_port(b"5060", 0, 0), None);
+    }
 
     #[test]
     fn names_addresses_and_nonsense() {

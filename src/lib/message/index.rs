@@ -9,8 +9,19 @@ pub(super) struct Index {
     /// All rows, if they are more than fit inline.
     spilled: Vec<Row>,
     count: usize,
-    /// For each field, by its number, how many rows come up to its first one; 0 if it has none.
-    first: [u8; FIELDS],
+    first: First,
+}
+
+/// For each field, by its number, how many rows come up to its first one; 0 if it has none.
+#[derive(Debug, Clone)]
+pub(super) struct First([u8; FIELDS]);
+
+impl First {
+    /// The row at `at` is the first of that field.
+    #[inline(always)]
+    pub(super) fn note(&mut self, id: HeaderId, at: usize) {
+        self.0[id as usize % FIELDS] = (at + 1).min(usize::from(u8::MAX)) as u8;
+    }
 }
 
 /// Most messages have no more rows than this; more are kept on the heap.
@@ -23,18 +34,29 @@ pub(super) struct Row {
     value: u16,
     end: u16,
     pub(super) id: HeaderId,
-    /// Whether it goes over several lines.
-    pub(super) folded: bool,
 }
 
 impl Row {
     /// All zeros, which is quickly written.
-    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0], folded: false };
+    const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0] };
 
-    /// A row whose name begins at `name`, with the place of its value; all lie in the head, so 16 bits do.
-    #[inline]
-    pub(super) fn new(id: HeaderId, name: usize, value: Span, folded: bool) -> Self {
-        Self { name: name as u16, value: value.start as u16, end: value.end as u16, id, folded }
+    /// From where the name begins to the line's end, before anything in it is found.
+    #[inline(always)]
+    pub(super) fn line(&self) -> (usize, usize) {
+        (usize::from(self.name), usize::from(self.end))
+    }
+
+    /// A value that begins at `value` and goes to the line's end.
+    #[inline(always)]
+    pub(super) fn set(&mut self, id: HeaderId, value: usize) {
+        self.id = id;
+        self.value = value as u16;
+    }
+
+    /// Any value.
+    pub(super) fn set_any(&mut self, id: HeaderId, value: Span) {
+        self.set(id, value.start);
+        self.end = value.end as u16;
     }
 
     /// Where the name begins.
@@ -52,7 +74,7 @@ impl Row {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, first: [0; FIELDS] }
+        Self { inline: [Row::EMPTY; INLINE], spilled: Vec::new(), count: 0, first: First([0; FIELDS]) }
     }
 }
 
@@ -73,7 +95,7 @@ impl Index {
     /// The first row of a field.
     #[inline]
     pub(super) fn first(&self, id: HeaderId) -> Option<usize> {
-        match self.first[id as usize % FIELDS] {
+        match self.first.0[id as usize % FIELDS] {
             0 => None,
             // Beyond that rows are not told apart.
             u8::MAX => self.next(id, usize::from(u8::MAX) - 1),
@@ -87,28 +109,53 @@ impl Index {
         self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, row: Row) {
-        let first = &mut self.first[row.id as usize % FIELDS];
-        if *first == 0 {
-            *first = (self.count + 1).min(usize::from(u8::MAX)) as u8;
-        }
-        match self.inline.get_mut(self.count) {
-            Some(place) => *place = row,
-            None => {
-                if self.spilled.is_empty() {
-                    self.spill();
-                }
-                self.spilled.push(row);
+    /// Puts a row from `start` to `end` behind the `count` that there are; [`Index::set_len`] says at last how many
+    /// they have become. What is in it is found later. All lies in the head, so 16 bits do.
+    #[inline(always)]
+    pub(super) fn put(&mut self, count: usize, start: usize, end: usize) {
+        match self.inline.get_mut(count) {
+            Some(place) => {
+                place.name = start as u16;
+                place.end = end as u16;
             }
+            None => self.spill(start, end),
         }
-        self.count += 1;
     }
 
     #[cold]
-    fn spill(&mut self) {
-        self.spilled.reserve(INLINE * 4);
-        self.spilled.extend_from_slice(&self.inline);
+    fn spill(&mut self, start: usize, end: usize) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(INLINE * 4);
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(Row { name: start as u16, end: end as u16, ..Row::EMPTY });
+    }
+
+    pub(super) fn set_len(&mut self, count: usize) {
+        self.count = count;
+    }
+
+    /// The rows, and the first of each field, for what is found in them.
+    #[inline(always)]
+    pub(super) fn parts(&mut self) -> (&mut [Row], &mut First) {
+        let rows = match self.inline.get_mut(..self.count) {
+            Some(rows) => rows,
+            None => &mut self.spilled,
+        };
+        (rows, &mut self.first)
+    }
+
+    pub(super) fn push(&mut self, id: HeaderId, name: usize, value: Span) {
+        let at = self.count;
+        self.put(at, name, value.end);
+        self.count += 1;
+        let (rows, first) = self.parts();
+        if let Some(row) = rows.get_mut(at) {
+            row.set_any(id, value);
+            if first.0[id as usize % FIELDS] == 0 {
+                first.note(id, at);
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -118,7 +165,7 @@ impl Index {
     pub(super) fn clear(&mut self) {
         self.spilled.clear();
         self.count = 0;
-        self.first = [0; FIELDS];
+        self.first = First([0; FIELDS]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     Malformed,
+    block::{self, end_of},
     scan::{self, Cursor},
 };
 
@@ -69,30 +70,48 @@ impl<'m> Method<'m> {
     /// The method of that name, if it is known.
     #[inline]
     pub(super) fn of(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"ACK" => Self::Ack,
-            b"BYE" => Self::Bye,
-            b"CANCEL" => Self::Cancel,
-            b"INFO" => Self::Info,
-            b"INVITE" => Self::Invite,
-            b"MESSAGE" => Self::Message,
-            b"NOTIFY" => Self::Notify,
-            b"OPTIONS" => Self::Options,
-            b"PRACK" => Self::Prack,
-            b"PUBLISH" => Self::Publish,
-            b"REFER" => Self::Refer,
-            b"REGISTER" => Self::Register,
-            b"SUBSCRIBE" => Self::Subscribe,
-            b"UPDATE" => Self::Update,
+        // By length, so that few are compared with.
+        Some(match name.len() {
+            3 => match name {
+                b"ACK" => Self::Ack,
+                b"BYE" => Self::Bye,
+                _ => return None,
+            },
+            4 if name == b"INFO" => Self::Info,
+            5 => match name {
+                b"PRACK" => Self::Prack,
+                b"REFER" => Self::Refer,
+                _ => return None,
+            },
+            6 => match name {
+                b"INVITE" => Self::Invite,
+                b"CANCEL" => Self::Cancel,
+                b"NOTIFY" => Self::Notify,
+                b"UPDATE" => Self::Update,
+                _ => return None,
+            },
+            7 => match name {
+                b"OPTIONS" => Self::Options,
+                b"MESSAGE" => Self::Message,
+                b"PUBLISH" => Self::Publish,
+                _ => return None,
+            },
+            8 if name == b"REGISTER" => Self::Register,
+            9 if name == b"SUBSCRIBE" => Self::Subscribe,
             _ => return None,
         })
     }
 
     /// Takes a name, which is a token.
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        let length = scan::length_while(cursor.rest(), scan::is_token);
-        if let Some(method) = Self::of(&cursor.rest()[..length]) {
-            cursor.advance(length);
+        // All that are known are of letters, which are no more than a host holds.
+        let bytes = cursor.octets.bytes;
+        let end = end_of::<block::Host>(bytes, cursor.at);
+        if bytes.get(end).is_none_or(|&byte| !scan::is_token(byte))
+            && let Some(method) = bytes.get(cursor.at..end).and_then(Self::of)
+        {
+            cursor.at = end;
             return Ok(method);
         }
         cursor.token().map(Self::Other)

@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod address;
+mod block;
 mod build;
 pub mod cpim;
 mod edit;
@@ -75,6 +76,7 @@ pub use uri::{Scheme, Uri, UriBuf};
 use frame::Scan;
 use header::values::{self, AllRows, Rows, Values};
 use index::{Index, Start};
+use rows::Plain;
 
 /// One SIP message exactly as it is on the wire, and where its parts are.
 ///
@@ -94,17 +96,19 @@ impl Message {
     ///
     /// Without Content-Length the body goes to the end; octets after the body it states are dropped
     /// (RFC 3261 §18.3). Line ends before the start line are dropped too.
+    #[inline]
     pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
         let leading = frame::leading_line_ends(&bytes);
         bytes.advance(leading);
-        let mut message = Self::unread(bytes);
-        match message.index_all(limits) {
-            (true, None) => Ok(message),
-            (_, Some(error)) => Err(ParseError { at: error.at + leading, ..error }),
-            (false, None) => {
-                Err(ParseError { at: leading, kind: ParseErrorKind::StartLine, response: false })
-            }
+        // It is built where it goes to, for it is large.
+        let mut parsed = Ok(Self::unread(bytes));
+        if let Ok(message) = &mut parsed
+            && !message.index_plain(limits)
+            && let Some(error) = message.index_any(limits)
+        {
+            parsed = Err(ParseError { at: error.at + leading, ..error });
         }
+        parsed
     }
 
     /// What can be made of a request that [`Message::parse`] refuses, so that the refusal can be answered
@@ -127,13 +131,30 @@ impl Message {
         (readable.then_some(message), error)
     }
 
+    #[inline]
     fn unread(bytes: Bytes) -> Self {
         let start = Start::Request { method: (0, 0), uri: (0, 0) };
         Self { bytes, start, index: Index::default(), rows_end: 0, body: Span::default() }
     }
 
+    /// Finds what the message consists of, if nothing is unusual in it.
+    #[inline]
+    fn index_plain(&mut self, limits: &Limits) -> bool {
+        let found = rows::scan(&self.bytes, limits, &mut self.index);
+        if let Some(Plain { start, rows_end, body }) = found {
+            self.bytes.truncate(body.end);
+            self.start = start;
+            self.rows_end = rows_end;
+            self.body = body;
+        }
+        found.is_some()
+    }
+
     /// Finds what the message consists of: whether it has a start line, and the first error.
     fn index_all(&mut self, limits: &Limits) -> (bool, Option<ParseError>) {
+        if self.index_plain(limits) {
+            return (true, None);
+        }
         let Scan { start, rows_end, body, error } = frame::scan(&self.bytes, limits, &mut self.index);
         self.bytes.truncate(body.end);
         self.rows_end = rows_end;
@@ -142,6 +163,14 @@ impl Message {
             self.start = start;
         }
         (start.is_some(), error)
+    }
+
+    /// The same for a message that must have a start line.
+    #[cold]
+    fn index_any(&mut self, limits: &Limits) -> Option<ParseError> {
+        let (readable, error) = self.index_all(limits);
+        let none = ParseError { at: 0, kind: ParseErrorKind::StartLine, response: false };
+        error.or((!readable).then_some(none))
     }
 
     /// Indexes what this library wrote; that always begins with a start line.

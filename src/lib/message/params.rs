@@ -7,8 +7,9 @@ use std::fmt;
 
 use super::{
     Malformed, Text,
+    block::{self, IN_NAME, IN_QUOTES, IN_VALUE, Walk, end_of},
     escape::eq_unescaped,
-    scan::{self, Cursor},
+    scan::{self, Cursor, Octets, Words},
 };
 
 /// `;name=value` pairs where they stand; reading them again costs a scan, never an allocation.
@@ -18,11 +19,13 @@ use super::{
 /// [`Params::text`] undoes those.
 #[derive(Clone, Copy, Default)]
 pub struct Params<'m> {
-    text: &'m str,
+    text: Words<'m>,
     origin: u32,
     kind: Kind,
     /// Where the first of them lie, so that they need not be looked for again.
     marked: u8,
+    /// Whether there may be more than those.
+    more: bool,
     marks: [Mark; MARKS],
 }
 
@@ -40,7 +43,7 @@ enum Kind {
 
 impl<'m> Params<'m> {
     /// No parameters.
-    pub const NONE: Params<'static> = Params::unmarked("", 0, Kind::Header);
+    pub const NONE: Params<'static> = Params::unmarked(Words::NONE, 0, Kind::Header);
 
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
@@ -71,7 +74,7 @@ impl<'m> Params<'m> {
     /// Name and value of each, in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&'m str, Option<&'m str>)> + use<'m> {
-        self.each().map(|param| (param.name, param.value))
+        Pairs { params: *self, mark: 0, at: None }
     }
 
     /// The same with what else is known of each.
@@ -83,13 +86,14 @@ impl<'m> Params<'m> {
     /// The first parameter of that name.
     pub fn find(&self, name: &str) -> Option<Param<'m>> {
         let marks = self.marks.get(..usize::from(self.marked)).unwrap_or_default();
+        let text = self.as_str();
         for mark in marks {
-            let found = self.text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
+            let found = text.as_bytes().get(usize::from(mark.name.0)..usize::from(mark.name.1))?;
             if self.is_name(found, name) {
-                return mark.place(self.text).param(self.text, self.origin as usize);
+                return mark.place(text).param(text, self.origin as usize);
             }
         }
-        let at = marks.last().map_or(0, |mark| mark.place(self.text).end);
+        let at = marks.last().map_or(0, |mark| mark.place(text).end);
         Each { params: *self, at, mark: MARKS as u8 }.find(|param| self.is_name(param.name.as_bytes(), name))
     }
 
@@ -103,49 +107,76 @@ impl<'m> Params<'m> {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        self.as_str().is_empty()
     }
 
     /// As written, from the first ";" on.
     pub fn as_str(&self) -> &'m str {
-        self.text
+        self.text.as_str()
     }
 
     /// Where the parameters end, in octets from the start of the message: a further one goes there.
     pub fn end(&self) -> usize {
-        self.origin as usize + self.text.len()
+        self.origin as usize + self.as_str().len()
     }
 
     /// Takes all parameters that follow; each is checked, so that reading them later cannot fail.
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        if cursor.is_done() {
-            return Ok(Self::unmarked("", cursor.position() as u32, Kind::Header));
+        match Self::plain(cursor.octets, cursor.at, cursor.end) {
+            Some(params) => {
+                cursor.at = params.end();
+                Ok(params)
+            }
+            None => Self::read_kind(cursor, Kind::Header),
         }
-        Self::read_kind(cursor, Kind::Header)
     }
 
-    /// The same where speed is worth the code: in Via and addresses.
+    /// The same without moving a cursor, if there is nothing unusual in them.
     #[inline(always)]
-    pub(super) fn read_fast(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
-        let all = cursor.rest();
-        let mut params = Self::unmarked("", cursor.position() as u32, Kind::Header);
-        let mut end = 0;
-        while end < all.len() {
-            match Place::plain(all, end) {
-                Some(place) if place.end <= usize::from(u16::MAX) && usize::from(params.marked) < MARKS => {
-                    params.marks[usize::from(params.marked) % MARKS] = Mark::of(&place);
-                    params.marked += 1;
-                    end = place.end;
-                }
-                _ => return Self::read_kind(cursor, Kind::Header),
-            }
-            if all.get(end) == Some(&b',') {
-                break;
-            }
+    fn plain(octets: Octets<'m>, start: usize, end: usize) -> Option<Self> {
+        if start >= end {
+            return Some(Self::unmarked(Words::NONE, start as u32, Kind::Header));
         }
-        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
-        Ok(params)
+        let octets = octets.checked(start, end);
+        let mut walk = Walk::new(octets.bytes, start);
+        let (at, byte) = walk.next();
+        if at == start { Self::walked(octets, &mut walk, at, byte, end) } else { None }
+    }
+
+    /// The parameters from `start` on, if they are few and nothing is unusual in them: neither white space nor
+    /// escapes. There `walk` came to `byte`; they end at `end` or before a comma.
+    #[inline(always)]
+    pub(super) fn walked(
+        octets: Octets<'m>,
+        walk: &mut Walk<'m>,
+        start: usize,
+        mut byte: u8,
+        end: usize,
+    ) -> Option<Self> {
+        let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
+        let (mut at, mut marked) = (start, 0);
+        let mut unmarked = Mark::default();
+        while byte == b';' && at < end {
+            let mark = match params.marks.get_mut(marked) {
+                Some(mark) => {
+                    marked += 1;
+                    mark
+                }
+                None => {
+                    params.more = true;
+                    &mut unmarked
+                }
+            };
+            (at, byte) = walked_param(mark, walk, start, at, end)?;
+        }
+        let ends = at == end || at < end && byte == b',';
+        if !ends || at - start > usize::from(u16::MAX) {
+            return None;
+        }
+        params.marked = marked as u8;
+        params.text = Words::Ascii(octets.ascii(start, at)?);
+        Some(params)
     }
 
     /// The same for a field whose values may be URIs in angle brackets.
@@ -162,12 +193,47 @@ impl<'m> Params<'m> {
         Self::read_kind(cursor, Kind::List)
     }
 
+    /// The value of one parameter among those from `start` on, if nothing before it is unusual. Its name is given
+    /// in lower case.
+    #[inline(always)]
+    pub(super) fn plain_one(
+        octets: Octets<'m>,
+        start: usize,
+        end: usize,
+        name: &[u8],
+    ) -> Option<Option<&'m str>> {
+        match end.checked_sub(start)? {
+            0 => return Some(None),
+            1..0x1_0000 => {}
+            _ => return None,
+        }
+        let mut walk = Walk::new(octets.bytes, start);
+        let (mut at, mut byte) = walk.next();
+        if at != start {
+            return None;
+        }
+        let mut mark = Mark::default();
+        while byte == b';' && at < end {
+            (at, byte) = walked_param(&mut mark, &mut walk, start, at, end)?;
+            if at > end {
+                return None;
+            }
+            let part = |(first, last): (u16, u16)| (start + usize::from(first), start + usize::from(last));
+            let found = part(mark.name);
+            if octets.bytes.get(found.0..found.1)?.eq_ignore_ascii_case(name) {
+                let (first, last) = part(mark.value);
+                return Some(if first == start { None } else { Some(octets.text(first, last)?) });
+            }
+        }
+        (at == end).then_some(None)
+    }
+
     /// The value of one parameter among those that follow; none behind it is looked at.
     pub(super) fn read_one(cursor: &mut Cursor<'m>, name: &str) -> Result<Option<&'m str>, Malformed> {
         let all = cursor.rest();
         let mut end = 0;
         while end < all.len() {
-            let place = match Place::plain(all, end) {
+            let place = match Place::plain(all, end, all.len()) {
                 Some(place) => place,
                 None => match Place::next(all, end, Kind::Header) {
                     Ok(Some(place)) => place,
@@ -194,11 +260,11 @@ impl<'m> Params<'m> {
     #[inline(never)]
     fn read_kind(cursor: &mut Cursor<'m>, kind: Kind) -> Result<Self, Malformed> {
         let all = cursor.rest();
-        let mut params = Self::unmarked("", cursor.position() as u32, kind);
+        let mut params = Self::unmarked(Words::NONE, cursor.position() as u32, kind);
         let mut end = 0;
         while end < all.len() || kind == Kind::List && end == 0 {
             // In a list nothing stands before the first.
-            let plain = if kind == Kind::List && end == 0 { None } else { Place::plain(all, end) };
+            let plain = if kind == Kind::List && end == 0 { None } else { Place::plain(all, end, all.len()) };
             let place = match plain {
                 Some(place) => place,
                 None => match Place::next(all, end, kind) {
@@ -213,7 +279,8 @@ impl<'m> Params<'m> {
             params.mark(&place);
             end = place.end;
         }
-        params.text = cursor.take_text(end).ok_or(Malformed::Utf8)?;
+        params.text = Words::Utf8(cursor.take_text(end).ok_or(Malformed::Utf8)?);
+        params.more = true;
         Ok(params)
     }
 
@@ -222,18 +289,40 @@ impl<'m> Params<'m> {
         if let Some(mark) = self.marks.get_mut(usize::from(self.marked))
             && place.end <= usize::from(u16::MAX)
         {
-            *mark = Mark::of(place);
+            *mark = Mark::of(0, place);
             self.marked += 1;
         }
     }
 
-    /// URI parameters, already checked.
-    pub(super) fn in_uri(text: &'m str) -> Self {
-        Self::unmarked(text, 0, Kind::Uri)
+    /// URI parameters, already checked, and where the first of them lie, if that is known.
+    #[inline(always)]
+    pub(super) fn in_uri(text: Words<'m>, found: UriMarks) -> Self {
+        let mut params = Self::unmarked(text, 0, Kind::Uri);
+        for (mark, found) in params.marks.iter_mut().zip(found.marks) {
+            *mark = found;
+        }
+        params.marked = found.marked;
+        params.more = found.more;
+        params
     }
 
-    const fn unmarked(text: &'m str, origin: u32, kind: Kind) -> Self {
-        Self { text, origin, kind, marked: 0, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
+    /// Where the parameter at `at` lies, which no mark leads to.
+    #[inline]
+    fn place(&self, at: usize) -> Option<Place> {
+        let text = self.as_str().as_bytes();
+        if at >= text.len() {
+            return None;
+        }
+        let plain = if self.kind == Kind::List { None } else { Place::plain(text, at, text.len()) };
+        plain.or_else(|| Place::next(text, at, self.kind).ok()?)
+    }
+
+    const fn unmarked(text: Words<'m>, origin: u32, kind: Kind) -> Self {
+        let more = match text {
+            Words::Ascii(_) => true,
+            Words::Utf8(text) => !text.is_empty(),
+        };
+        Self { text, origin, kind, marked: 0, more, marks: [Mark { name: (0, 0), value: (0, 0) }; MARKS] }
     }
 }
 
@@ -255,34 +344,106 @@ impl<'m> Iterator for Each<'m> {
         let place = if self.mark < params.marked {
             let mark = params.marks.get(usize::from(self.mark))?;
             self.mark += 1;
-            mark.place(params.text)
+            mark.place(params.as_str())
         } else {
-            let text = params.text.as_bytes();
-            if self.at >= text.len() {
-                return None;
-            }
-            let plain = if params.kind == Kind::List { None } else { Place::plain(text, self.at) };
-            plain.or_else(|| Place::next(text, self.at, params.kind).ok()?)?
+            params.place(self.at)?
         };
         self.at = place.end;
-        place.param(params.text, params.origin as usize)
+        place.param(params.as_str(), params.origin as usize)
+    }
+}
+
+/// An iterator over names and values, which does no more than it must.
+struct Pairs<'m> {
+    params: Params<'m>,
+    /// How many marks are used up.
+    mark: u8,
+    /// Where the next parameter is to be looked for, once the marks are used up.
+    at: Option<usize>,
+}
+
+impl<'m> Iterator for Pairs<'m> {
+    type Item = (&'m str, Option<&'m str>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'m str, Option<&'m str>)> {
+        let Self { params, mark, .. } = self;
+        if *mark < params.marked {
+            let Mark { name, value } = *params.marks.get(usize::from(*mark))?;
+            *mark += 1;
+            let name = params.text.part(name)?;
+            return Some((name, if value.0 == 0 { None } else { Some(params.text.part(value)?) }));
+        }
+        if params.more { self.next_unmarked() } else { None }
+    }
+}
+
+impl<'m> Pairs<'m> {
+    #[inline(never)]
+    fn next_unmarked(&mut self) -> Option<(&'m str, Option<&'m str>)> {
+        let text = self.params.as_str();
+        let at = match self.at {
+            Some(at) => at,
+            None => {
+                let last = usize::from(self.params.marked).checked_sub(1);
+                last.and_then(|last| self.params.marks.get(last)).map_or(0, |mark| mark.place(text).end)
+            }
+        };
+        if at >= text.len() {
+            return None;
+        }
+        let place = self.params.place(at)?;
+        self.at = Some(place.end);
+        let value = match place.value {
+            Some((start, end)) => Some(text.get(start..end)?),
+            None => None,
+        };
+        Some((text.get(place.name.0..place.name.1)?, value))
     }
 }
 
 /// Most values have no more parameters than this.
 const MARKS: usize = 4;
 
+/// Where the first parameters of a URI lie, and whether there are more than those.
+#[derive(Clone, Copy)]
+pub(super) struct UriMarks {
+    pub(super) marks: [Mark; 2],
+    pub(super) marked: u8,
+    pub(super) more: bool,
+}
+
+impl UriMarks {
+    /// Nothing is known.
+    pub(super) const UNKNOWN: Self =
+        Self { marks: [Mark { name: (0, 0), value: (0, 0) }; 2], marked: 0, more: true };
+
+    /// One more; without a value that is at 0.
+    #[inline(always)]
+    pub(super) fn push(&mut self, name: (u16, u16), value: (u16, u16)) {
+        match self.marks.get_mut(usize::from(self.marked)) {
+            Some(mark) => {
+                *mark = Mark { name, value };
+                self.marked += 1;
+            }
+            None => self.more = true,
+        }
+    }
+}
+
 /// A [`Place`] in little room. A value never lies at 0: that stands for none.
 #[derive(Clone, Copy, Default)]
-struct Mark {
+pub(super) struct Mark {
     name: (u16, u16),
     value: (u16, u16),
 }
 
 impl Mark {
-    fn of(place: &Place) -> Self {
-        let (start, end) = place.value.unwrap_or((0, 0));
-        Self { name: (place.name.0 as u16, place.name.1 as u16), value: (start as u16, end as u16) }
+    /// `origin`: where the parameters begin.
+    #[inline(always)]
+    fn of(origin: usize, place: &Place) -> Self {
+        let short = |(start, end): (usize, usize)| ((start - origin) as u16, (end - origin) as u16);
+        Self { name: short(place.name), value: place.value.map_or((0, 0), short) }
     }
 
     #[inline]
@@ -342,6 +503,41 @@ impl fmt::Debug for Params<'_> {
     }
 }
 
+/// The parameter that begins with the ";" at `at`, which is put into `mark` in octets from `origin` on; gives what
+/// follows it, and where. White space, escapes and brackets are too unusual.
+#[inline(always)]
+fn walked_param(
+    mark: &mut Mark,
+    walk: &mut Walk<'_>,
+    origin: usize,
+    at: usize,
+    end: usize,
+) -> Option<(usize, u8)> {
+    let short = |at: usize| at.wrapping_sub(origin) as u16;
+    let (name_end, byte) = walk.next_but(IN_NAME);
+    if name_end == at + 1 {
+        return None;
+    }
+    mark.name = (short(at + 1), short(name_end));
+    if byte != b'=' {
+        mark.value = (0, 0);
+        return Some((name_end, byte));
+    }
+    let start = name_end + 1;
+    let (value_end, byte) = walk.next_but(IN_VALUE);
+    if value_end > start {
+        mark.value = (short(start), short(value_end));
+        return Some((value_end, byte));
+    }
+    let (quote, last) = walk.next_but(IN_QUOTES);
+    if byte != b'"' || last != b'"' || quote > end {
+        return None;
+    }
+    let (after, byte) = walk.next();
+    mark.value = (short(start + 1), short(quote));
+    (after == quote + 1).then_some((after, byte))
+}
+
 /// Where one parameter lies in a text.
 struct Place {
     name: (usize, usize),
@@ -353,24 +549,40 @@ struct Place {
 }
 
 impl Place {
-    /// The parameter that begins right at `from`, if it is `;name` or `;name=value` without quotes, brackets
-    /// or white space: nearly all are.
-    #[inline]
-    fn plain(text: &[u8], from: usize) -> Option<Self> {
+    /// The parameter that begins right at `from`, if it is `;name`, `;name=value` or `;name="value"` without
+    /// brackets, escapes or white space: nearly all are. They end at `limit`, or before an octet that is part of
+    /// no name or value.
+    #[inline(always)]
+    fn plain(text: &[u8], from: usize, limit: usize) -> Option<Self> {
         if text.get(from) != Some(&b';') {
             return None;
         }
-        let name = (from + 1, skip(text, from + 1, NAME));
+        let name = (from + 1, end_of::<block::Name>(text, from + 1));
         if name.0 == name.1 {
             return None;
         }
         match text.get(name.1) {
             Some(b'=') => {
-                let value = (name.1 + 1, skip(text, name.1 + 1, NAME | EQUALS));
-                (value.0 < value.1).then_some(Self { name, value: Some(value), quoted: false, end: value.1 })
+                let start = name.1 + 1;
+                let end = end_of::<block::Value>(text, start);
+                if start < end {
+                    return Some(Self { name, value: Some((start, end)), quoted: false, end });
+                }
+                if text.get(start) != Some(&b'"') {
+                    return None;
+                }
+                let end = end_of::<block::Quoted>(text.get(..limit)?, start + 1);
+                (text.get(end) == Some(&b'"')).then_some(Self {
+                    name,
+                    value: Some((start + 1, end)),
+                    quoted: true,
+                    end: end + 1,
+                })
             }
-            None | Some(b';' | b',') => Some(Self { name, value: None, quoted: false, end: name.1 }),
-            _ => None,
+            next => {
+                let ends = name.1 >= limit || matches!(next, Some(b';' | b','));
+                ends.then_some(Self { name, value: None, quoted: false, end: name.1 })
+            }
         }
     }
 
@@ -384,7 +596,7 @@ impl Place {
             }
             at = skip_ws(text, at + 1);
         }
-        let name = (at, skip(text, at, NAME));
+        let name = (at, end_of::<block::Name>(text, at));
         if name.0 == name.1 {
             return Err((at, Malformed::Parameter));
         }
@@ -402,7 +614,7 @@ impl Place {
                 let length = memchr::memchr(b'>', &text[at..]).ok_or((at, Malformed::Angle))?;
                 ((at, at + length + 1), false)
             }
-            _ => ((at, skip(text, at, NAME | EQUALS)), false),
+            _ => ((at, end_of::<block::Value>(text, at)), false),
         };
         Ok(Some(Self { name, value: Some(value), quoted, end: value.1 + usize::from(quoted) }))
     }
@@ -421,12 +633,6 @@ impl Place {
     }
 }
 
-/// Where the octets of a class end.
-#[inline]
-fn skip(text: &[u8], at: usize, class: u8) -> usize {
-    at + scan::length_while(text.get(at..).unwrap_or_default(), |byte| CLASS[usize::from(byte)] & class != 0)
-}
-
 /// Where white space ends; mostly there is none.
 #[inline]
 fn skip_ws(text: &[u8], mut at: usize) -> usize {
@@ -435,26 +641,6 @@ fn skip_ws(text: &[u8], mut at: usize) -> usize {
     }
     at
 }
-
-/// What a parameter's name may hold: anything visible in ASCII but delimiters and "=".
-const NAME: u8 = 1;
-/// The "=", which only a value may hold.
-const EQUALS: u8 = 2;
-
-static CLASS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'=' => EQUALS,
-            b';' | b',' | b'"' | b'<' | b'>' => 0,
-            b'!'..=b'~' => NAME,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
@@ -491,7 +677,8 @@ mod tests {
     #[test]
     fn errors_point_at_the_octet() {
         for (text, at) in [(";a;;b", 3), (";a; ", 4), (";a=1;x=\"y", 7), ("; =b", 2)] {
-            let mut cursor = Cursor::within(scan::Octets::of(text), 100);
+            let text = format!("{}{text}", " ".repeat(100));
+            let mut cursor = Cursor::within(Octets::new(text.as_bytes()), scan::Span::new(100, text.len()));
             assert!(Params::read(&mut cursor).is_err());
             assert_eq!(cursor.position(), 100 + at, "{text}");
         }

@@ -3,9 +3,13 @@
 //! Inside a header value CR and LF occur only as part of a fold (the index has seen to that), so all
 //! four white-space octets count as LWS here.
 
+use ascii::AsciiStr;
 use memchr::{memchr, memchr2};
 
-use super::Malformed;
+use super::{
+    Malformed,
+    block::{self, Walk, end_of},
+};
 
 /// Where something lies in a message, in octets from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,105 +32,160 @@ impl Span {
     }
 }
 
-/// Octets, and the same as text if they are known to be UTF-8: when all of a message is read, it is cheaper
-/// to check that once than for each part.
+/// A message, or text that stands alone, and the part of it that is known to be ASCII: to check that once is
+/// cheaper than for each word.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Octets<'m> {
     pub(super) bytes: &'m [u8],
-    /// Empty if it is not known; then each part is checked by itself.
-    text: &'m str,
+    /// `None` if nobody has looked; empty if there is something beyond ASCII, so that each word is checked by
+    /// itself.
+    ascii: Option<&'m AsciiStr>,
+    /// Where that part begins.
+    base: usize,
 }
 
 impl<'m> Octets<'m> {
     #[inline]
     pub(super) fn new(bytes: &'m [u8]) -> Self {
-        Self { bytes, text: "" }
+        Self { bytes, ascii: None, base: 0 }
+    }
+
+    /// The same, if a part of them is not known to be ASCII or something else, with that looked at.
+    #[inline]
+    pub(super) fn checked(self, start: usize, end: usize) -> Self {
+        match self.ascii {
+            Some(_) => self,
+            None => Self { ascii: Some(self.look(start, end)), base: start, ..self },
+        }
     }
 
     #[inline]
-    pub(super) fn of(text: &'m str) -> Self {
-        Self { bytes: text.as_bytes(), text }
+    fn look(self, start: usize, end: usize) -> &'m AsciiStr {
+        match self.bytes.get(start..end).map(AsciiStr::from_ascii) {
+            Some(Ok(text)) => text,
+            _ => <&AsciiStr>::default(),
+        }
     }
 
-    /// The same, known to be text if they are.
-    pub(super) fn checked(self) -> Self {
-        match std::str::from_utf8(self.bytes) {
-            Ok(text) if self.text.is_empty() => Self { text, ..self },
-            _ => self,
-        }
+    /// A part that is known to be ASCII.
+    #[inline(always)]
+    pub(super) fn ascii(self, start: usize, end: usize) -> Option<&'m AsciiStr> {
+        let (start, end) = (start.wrapping_sub(self.base), end.wrapping_sub(self.base));
+        self.ascii?.as_slice().get(start..end).map(Into::into)
     }
 
     /// A part, if it is UTF-8.
     #[inline]
     pub(super) fn text(self, start: usize, end: usize) -> Option<&'m str> {
-        match self.text.get(start..end) {
+        match self.ascii(start, end) {
+            Some(text) => Some(text.as_str()),
             None => ascii(self.bytes.get(start..end)?),
-            text => text,
+        }
+    }
+}
+
+/// Text, which is cut into words more cheaply if it is known to be ASCII.
+#[derive(Clone, Copy)]
+pub(super) enum Words<'m> {
+    Ascii(&'m AsciiStr),
+    Utf8(&'m str),
+}
+
+impl<'m> Words<'m> {
+    pub(super) const NONE: Words<'static> = Words::Utf8("");
+
+    #[inline]
+    pub(super) fn as_str(self) -> &'m str {
+        match self {
+            Self::Ascii(text) => text.as_str(),
+            Self::Utf8(text) => text,
         }
     }
 
-    #[inline]
-    pub(super) fn part(self, start: usize, end: usize) -> Self {
-        let bytes = self.bytes.get(start..end).unwrap_or_default();
-        let text = if self.text.is_empty() { "" } else { self.text.get(start..end).unwrap_or_default() };
-        Self { bytes, text }
+    /// A part as words again.
+    #[inline(always)]
+    pub(super) fn words(self, (start, end): (u16, u16)) -> Self {
+        let part = usize::from(start)..usize::from(end);
+        match self {
+            Self::Ascii(text) => Self::Ascii(text.as_slice().get(part).unwrap_or_default().into()),
+            Self::Utf8(text) => Self::Utf8(text.get(part).unwrap_or_default()),
+        }
+    }
+
+    /// A part, if there is one.
+    #[inline(always)]
+    pub(super) fn part(self, (start, end): (u16, u16)) -> Option<&'m str> {
+        let part = usize::from(start)..usize::from(end);
+        match self {
+            Self::Ascii(text) => text.as_slice().get(part).map(|text| <&AsciiStr>::from(text).as_str()),
+            Self::Utf8(text) => text.get(part),
+        }
+    }
+}
+
+impl Default for Words<'_> {
+    fn default() -> Self {
+        Self::NONE
     }
 }
 
 /// A place in a header value, moved forward by what it reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'m> {
-    octets: Octets<'m>,
-    at: usize,
-    /// Where the octets begin in the message; 0 for text that stands alone.
-    origin: usize,
+    pub(super) octets: Octets<'m>,
+    /// Octets from the start of the message, or of text that stands alone.
+    pub(super) at: usize,
+    /// Where the value ends, within the octets.
+    pub(super) end: usize,
 }
 
 impl<'m> Cursor<'m> {
     /// At the start of text that stands alone.
     pub fn new(bytes: &'m [u8]) -> Self {
-        Self::within(Octets::new(bytes), 0)
+        Self { octets: Octets::new(bytes), at: 0, end: bytes.len() }
     }
 
+    /// At a value in a message.
     #[inline]
-    pub(super) fn within(octets: Octets<'m>, origin: usize) -> Self {
-        Self { octets, at: 0, origin }
+    pub(super) fn within(octets: Octets<'m>, span: Span) -> Self {
+        let end = span.end.min(octets.bytes.len());
+        Self { octets, at: span.start.min(end), end }
     }
 
     /// Octets from the start of the message.
     #[inline]
     pub fn position(&self) -> usize {
-        self.origin + self.at
+        self.at
     }
 
     /// What is still to be read.
     #[inline]
     pub fn rest(&self) -> &'m [u8] {
-        self.octets.bytes.get(self.at..).unwrap_or_default()
+        self.octets.bytes.get(self.at..self.end).unwrap_or_default()
     }
 
     /// Whether nothing is left.
     #[inline]
     pub fn is_done(&self) -> bool {
-        self.at >= self.octets.bytes.len()
+        self.at >= self.end
     }
 
     /// The next octet.
     #[inline]
     pub fn peek(&self) -> Option<u8> {
-        self.octets.bytes.get(self.at).copied()
+        if self.is_done() { None } else { self.octets.bytes.get(self.at).copied() }
     }
 
     /// Passes over that many octets.
     #[inline]
     pub(super) fn advance(&mut self, length: usize) {
-        self.at = self.octets.bytes.len().min(self.at + length);
+        self.at = self.end.min(self.at + length);
     }
 
     /// The next octets as text, if they are UTF-8; they are still to be read.
     #[inline]
     pub(super) fn ahead(&self, length: usize) -> Option<&'m str> {
-        self.octets.text(self.at, self.at + length)
+        self.octets.text(self.at, self.end.min(self.at + length))
     }
 
     /// Takes that many octets as text; takes nothing if they are not UTF-8.
@@ -140,8 +199,22 @@ impl<'m> Cursor<'m> {
     /// Passes over SP, HTAB and folds.
     #[inline]
     pub fn skip_ws(&mut self) {
-        while self.peek().is_some_and(is_ws) {
-            self.at += 1;
+        if let Some(byte) = self.peek()
+            && byte <= b' '
+        {
+            self.at = after_ws(self.octets.bytes, self.at, self.end);
+        }
+    }
+
+    /// The next octet behind white space, which is passed over.
+    #[inline]
+    pub(super) fn peek_spaced(&mut self) -> Option<u8> {
+        match self.peek() {
+            Some(byte) if byte <= b' ' => {
+                self.skip_ws();
+                self.peek()
+            }
+            next => next,
         }
     }
 
@@ -175,23 +248,81 @@ impl<'m> Cursor<'m> {
         &rest[..length]
     }
 
+    /// Where the next value of a list begins, if one ends at `end`, where there is a comma or nothing more.
+    #[inline(always)]
+    pub(super) fn after_comma(&self, end: usize) -> Option<usize> {
+        if end == self.end { None } else { Some(end + 1) }
+    }
+
     /// Takes everything that is left, without white space at either end.
     pub fn take_rest(&mut self) -> &'m [u8] {
         let rest = trim(self.rest());
-        self.at = self.octets.bytes.len();
+        self.at = self.end;
         rest
     }
 
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        let rest = self.rest();
-        // Mostly a few octets: a plain loop begins sooner than one that takes several at a time.
-        let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
-        if length == 0 {
-            return Err(Malformed::Token);
+        if let Some((token, end)) = self.plain_token() {
+            self.at = end;
+            return Ok(token);
         }
-        self.take_text(length).ok_or(Malformed::Token)
+        match any_token(self.rest()) {
+            0 => Err(Malformed::Token),
+            length => self.take_text(length).ok_or(Malformed::Token),
+        }
+    }
+
+    /// The token that comes next and where it ends, if it holds nothing that a host could not hold, as most do.
+    #[inline(always)]
+    pub(super) fn plain_token(self) -> Option<(&'m str, usize)> {
+        // What ends a value is no such octet.
+        let Octets { bytes, .. } = self.octets;
+        let end = end_of::<block::Host>(bytes, self.at);
+        let is_end = |&byte: &u8| byte == b',' || !is_token(byte);
+        if end == self.at || !bytes.get(end).is_none_or(is_end) {
+            return None;
+        }
+        Some((self.octets.ascii(self.at, end)?.as_str(), end))
+    }
+
+    /// The same behind white space.
+    #[inline(always)]
+    pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
+        self.skip_ws();
+        self.plain_token()
+    }
+
+    /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space
+    /// around it than one space before it; gives where that one begins, or `None` if there is none.
+    #[inline(always)]
+    pub(super) fn plain_tokens(self, mut with: impl FnMut(&&'m str)) -> Option<usize> {
+        let octets = self.octets.checked(self.at, self.end);
+        let (Some(row), Some(bytes)) = (octets.ascii(self.at, self.end), octets.bytes.get(self.at..)) else {
+            return Some(self.at);
+        };
+        let row = row.as_slice();
+        let mut walk = Walk::new(bytes, 0);
+        let mut begin = 0;
+        loop {
+            let mut start = begin;
+            let (mut end, mut byte) = walk.next();
+            if byte == b' ' && end == start {
+                start += 1;
+                (end, byte) = walk.next();
+            }
+            match row.get(start..end) {
+                Some(token @ [_, ..]) if byte == b',' || end == row.len() => {
+                    with(&<&AsciiStr>::from(token).as_str());
+                }
+                _ => return Some(self.at + begin),
+            }
+            if byte != b',' {
+                return None;
+            }
+            begin = end + 1;
+        }
     }
 
     /// Takes 1*DIGIT; leading zeros are legal.
@@ -217,10 +348,35 @@ impl<'m> Cursor<'m> {
     }
 
     /// Succeeds when nothing but white space is left.
+    #[inline]
     pub fn finish(&mut self) -> Result<(), Malformed> {
         self.skip_ws();
         if self.is_done() { Ok(()) } else { Err(Malformed::Trailing) }
     }
+}
+
+/// Where the white space ends that begins at `at`, at the latest at `end`.
+#[inline(always)]
+fn after_ws(bytes: &[u8], at: usize, end: usize) -> usize {
+    // Nearly always it is one space.
+    match bytes.get(at..) {
+        Some(&[b' ', next, ..]) if next > b' ' => at + 1,
+        _ => after_all_ws(bytes, at, end),
+    }
+}
+
+#[inline(never)]
+fn after_all_ws(bytes: &[u8], mut at: usize, end: usize) -> usize {
+    while at < end && bytes.get(at).copied().is_some_and(is_ws) {
+        at += 1;
+    }
+    at
+}
+
+/// How long the token is that comes next, whatever it holds.
+#[inline(never)]
+fn any_token(text: &[u8]) -> usize {
+    length_while(text, is_token)
 }
 
 /// The octets before the quote that ends a quoted-string; `text` begins after the opening one.
@@ -236,20 +392,9 @@ pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
 }
 
 /// How many octets there are before the first that is not visible in ASCII.
+#[inline]
 pub(super) fn visible_length(text: &[u8]) -> usize {
-    let (blocks, _) = text.as_chunks::<8>();
-    let mut length = 0;
-    for block in blocks {
-        let octets = u64::from_le_bytes(*block);
-        // Each sets the top bit: below "!", DEL, above ASCII. Behind such an octet it may be set for others.
-        let low = octets.wrapping_sub(0x2121_2121_2121_2121);
-        let high = octets.wrapping_add(0x0101_0101_0101_0101) | octets;
-        if (low | high) & 0x8080_8080_8080_8080 != 0 {
-            break;
-        }
-        length += 8;
-    }
-    length + length_while(&text[length..], |byte| byte.is_ascii_graphic())
+    end_of::<block::Visible>(text, 0)
 }
 
 /// Whether there is a CR or LF.
@@ -346,8 +491,13 @@ pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
+/// The same as text, if it is UTF-8; mostly it is ASCII, which is sooner seen.
+#[inline]
 pub(super) fn ascii(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
+    match AsciiStr::from_ascii(bytes) {
+        Ok(text) => Some(text.as_str()),
+        Err(_) => std::str::from_utf8(bytes).ok(),
+    }
 }
 
 /// 1*DIGIT within 64 bits.
@@ -359,30 +509,31 @@ pub(super) fn number(digits: &[u8]) -> Result<u64, Malformed> {
 }
 
 /// The number at the front, and how many digits it has.
+#[inline]
 fn leading_number(text: &[u8]) -> (Result<u64, Malformed>, usize) {
     let mut sum = 0_u64;
-    let mut fits = true;
     let mut length = 0;
     for &byte in text {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             break;
         }
-        // Nineteen digits always fit.
-        if length < 19 {
-            sum = sum * 10 + u64::from(digit);
-        } else {
-            let more = sum.checked_mul(10).and_then(|sum| sum.checked_add(u64::from(digit)));
-            fits &= more.is_some();
-            sum = more.unwrap_or(u64::MAX);
-        }
+        sum = sum.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
-    match (length, fits) {
-        (0, _) => (Err(Malformed::Number), 0),
-        (_, false) => (Err(Malformed::Range), length),
-        (_, true) => (Ok(sum), length),
+    match length {
+        0 => (Err(Malformed::Number), 0),
+        // Nineteen digits always fit.
+        1..20 => (Ok(sum), length),
+        _ => (long_number(&text[..length]), length),
     }
+}
+
+/// The same for so many digits that it may be too large, or has zeros before it.
+#[cold]
+fn long_number(digits: &[u8]) -> Result<u64, Malformed> {
+    let more = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, more).ok_or(Malformed::Range)
 }
 
 /// Everything but what `value_length` has to look at.

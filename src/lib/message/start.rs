@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use super::{Message, Method, Text, Uri, UriError, frame, index::Start, scan};
+use super::{Message, Method, Span, Text, Uri, UriError, frame, index::Start, scan};
 
 /// What a message begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,17 @@ impl Message {
             }
         }
     }
+
+    /// The Request-URI, read; `None` if it is a response. The quickest way to it.
+    #[inline]
+    pub fn request_uri(&self) -> Option<Result<Uri<'_>, UriError>> {
+        match self.start {
+            Start::Request { uri, .. } => {
+                Some(Uri::within(&self.bytes, Span::new(usize::from(uri.0), usize::from(uri.1))))
+            }
+            Start::Response { .. } => None,
+        }
+    }
 }
 
 /// A message that begins with a request line.
@@ -65,13 +76,13 @@ impl Request {
 
     /// The Request-URI.
     pub fn uri(&self) -> Result<Uri<'_>, UriError> {
-        Uri::parse(self.raw_uri())
+        self.0.request_uri().unwrap_or(Err(UriError::Scheme))
     }
 
     /// The Request-URI as it is written, checked or not.
     pub fn raw_uri(&self) -> &str {
         match self.0.start {
-            Start::Request { uri, .. } => std::str::from_utf8(self.0.head(uri)).unwrap_or_default(),
+            Start::Request { uri, .. } => scan::ascii(self.0.head(uri)).unwrap_or_default(),
             Start::Response { .. } => "",
         }
     }

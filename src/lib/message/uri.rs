@@ -8,9 +8,12 @@
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
 
 use super::{
-    Host, Params, UriError, escape,
-    host::read_port,
-    scan::{self, Cursor, Octets},
+    Host, Params, UriError,
+    block::{self, IN_URI_PARAM, IN_USER, Walk, end_of, is_in_user},
+    escape,
+    host::{self, read_port},
+    params::UriMarks,
+    scan::{self, Cursor, Octets, Span, Words},
 };
 
 mod compare;
@@ -31,7 +34,7 @@ pub enum Scheme {
 /// A checked URI that lies in a message or another string.
 #[derive(Clone, Copy)]
 pub struct Uri<'m> {
-    text: &'m str,
+    text: Words<'m>,
     parts: Parts,
 }
 
@@ -43,12 +46,34 @@ impl<'m> Uri<'m> {
 
     /// The same with the octet at which it is wrong.
     pub(super) fn read(text: &'m str) -> Result<Self, (usize, UriError)> {
-        Ok(Self { text, parts: Parts::of(text)? })
+        let parts = match Parts::plain(text.as_bytes(), 0) {
+            Some((parts, Walked { at, .. })) if at == text.len() => parts,
+            _ => Parts::of(text)?,
+        };
+        Ok(Self { text: Words::Utf8(text), parts })
+    }
+
+    /// The URI that lies there in a message.
+    #[inline(never)]
+    pub(super) fn within(message: &'m [u8], span: Span) -> Result<Self, UriError> {
+        let octets = Octets::new(message).checked(span.start, span.end);
+        match Self::plain(octets, span.start) {
+            Some((uri, Walked { at, .. })) if at == span.end => Ok(uri),
+            _ => Self::parse(octets.text(span.start, span.end).unwrap_or_default()),
+        }
+    }
+
+    /// The URI that begins at `start`, if it is a sip URI without anything unusual, such as escapes; where it ends
+    /// is for the caller to judge.
+    #[inline(always)]
+    pub(super) fn plain(octets: Octets<'m>, start: usize) -> Option<(Self, Walked<'m>)> {
+        let (parts, walked) = Parts::plain(octets.bytes, start)?;
+        Some((Self { text: Words::Ascii(octets.ascii(start, walked.at)?), parts }, walked))
     }
 
     /// As written.
     pub fn as_str(&self) -> &'m str {
-        self.text
+        self.text.as_str()
     }
 
     /// The scheme, in any case.
@@ -58,7 +83,7 @@ impl<'m> Uri<'m> {
 
     /// The scheme as written, without the colon.
     pub fn scheme_name(&self) -> &'m str {
-        self.slice(0, self.parts.colon)
+        self.part((0, self.parts.colon))
     }
 
     /// sip or sips, the schemes with a host.
@@ -68,13 +93,13 @@ impl<'m> Uri<'m> {
 
     /// Everything after the scheme's colon.
     pub fn opaque(&self) -> &'m str {
-        self.slice(self.parts.colon + 1, u16::MAX)
+        self.as_str().get(usize::from(self.parts.colon) + 1..).unwrap_or_default()
     }
 
     /// The user part as written, without the password; the subscriber of a tel URI.
     pub fn user(&self) -> Option<&'m str> {
         match self.parts.user {
-            Some((start, end)) => Some(self.slice(start, end)),
+            Some(place) => Some(self.part(place)),
             None => None,
         }
     }
@@ -87,7 +112,7 @@ impl<'m> Uri<'m> {
     /// The password as written; using one is not recommended (RFC 3261 §19.1.1).
     pub fn password(&self) -> Option<&'m str> {
         match self.parts.password {
-            Some((start, end)) => Some(self.slice(start, end)),
+            Some(place) => Some(self.part(place)),
             None => None,
         }
     }
@@ -97,7 +122,7 @@ impl<'m> Uri<'m> {
         match self.parts.address {
             Some(IpAddr::V4(address)) => Host::V4(address),
             Some(IpAddr::V6(address)) => Host::V6(address),
-            None => Host::Name(self.slice(self.parts.host.0, self.parts.host.1)),
+            None => Host::Name(self.part(self.parts.host)),
         }
     }
 
@@ -107,54 +132,68 @@ impl<'m> Uri<'m> {
     }
 
     /// The URI parameters.
+    #[inline]
     pub fn params(&self) -> Params<'m> {
-        Params::in_uri(self.slice(self.parts.params.0, self.parts.params.1))
+        if self.parts.params.0 == self.parts.params.1 {
+            return Params::NONE;
+        }
+        Params::in_uri(self.text.words(self.parts.params), self.parts.marks)
     }
 
     /// The header fields after "?", name and value as written.
     pub fn headers(&self) -> impl Iterator<Item = (&'m str, &'m str)> + use<'m> {
-        self.header_text()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        let start = self.parts.headers.map(usize::from);
+        let mut rest = start.and_then(|start| self.as_str().get(start..)).unwrap_or_default();
+        // Nearly always there are none.
+        std::iter::from_fn(move || if rest.is_empty() { None } else { next_header(&mut rest) })
     }
 
     /// The URI without its header fields, as a Request-URI must be (RFC 3261 §19.1.5).
     pub fn without_headers(&self) -> &'m str {
         match self.parts.headers {
-            Some(start) => self.slice(0, start - 1),
-            None => self.text,
+            Some(start) => self.part((0, start - 1)),
+            None => self.as_str(),
         }
     }
 
-    fn header_text(&self) -> &'m str {
-        self.parts.headers.map_or("", |start| self.slice(start, u16::MAX))
+    /// Text between two positions; they come from `Parts`, an ASCII delimiter at each end.
+    #[inline(always)]
+    fn part(&self, place: (u16, u16)) -> &'m str {
+        self.text.part(place).unwrap_or_default()
     }
+}
 
-    /// Text between two positions; they come from `Parts::of`, an ASCII delimiter at each end.
-    #[inline]
-    fn slice(&self, start: u16, end: u16) -> &'m str {
-        let end = usize::from(end).min(self.text.len());
-        self.text.get(usize::from(start)..end).unwrap_or_default()
+/// Takes the next `name=value` of header fields; empty ones between "&" are passed over.
+#[cold]
+fn next_header<'m>(rest: &mut &'m str) -> Option<(&'m str, &'m str)> {
+    loop {
+        let (pair, after) = rest.split_once('&').unwrap_or((rest, ""));
+        *rest = after;
+        if !pair.is_empty() {
+            return Some(pair.split_once('=').unwrap_or((pair, "")));
+        }
+        if after.is_empty() {
+            return None;
+        }
     }
 }
 
 impl fmt::Display for Uri<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Uri<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Uri({})", self.text)
+        write!(f, "Uri({})", self.as_str())
     }
 }
 
 /// The same text; [`Uri::equivalent`] is the comparison of the RFC.
 impl PartialEq for Uri<'_> {
     fn eq(&self, other: &Uri<'_>) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 
@@ -210,7 +249,7 @@ impl UriBuf {
 
     /// The view.
     pub fn as_uri(&self) -> Uri<'_> {
-        Uri { text: &self.text, parts: self.parts }
+        Uri { text: Words::Utf8(&self.text), parts: self.parts }
     }
 
     /// As written.
@@ -221,7 +260,7 @@ impl UriBuf {
 
 impl From<Uri<'_>> for UriBuf {
     fn from(uri: Uri<'_>) -> Self {
-        Self { text: uri.text.into(), parts: uri.parts }
+        Self { text: uri.as_str().into(), parts: uri.parts }
     }
 }
 
@@ -260,6 +299,13 @@ impl std::hash::Hash for UriBuf {
     }
 }
 
+/// Where a URI ends, with what octet, and the way on from there.
+pub(super) struct Walked<'m> {
+    pub(super) walk: Walk<'m>,
+    pub(super) at: usize,
+    pub(super) byte: u8,
+}
+
 /// Where the parts of a URI lie: what both `Uri` and `UriBuf` keep beside the text.
 #[derive(Clone, Copy)]
 struct Parts {
@@ -272,6 +318,7 @@ struct Parts {
     address: Option<IpAddr>,
     port: Option<u16>,
     params: (u16, u16),
+    marks: UriMarks,
     /// After the "?".
     headers: Option<u16>,
 }
@@ -280,6 +327,72 @@ struct Parts {
 type Fault = (usize, UriError);
 
 impl Parts {
+    /// `sip:[user@]host[:port][;params]` from `start` on, without a password and escapes, and where it ends.
+    #[inline(always)]
+    fn plain<'m>(bytes: &'m [u8], start: usize) -> Option<(Self, Walked<'m>)> {
+        let [s, i, p, b':'] = *bytes.get(start..)?.first_chunk::<4>()? else { return None };
+        if [s | 0x20, i | 0x20, p | 0x20] != *b"sip" {
+            return None;
+        }
+        let part = |at: usize| (at - start) as u16;
+        let mut walk = Walk::new(bytes, start + 4);
+        let (mut at, mut byte) = walk.next();
+        if is_in_user(byte) {
+            (at, byte) = walk.next_but(IN_USER);
+            if byte != b'@' {
+                return None;
+            }
+        }
+        let (mut user, mut host) = (None, start + 4);
+        if byte == b'@' {
+            if at == host {
+                return None;
+            }
+            (user, host) = (Some((4, part(at))), at + 1);
+            (at, byte) = walk.next();
+        }
+        let host_end = at;
+        let address = host::plain(bytes, host, host_end)?;
+        let mut port = None;
+        if byte == b':' {
+            (at, byte) = walk.next();
+            port = Some(host::plain_port(bytes, host_end + 1, at)?);
+        }
+        let params = at;
+        let mut marks = UriMarks { more: false, ..UriMarks::UNKNOWN };
+        while byte == b';' {
+            let name = at + 1;
+            (at, byte) = walk.next_but(IN_URI_PARAM);
+            if at == name {
+                return None;
+            }
+            let place = |start: usize, end: usize| ((start - params) as u16, (end - params) as u16);
+            let (name, mut value) = (place(name, at), (0, 0));
+            if byte == b'=' {
+                let start = at + 1;
+                (at, byte) = walk.next_but(IN_URI_PARAM);
+                value = place(start, at);
+            }
+            marks.push(name, value);
+        }
+        if at - start > usize::from(u16::MAX) {
+            return None;
+        }
+        let parts = Self {
+            scheme: Scheme::Sip,
+            colon: 3,
+            user,
+            password: None,
+            host: (part(host), part(host_end)),
+            address: address.map(IpAddr::V4),
+            port,
+            params: (part(params), part(at)),
+            marks,
+            headers: None,
+        };
+        Some((parts, Walked { walk, at, byte }))
+    }
+
     /// Each octet is looked at once; only a host without a user part before it is looked at twice.
     fn of(text: &str) -> Result<Self, Fault> {
         let bytes = text.as_bytes();
@@ -298,6 +411,7 @@ impl Parts {
             address: None,
             port: None,
             params: (end, end),
+            marks: UriMarks::UNKNOWN,
             headers: None,
         };
         match scheme {
@@ -329,7 +443,7 @@ impl Parts {
         let bytes = text.as_bytes();
         let mut host = start;
         // Most user parts hold nothing that a host could not hold, so this is either.
-        let word = start + scan::length_while(&bytes[start..], scan::is_host);
+        let word = end_of::<block::Host>(bytes, start);
         match bytes.get(word) {
             Some(b'@') if word > start => {
                 self.user = Some((place(start), place(word)));
@@ -339,7 +453,7 @@ impl Parts {
             Some(_) if memchr::memchr(b'@', &bytes[word..]).is_none() => {}
             Some(_) => host = self.read_user(bytes, start)?,
         }
-        let mut cursor = Cursor::within(Octets::of(text.get(host..).unwrap_or_default()), host);
+        let mut cursor = Cursor::within(Octets::new(bytes), Span::new(host, bytes.len()));
         let read = Host::read(&mut cursor).map_err(|_| fault(bytes, cursor.position(), UriError::Host))?;
         self.address = read.ip();
         self.host = (place(host), place(cursor.position()));

@@ -7,10 +7,10 @@ use crate::message::{Cursor, HeaderId, Malformed, NameAddr, address::read_tag};
 
 header!(
     /// Who sends the request.
-    From, Single, NameAddr<'m>, NameAddr::read);
+    From, Single, NameAddr<'m>, NameAddr::read, address);
 header!(
     /// Whom the request is meant for.
-    To, Single, NameAddr<'m>, NameAddr::read);
+    To, Single, NameAddr<'m>, NameAddr::read, address);
 header!(
     /// Where to call back.
     ReplyTo, Single, NameAddr<'m>, NameAddr::read);

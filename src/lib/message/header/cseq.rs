@@ -19,6 +19,7 @@ impl Header for CSeq<'_> {
     const FORM: Form = Form::Single;
     type View<'m> = CSeq<'m>;
 
+    #[inline]
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<CSeq<'m>, Malformed> {
         let number = cursor.number_u32()?;
         if number > MAX {
@@ -61,6 +62,7 @@ impl fmt::Display for RAckValue<'_> {
 }
 
 /// The white space that must come next.
+#[inline]
 fn spaced<'c, 'm>(cursor: &'c mut Cursor<'m>) -> Result<&'c mut Cursor<'m>, Malformed> {
     let before = cursor.position();
     cursor.skip_ws();

@@ -105,6 +105,29 @@ pub trait Header {
 
     /// Reads one value; the caller has skipped white space before it and checks that nothing follows.
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Self::View<'m>, Malformed>;
+
+    /// The value that comes next, at the end of its row or before a comma, sooner read if there is nothing unusual
+    /// in it; otherwise, and if it is not worth the while, `None`.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain<'m>(_: &Cursor<'m>) -> Option<Self::View<'m>> {
+        None
+    }
+
+    /// The same for a value that is read in a few steps, with where it ends, behind which there may be anything.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain_word<'m>(_: Cursor<'m>) -> Option<(Self::View<'m>, usize)> {
+        None
+    }
+
+    /// Goes to the values of a list up to the first with anything unusual in it, and gives where that one begins;
+    /// `None` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn plain_front<'m>(cursor: Cursor<'m>, _: impl FnMut(&Self::View<'m>)) -> Option<usize> {
+        Some(cursor.at)
+    }
 }
 
 /// How the values of a field share rows (RFC 3261 §7.3.1).
@@ -126,7 +149,40 @@ macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, stops) => {
         header!($(#[$doc])* $name, $form, $view, $read, cut, const STOPS_AT_COMMA: bool = true;);
     };
-    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $stops:item)?) => {
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, address) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain<'m>(cursor: &$crate::message::Cursor<'m>) -> Option<$crate::message::NameAddr<'m>> {
+                $crate::message::NameAddr::plain(cursor)
+            }
+
+            #[inline(always)]
+            fn plain_front<'m>(
+                cursor: $crate::message::Cursor<'m>,
+                with: impl FnMut(&$crate::message::NameAddr<'m>),
+            ) -> Option<usize> {
+                $crate::message::NameAddr::plain_front(Self::FORM, cursor, with)
+            }
+        );
+    };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, tokens) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain_word<'m>(cursor: $crate::message::Cursor<'m>) -> Option<(&'m str, usize)> {
+                cursor.plain_spaced_token()
+            }
+
+            #[inline(always)]
+            fn plain_front<'m>(cursor: $crate::message::Cursor<'m>, with: impl FnMut(&&'m str)) -> Option<usize> {
+                cursor.plain_tokens(with)
+            }
+        );
+    };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $($more:item)*)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub enum $name {}
@@ -134,7 +190,7 @@ macro_rules! header {
         impl $crate::message::header::Header for $name {
             const ID: $crate::message::HeaderId = $crate::message::HeaderId::$name;
             const FORM: $crate::message::header::Form = $crate::message::header::Form::$form;
-            $($stops)?
+            $($($more)*)?
             type View<'m> = $view;
 
             #[inline]

@@ -6,16 +6,16 @@ use crate::message::Cursor;
 
 header!(
     /// Extensions the server must support.
-    Require, List, &'m str, Cursor::token, stops);
+    Require, List, &'m str, Cursor::token, tokens);
 header!(
     /// Extensions every proxy must support.
-    ProxyRequire, List, &'m str, Cursor::token, stops);
+    ProxyRequire, List, &'m str, Cursor::token, tokens);
 header!(
     /// Extensions the sender supports, possibly none.
-    Supported, OptionalList, &'m str, Cursor::token, stops);
+    Supported, OptionalList, &'m str, Cursor::token, tokens);
 header!(
     /// Extensions that were required and are not supported.
-    Unsupported, List, &'m str, Cursor::token, stops);
+    Unsupported, List, &'m str, Cursor::token, tokens);
 header!(
     /// Methods the sender supports, possibly none.
-    Allow, OptionalList, &'m str, Cursor::token, stops);
+    Allow, OptionalList, &'m str, Cursor::token, tokens);

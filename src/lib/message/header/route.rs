@@ -6,13 +6,13 @@ use crate::message::NameAddr;
 
 header!(
     /// Where the request has still to go.
-    Route, List, NameAddr<'m>, NameAddr::read, stops);
+    Route, List, NameAddr<'m>, NameAddr::read, address);
 header!(
     /// Who wants to stay on the path.
-    RecordRoute, List, NameAddr<'m>, NameAddr::read, stops);
+    RecordRoute, List, NameAddr<'m>, NameAddr::read, address);
 header!(
     /// The way from a registrar to the contact.
-    Path, List, NameAddr<'m>, NameAddr::read, stops);
+    Path, List, NameAddr<'m>, NameAddr::read, address);
 header!(
     /// The route a registrar hands out for requests of its user.
-    ServiceRoute, List, NameAddr<'m>, NameAddr::read, stops);
+    ServiceRoute, List, NameAddr<'m>, NameAddr::read, address);

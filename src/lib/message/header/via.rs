@@ -6,7 +6,11 @@
 use std::{fmt, net::IpAddr};
 
 use super::{Form, Header};
-use crate::message::{Cursor, HeaderId, Host, Malformed, Params, Span, host::read_port};
+use crate::message::{
+    Cursor, HeaderId, Host, Malformed, Params, Span,
+    block::Walk,
+    host::{self, plain_port, read_port},
+};
 
 /// One Via value. As a type parameter it names the header field.
 #[derive(Debug, Clone, Copy)]
@@ -66,47 +70,87 @@ impl Header for Via<'_> {
     const STOPS_AT_COMMA: bool = true;
     type View<'m> = Via<'m>;
 
+    #[inline]
     fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
-        // A cursor of its own stays in registers.
-        let mut here = *cursor;
-        let via = read(&mut here);
-        *cursor = here;
-        via
+        match plain(cursor) {
+            Some(via) => {
+                cursor.at = via.span.end;
+                Ok(via)
+            }
+            None => any(cursor),
+        }
+    }
+
+    #[inline(always)]
+    fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
+        plain(cursor)
+    }
+
+    #[inline(always)]
+    fn plain_front<'m>(mut cursor: Cursor<'m>, mut with: impl FnMut(&Via<'m>)) -> Option<usize> {
+        loop {
+            // It stays where it is read to.
+            let via = plain(&cursor);
+            let Some(via) = &via else { return Some(cursor.at) };
+            let end = via.span.end;
+            with(via);
+            cursor.at = cursor.after_comma(end)?;
+        }
     }
 }
 
-#[inline(always)]
-fn read<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
+/// A Via as nearly all are: one of the usual transports, single spaces, no escapes.
+#[inline(never)]
+fn plain<'m>(cursor: &Cursor<'m>) -> Option<Via<'m>> {
+    let Cursor { octets, mut at, end } = *cursor;
+    // One in a list has a space before it.
+    at += usize::from(octets.bytes.get(at) == Some(&b' '));
+    let start = at;
+    let octets = octets.checked(start, end);
+    let bytes = octets.bytes;
+    let front = bytes.get(start..)?.first_chunk::<12>()?;
+    if front.first_chunk() != Some(b"SIP/2.0/") {
+        return None;
+    }
+    let transport = match front.last_chunk().map(|word| u32::from_le_bytes(*word))? {
+        UDP => "UDP",
+        TCP => "TCP",
+        TLS => "TLS",
+        _ => return None,
+    };
+    let mut walk = Walk::new(bytes, start + 12);
+    let (host_end, mut byte) = walk.next();
+    let host = match host::plain(bytes, start + 12, host_end)? {
+        Some(address) => Host::V4(address),
+        None => Host::Name(octets.ascii(start + 12, host_end)?.as_str()),
+    };
+    let mut port = None;
+    at = host_end;
+    if byte == b':' {
+        (at, byte) = walk.next();
+        port = Some(plain_port(bytes, host_end + 1, at)?);
+    }
+    let params = Params::walked(octets, &mut walk, at, byte, end)?;
+    let span = Span::new(start, params.end());
+    Some(Via { version: "2.0", transport, host, port, params, span })
+}
+
+const UDP: u32 = u32::from_le_bytes(*b"UDP ");
+const TCP: u32 = u32::from_le_bytes(*b"TCP ");
+const TLS: u32 = u32::from_le_bytes(*b"TLS ");
+
+/// Any Via.
+#[inline(never)]
+fn any<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
     let start = cursor.position();
-    let version = if cursor.rest().starts_with(b"SIP/2.0/") {
-        cursor.advance(b"SIP/2.0/".len());
-        "2.0"
-    } else {
-        cursor.token()?;
-        let version = slash(cursor)?;
-        if !cursor.eat_spaced(b'/') {
-            return Err(Malformed::Token);
-        }
-        version
-    };
-    let transport = match cursor.rest() {
-        [b'U', b'D', b'P', b' ', ..] => common(cursor, "UDP"),
-        [b'T', b'C', b'P', b' ', ..] => common(cursor, "TCP"),
-        [b'T', b'L', b'S', b' ', ..] => common(cursor, "TLS"),
-        _ => cursor.token()?,
-    };
+    cursor.token()?;
+    let version = slash(cursor)?;
+    let transport = slash(cursor)?;
     cursor.skip_ws();
     let host = Host::read(cursor)?;
     let port = if cursor.eat_spaced(b':') { Some(read_port(cursor)?) } else { None };
-    let params = Params::read_fast(cursor)?;
+    let params = Params::read(cursor)?;
     Ok(Via { version, transport, host, port, params, span: Span::new(start, cursor.position()) })
-}
-
-/// Passes over a word that need not be checked.
-#[inline]
-fn common(cursor: &mut Cursor<'_>, word: &'static str) -> &'static str {
-    cursor.advance(word.len());
-    word
 }
 
 /// `SLASH token`
