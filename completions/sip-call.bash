@@ -23,7 +23,7 @@ _sip__call() {
 
     case "${cmd}" in
         sip__call)
-            opts="-H -v -h -V --answer --account --from --user --password-file --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-H -v -h -V --answer --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --header --audio --record --codec --dtmf --rtp-ports --ring-timeout --duration --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -54,6 +54,10 @@ _sip__call() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --auth-alg)
+                    COMPREPLY=($(compgen -W "MD5 MD5-sess SHA-256 SHA-256-sess SHA-512-256 SHA-512-256-sess" -- "${cur}"))
                     return 0
                     ;;
                 --display-name)

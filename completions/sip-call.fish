@@ -2,6 +2,12 @@ complete -c sip-call -l account -d 'An account of the configuration file' -r
 complete -c sip-call -l from -d 'Our address, such as sip:alice@example.com' -r
 complete -c sip-call -l user -d 'Name for authentication [default: as in --from]' -r
 complete -c sip-call -l password-file -d 'File with the password in its first line' -r -F
+complete -c sip-call -l auth-alg -d 'Answer challenges with this digest algorithm only' -r -f -a "MD5\t''
+MD5-sess\t''
+SHA-256\t''
+SHA-256-sess\t''
+SHA-512-256\t''
+SHA-512-256-sess\t''"
 complete -c sip-call -l display-name -d 'Name shown to the peer beside our address' -r
 complete -c sip-call -l proxy -d 'Send requests by way of this server' -r
 complete -c sip-call -l local -d 'Our address and port [default: what the route says]' -r
@@ -12,7 +18,7 @@ complete -c sip-call -l tls-cert -d 'Our certificate, for peers that ask for one
 complete -c sip-call -l tls-key -d 'Its private key [default: in the same file]' -r -F
 complete -c sip-call -l tls-name -d 'The name that the peer\'s certificate must have' -r
 complete -c sip-call -l tls-min -d 'The least version to accept: 1.2 or 1.3 [default: 1.2]' -r
-complete -c sip-call -s H -l header -d 'Add a header to the INVITE; may be repeated' -r
+complete -c sip-call -s H -l header -d 'Add a header to the request; may be repeated' -r
 complete -c sip-call -l audio -d 'device, none, tone:HZ, echo or file:IN.wav' -r
 complete -c sip-call -l record -d 'Record both sides: left ours, right the peer\'s' -r -F
 complete -c sip-call -l codec -d 'Codecs to use, best first, such as opus,pcmu' -r -f -a "opus\t''

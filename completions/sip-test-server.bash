@@ -23,7 +23,7 @@ _sip__test__server() {
 
     case "${cmd}" in
         sip__test__server)
-            opts="-v -h -V --listen --calls --user --password-file --auth-alg --realm --tls-cert --tls-key --tls-ca --tls-min --rtp-ports --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-v -h -V --listen --calls --min-expires --user --password-file --auth-alg --auth-qop --nonce-lifetime --userhash --realm --tls-cert --tls-key --tls-ca --tls-min --rtp-ports --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -34,6 +34,10 @@ _sip__test__server() {
                     return 0
                     ;;
                 --calls)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-expires)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -57,7 +61,15 @@ _sip__test__server() {
                     return 0
                     ;;
                 --auth-alg)
-                    COMPREPLY=($(compgen -W "MD5 SHA-256 SHA-512-256" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "MD5 MD5-sess SHA-256 SHA-256-sess SHA-512-256 SHA-512-256-sess" -- "${cur}"))
+                    return 0
+                    ;;
+                --auth-qop)
+                    COMPREPLY=($(compgen -W "auth auth-int" -- "${cur}"))
+                    return 0
+                    ;;
+                --nonce-lifetime)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --realm)

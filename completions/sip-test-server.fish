@@ -1,10 +1,17 @@
 complete -c sip-test-server -l listen -d 'Where to listen [default: 127.0.0.1:5070]' -r
 complete -c sip-test-server -l calls -d 'End after this many calls' -r
-complete -c sip-test-server -l user -d 'Challenge every INVITE and MESSAGE for this user' -r
+complete -c sip-test-server -l min-expires -d 'Refuse registrations for less (423) [default: 60s]' -r
+complete -c sip-test-server -l user -d 'Challenge INVITE, MESSAGE, REGISTER for this user' -r
 complete -c sip-test-server -l password-file -d 'File with the password in its first line' -r -F
-complete -c sip-test-server -l auth-alg -d 'MD5, SHA-256 or SHA-512-256 [default: SHA-256]' -r -f -a "MD5\t''
+complete -c sip-test-server -l auth-alg -d 'Algorithms, in this order [default: SHA-256]' -r -f -a "MD5\t''
+MD5-sess\t''
 SHA-256\t''
-SHA-512-256\t''"
+SHA-256-sess\t''
+SHA-512-256\t''
+SHA-512-256-sess\t''"
+complete -c sip-test-server -l auth-qop -d 'auth, auth-int or both [default: auth]' -r -f -a "auth\t'The request line'
+auth-int\t'The body as well'"
+complete -c sip-test-server -l nonce-lifetime -d 'How long a nonce is good [default: 5m]' -r
 complete -c sip-test-server -l realm -d 'Realm of the challenge [default: sipkit]' -r
 complete -c sip-test-server -l tls-cert -d 'Our certificate, which listening over tls and wss needs' -r -F
 complete -c sip-test-server -l tls-key -d 'Its private key [default: in the same file]' -r -F
@@ -18,6 +25,7 @@ plain\t'As it was before it was encrypted, each message in a UDP packet'
 both\t'Both, on two interfaces (pcapng only)'"
 complete -c sip-test-server -l timeout -d 'End the whole run after this time (exit 3)' -r
 complete -c sip-test-server -l config -d 'Read this configuration file' -r -F
+complete -c sip-test-server -l userhash -d 'Ask for user names to be hashed (RFC 7616)'
 complete -c sip-test-server -l json -d 'Print JSON Lines: an object per event and a result'
 complete -c sip-test-server -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
 complete -c sip-test-server -l trace -d 'Print each SIP message on standard error'

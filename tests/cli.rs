@@ -15,7 +15,9 @@ use clap::Parser;
 use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
-use sipkit::cli::{ExitStatus, Program, call, generate::Manual, settings, test_server};
+use sipkit::cli::{
+    ExitStatus, Program, call, generate::Manual, message, options, register, settings, test_server,
+};
 
 #[cfg(feature = "dns")]
 use crate::support::dns::DnsServer;
@@ -24,6 +26,9 @@ use crate::support::{message::Draft, peer::Peer, program::Server};
 mod terminal;
 
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
+const SIP_MESSAGE: (&str, &str) = ("sip-message", env!("CARGO_BIN_EXE_sip-message"));
+const SIP_OPTIONS: (&str, &str) = ("sip-options", env!("CARGO_BIN_EXE_sip-options"));
+const SIP_REGISTER: (&str, &str) = ("sip-register", env!("CARGO_BIN_EXE_sip-register"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
 #[cfg(feature = "tls")]
@@ -34,6 +39,9 @@ const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_CALL.0, SIP_CALL.1, call::Args::MANUAL),
     #[cfg(feature = "dns")]
     (SIP_DNS.0, SIP_DNS.1, dns::Args::MANUAL),
+    (SIP_MESSAGE.0, SIP_MESSAGE.1, message::Args::MANUAL),
+    (SIP_OPTIONS.0, SIP_OPTIONS.1, options::Args::MANUAL),
+    (SIP_REGISTER.0, SIP_REGISTER.1, register::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
     #[cfg(feature = "tls")]
@@ -237,6 +245,9 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
                 "sip-call" => call::Args::try_parse_from(&words).map(drop),
                 #[cfg(feature = "dns")]
                 "sip-dns" => dns::Args::try_parse_from(&words).map(drop),
+                "sip-message" => message::Args::try_parse_from(&words).map(drop),
+                "sip-options" => options::Args::try_parse_from(&words).map(drop),
+                "sip-register" => register::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
                 #[cfg(feature = "tls")]
                 "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),

@@ -204,7 +204,9 @@ fn responder(auth: Option<(auth::Policy, Vec<Login>)>) -> Responder {
         media: None,
         rtp_ports: None,
         codecs: vec![sipkit::sdp::Codec::PCMU],
+        behaviour: None,
         auth,
+        registrar: None,
         notices: None,
     })
 }
@@ -539,7 +541,9 @@ fn an_offer_is_found_among_other_parts() {
             media: None,
             rtp_ports: None,
             codecs: vec![sipkit::sdp::Codec::PCMU],
+            behaviour: None,
             auth: None,
+            registrar: None,
             notices: None,
         });
         world.add("server", at("192.0.2.2:5060"), server);

@@ -27,7 +27,7 @@ fn call(target: &str, more: &[&str]) -> Program {
 
 /// Every line is what the shipped schema says; gives the result.
 #[track_caller]
-fn valid(finished: &Finished) -> Value {
+pub fn valid(finished: &Finished) -> Value {
     static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
     let schema = SCHEMA.get_or_init(|| {
         let schema = include_str!("../src/lib/cli/events.schema.json");

@@ -23,7 +23,9 @@ fn server(limits: Limits) -> (World, Node<Responder>) {
         media: None,
         rtp_ports: None,
         codecs: vec![sipkit::sdp::Codec::PCMU],
+        behaviour: None,
         auth: None,
+        registrar: None,
         notices: None,
     });
     let config = stack::Config { limits, ..stack::Config::default() };

@@ -38,13 +38,45 @@ impl Program {
         Self::start(env!("CARGO_BIN_EXE_sip-dns"), args)
     }
 
+    /// `sip-register` with these arguments, in JSON, from loopback.
+    pub fn register<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::asking(env!("CARGO_BIN_EXE_sip-register"), args)
+    }
+
+    /// `sip-message`, the same.
+    pub fn message<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::asking(env!("CARGO_BIN_EXE_sip-message"), args)
+    }
+
+    /// `sip-options`, the same.
+    pub fn options<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::asking(env!("CARGO_BIN_EXE_sip-options"), args)
+    }
+
+    fn asking<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
+        let common = ["--json", "--local", "127.0.0.1", "--timeout", "1m"].map(str::to_owned);
+        Self::start(path, common.into_iter().chain(args.into_iter().map(|arg| arg.as_ref().to_owned())))
+    }
+
+    /// One of the three without any arguments but these, its standard input from a pipe.
+    pub fn with_input<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>, input: &str) -> Self {
+        let mut program = Self::begin(path, args, Stdio::piped());
+        let mut pipe = program.child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut pipe, input.as_bytes()).unwrap();
+        program
+    }
+
     /// The program at this path.
     pub fn start<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>) -> Self {
+        Self::begin(path, args, Stdio::null())
+    }
+
+    fn begin<S: AsRef<str>>(path: &str, args: impl IntoIterator<Item = S>, stdin: Stdio) -> Self {
         let home = Folder::new();
         let mut command = Command::new(path);
         command.args(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         command.env_clear().env("HOME", home.path()).env("USER", "tester").env("NO_COLOR", "1");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = Lines::of(child.stdout.take().unwrap());
         let err = Lines::of(child.stderr.take().unwrap());

@@ -28,7 +28,9 @@ pub fn responder() -> Responder {
         media: None,
         rtp_ports: None,
         codecs: vec![Codec::PCMU],
+        behaviour: None,
         auth: None,
+        registrar: None,
         notices: None,
     })
 }

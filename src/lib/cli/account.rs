@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{resolve::system, transport::Protocol};
+use crate::{auth, resolve::system, transport::Protocol};
 
 use super::{
     args,
@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     nearest::nearest,
     secret::Password,
-    value::{Audio, Codec, LocalAddress, PortRange},
+    value::{Audio, Codec, DigestAlgorithm, LocalAddress, PortRange},
 };
 
 /// Who we are, and which way our requests go.
@@ -23,7 +23,10 @@ pub struct Account {
     pub display_name: Option<String>,
     /// For authentication; None: only what needs none.
     pub credentials: Option<Credentials>,
+    /// Answers challenges with this algorithm only.
+    pub auth_alg: Option<DigestAlgorithm>,
     pub proxy: Option<String>,
+    pub registration: Registration,
     pub local: Option<LocalAddress>,
     /// Of the first hop.
     pub transport: Option<Protocol>,
@@ -31,11 +34,59 @@ pub struct Account {
     pub resolver: system::Config,
 }
 
+/// What the configuration says of registering.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registration {
+    pub registrar: Option<String>,
+    pub expires: Option<Duration>,
+    pub outbound: bool,
+    pub gruu: bool,
+    /// Names this device.
+    pub instance: Option<String>,
+}
+
 /// What answers a digest challenge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Credentials {
     pub user: String,
     pub password: Password,
+    /// The password is a hash: `[ALGORITHM:]HEX`.
+    pub hashed: bool,
+    /// Where it is good; None: everywhere.
+    pub realm: Option<String>,
+}
+
+impl Credentials {
+    pub fn new(user: String, password: Password) -> Self {
+        Self { user, password, hashed: false, realm: None }
+    }
+
+    /// For the digest computation.
+    pub fn login(&self) -> Result<auth::Login, Failure> {
+        let login = auth::Login::new(self.user.clone(), "");
+        let secret = if self.hashed { hash(self.password.reveal())? } else { self.secret() };
+        Ok(auth::Login { secret, realm: self.realm.clone(), ..login })
+    }
+
+    fn secret(&self) -> auth::Secret {
+        auth::Secret::new(self.password.reveal())
+    }
+}
+
+/// `[ALGORITHM:]HEX`; without the name 32 digits are MD5 and 64 SHA-256.
+fn hash(text: &str) -> Result<auth::Secret, Failure> {
+    let (name, hex) = text.split_once(':').map_or((None, text), |(name, hex)| (Some(name), hex));
+    let algorithm = match name {
+        Some(name) => auth::Algorithm::parse(name.trim()),
+        None if hex.len() == 32 => Some(auth::Algorithm::Md5),
+        None => Some(auth::Algorithm::Sha256),
+    };
+    let secret = algorithm.and_then(|algorithm| auth::Secret::ha1(algorithm, hex.trim()));
+    secret.ok_or_else(|| {
+        Failure::usage("ha1 of the account is no hash").hint(
+            "write the algorithm, a colon, and the hash of user:realm:password in hex, such as MD5:0123…",
+        )
+    })
 }
 
 impl Account {
@@ -52,17 +103,24 @@ impl Account {
         let from = first([&identity.from, &account.from, &defaults.from]);
         let password = find_password(identity, account)?;
         let user = first([&identity.user, &account.user, &None]);
+        let hashed = password.is_none() && account.ha1.is_some();
+        let password = password.or_else(|| account.ha1.clone());
+        let complete = |user, password| {
+            // Of another realm nothing is known where the password was given beside the account.
+            let realm = account.realm.clone().filter(|_| identity.password_file.is_none());
+            Some(Credentials { hashed, realm, ..Credentials::new(user, password) })
+        };
         let credentials = match (user, password) {
-            (Some(user), Some(password)) => Some(Credentials { user, password }),
+            (Some(user), Some(password)) => complete(user, password),
             (Some(user), None) => {
                 let password = Password::ask(&user).map_err(Failure::usage)?;
-                Some(Credentials { user, password })
+                complete(user, password)
             }
             (None, Some(password)) => {
                 let user = from.as_deref().and_then(user_part).ok_or_else(|| {
                     Failure::usage("there is a password and no user name").hint("give --user or --from")
                 })?;
-                Some(Credentials { user: user.into(), password })
+                complete(user.into(), password)
             }
             (None, None) => None,
         };
@@ -70,11 +128,25 @@ impl Account {
             from,
             display_name: first([&identity.display_name, &account.display_name, &defaults.display_name]),
             credentials,
+            auth_alg: identity.auth_alg.or(account.auth_alg),
             proxy: first([&route.proxy, &account.proxy, &defaults.proxy]),
+            registration: Registration {
+                registrar: account.registrar.clone(),
+                expires: account.expires,
+                outbound: account.outbound.unwrap_or(false),
+                gruu: account.gruu.unwrap_or(false),
+                instance: account.instance.clone(),
+            },
             local: route.local.or(account.local).or(defaults.local),
             transport: route.transport.or(account.transport).or(defaults.transport),
             resolver: resolver(&route.dns, config),
         })
+    }
+
+    /// What answers challenges.
+    pub fn auth(&self) -> Result<auth::Client, Failure> {
+        let logins = self.credentials.iter().map(Credentials::login).collect::<Result<_, _>>()?;
+        Ok(auth::Client::new(logins).only(self.auth_alg.map(DigestAlgorithm::auth)))
     }
 }
 
@@ -240,6 +312,27 @@ mod tests {
     fn an_unknown_account_is_named_with_the_nearest() {
         let failure = resolve("--account hmoe").expect_err("no such account");
         assert_eq!(failure.to_string(), "the configuration file has no [account.hmoe]; did you mean home?");
+    }
+
+    #[test]
+    fn a_hash_stands_for_the_password() {
+        let login = |text: &str| {
+            let password = Password::new(text.into());
+            Credentials { hashed: true, ..Credentials::new("alice".into(), password) }.login()
+        };
+        let (md5, sha) = ("0123456789abcdef".repeat(2), "0123456789abcdef".repeat(4));
+        for (text, algorithm) in [
+            (md5.clone(), auth::Algorithm::Md5),
+            (sha.clone(), auth::Algorithm::Sha256),
+            (format!("sha-512-256: {sha}"), auth::Algorithm::Sha512_256),
+        ] {
+            let secret = login(&text).expect("a hash").secret;
+            let serves: Vec<_> = auth::Algorithm::ALL.into_iter().filter(|a| secret.serves(*a)).collect();
+            assert_eq!(serves[0], algorithm, "{text}");
+        }
+        for text in ["", "secret", "MD5:secret", "ROT13:00"] {
+            assert!(login(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use super::value::DnsServer;
 use super::{
     capture::{CaptureMode, CapturePath},
-    value::{Audio, Codec, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
+    value::{Audio, Codec, DigestAlgorithm, DtmfScript, HeaderLine, LocalAddress, PortRange, parse_duration},
     write_out::Template,
 };
 use crate::transport::Protocol;
@@ -166,6 +166,13 @@ pub struct Identity {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 
+    /// Answer challenges with this digest algorithm only
+    ///
+    /// MD5, SHA-256, SHA-512-256, or one of them with -sess. Without it the strongest one asked for is used.
+    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true, ignore_case = true)]
+    #[arg(hide_short_help = true)]
+    pub auth_alg: Option<DigestAlgorithm>,
+
     /// Name shown to the peer beside our address
     #[arg(long, value_name = "TEXT")]
     #[arg(hide_short_help = true)]
@@ -249,6 +256,11 @@ pub struct Tls {
     pub tls_min: Option<Version>,
 }
 
+/// Without TLS there is nothing to be said about it.
+#[cfg(not(feature = "tls"))]
+#[derive(Args, Clone, Debug, Default)]
+pub struct Tls {}
+
 #[cfg(feature = "tls")]
 impl Tls {
     /// The same certificate for those who connect to us.
@@ -305,7 +317,7 @@ pub struct CallTimes {
 /// What is added to requests.
 #[derive(Args, Clone, Debug)]
 pub struct Headers {
-    /// Add a header to the INVITE; may be repeated
+    /// Add a header to the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     pub headers: Vec<HeaderLine>,
 }

@@ -34,7 +34,6 @@ pub struct Args {
     pub identity: args::Identity,
     #[command(flatten)]
     pub route: args::Route,
-    #[cfg(feature = "tls")]
     #[command(flatten)]
     pub tls: args::Tls,
     #[command(flatten)]

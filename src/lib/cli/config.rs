@@ -95,8 +95,20 @@ pub struct Account {
     pub user: Option<String>,
     pub password: Option<Password>,
     pub password_file: Option<PathBuf>,
+    /// In place of the password: `[ALGORITHM:]` and the hash of user, realm and password in hex.
+    pub ha1: Option<Password>,
+    /// The password is for this realm only.
+    pub realm: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub auth_alg: Option<DigestAlgorithm>,
     pub display_name: Option<String>,
     pub proxy: Option<String>,
+    pub registrar: Option<String>,
+    #[serde(deserialize_with = "duration")]
+    pub expires: Option<Duration>,
+    pub outbound: Option<bool>,
+    pub gruu: Option<bool>,
+    pub instance: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
     #[serde(deserialize_with = "text")]
@@ -113,8 +125,12 @@ pub struct Server {
     pub user: Option<String>,
     pub password: Option<Password>,
     pub password_file: Option<PathBuf>,
-    #[serde(deserialize_with = "text")]
-    pub auth_alg: Option<DigestAlgorithm>,
+    #[serde(deserialize_with = "text_list")]
+    pub auth_alg: Option<Vec<DigestAlgorithm>>,
+    #[serde(deserialize_with = "duration")]
+    pub nonce_lifetime: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub min_expires: Option<Duration>,
     #[serde(deserialize_with = "text")]
     pub rtp_ports: Option<PortRange>,
 }
@@ -149,7 +165,8 @@ impl Config {
     }
 
     fn holds_a_password(&self) -> bool {
-        self.server.password.is_some() || self.account.values().any(|account| account.password.is_some())
+        let holds = |account: &Account| account.password.is_some() || account.ha1.is_some();
+        self.server.password.is_some() || self.account.values().any(holds)
     }
 }
 
@@ -372,7 +389,7 @@ mod tests {
         assert_eq!(config.media.codec.as_ref().map(Vec::len), Some(2));
         assert_eq!(config.account["work"].password.as_ref().map(Password::reveal), Some("secret"));
         assert_eq!(config.server.listen.as_ref().map(Vec::len), Some(2));
-        assert_eq!(config.server.auth_alg, Some(DigestAlgorithm::Sha256));
+        assert_eq!(config.server.auth_alg, Some(vec![DigestAlgorithm::Sha256]));
         assert!(config.holds_a_password());
         assert!(!format!("{config:?}").contains("secret"));
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    auth::{GiveUp, Verdict},
+    auth::Verdict,
     endpoint::media::MediaEvent,
     media::{session, stats::Stats},
     phone::call::{Agreed, PhoneCall, PhoneEvent},
@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Context, Event, ExitStatus, Failure, Key, Keys, View, Why,
     account::CallTimes,
+    ask,
     event::{self, MediaSummary, Party, Way, milliseconds},
     live,
     value::{DtmfScript, DtmfStep},
@@ -473,17 +474,7 @@ impl<'a> Conversation<'a> {
                 })
             }
             Cause::Unauthorized { status, why, offered } => {
-                let reason = crate::message::reason_phrase(status);
-                let failure = Failure::new(
-                    ExitStatus::AuthenticationFailed,
-                    format_args!("{remote} answered {status} {reason}: {why}"),
-                );
-                let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
-                Err(match why {
-                    GiveUp::NoCredentials(_) => failure.hint("give --user and --password-file"),
-                    GiveUp::Rejected(_) => failure.hint("check --user and the password"),
-                    _ => failure.hint(format_args!("offered was: {}", offered.join("; "))),
-                })
+                Err(ask::unauthorized(&remote.to_string(), status, &why, &offered))
             }
             Cause::Failed(why) => Err(failure(&why)),
             Cause::NoAck => Err(Failure::new(

@@ -46,6 +46,21 @@ pub enum Event {
     Checked {
         path: String,
     },
+    /// What the registrar has bound: the answer to a question.
+    Bindings {
+        aor: String,
+        remote: String,
+        bindings: Vec<Binding>,
+        rtt_ms: f64,
+    },
+    /// A registrar answered a REGISTER.
+    Bound {
+        aor: String,
+        remote: String,
+        code: u16,
+        /// What is bound now.
+        bindings: Vec<Binding>,
+    },
     /// An INVITE leaves.
     Calling {
         call_id: String,
@@ -91,6 +106,11 @@ pub enum Event {
         cause: Option<Cause>,
         duration_ms: Option<f64>,
     },
+    /// The connection that was registered is gone; a new one is made.
+    FlowLost {
+        aor: String,
+        remote: String,
+    },
     Held {
         call_id: String,
         by: Party,
@@ -113,6 +133,14 @@ pub enum Event {
         codec: Option<String>,
         direction: String,
         media_remote: Option<String>,
+    },
+    /// A request outside calls got no response.
+    NoResponse {
+        call_id: String,
+        method: String,
+        target: String,
+        sequence: Option<u64>,
+        reason: String,
     },
     /// Any other provisional.
     Progress {
@@ -145,6 +173,22 @@ pub enum Event {
         active: u64,
         calls_per_second: f64,
     },
+    /// A registrar has us.
+    Registered(Box<Registered>),
+    /// A REGISTER goes out again, changed.
+    RegisterAgain {
+        aor: String,
+        reason: String,
+    },
+    /// A REGISTER failed and is tried again.
+    RegistrationFailed {
+        aor: String,
+        code: Option<u16>,
+        reason: String,
+        retry_ms: f64,
+        /// How long the registrar still keeps the binding.
+        remaining_ms: Option<f64>,
+    },
     /// A request outside calls was answered.
     Request {
         call_id: String,
@@ -154,6 +198,19 @@ pub enum Event {
         code: u16,
         /// What a MESSAGE says.
         text: Option<String>,
+    },
+    /// The final response to a request outside calls of ours.
+    Response {
+        call_id: String,
+        method: String,
+        target: String,
+        remote: Option<String>,
+        code: u16,
+        reason: String,
+        /// From the request to the response.
+        rtt_ms: f64,
+        /// Of several requests the number of this one, from 1.
+        sequence: Option<u64>,
     },
     Resumed {
         call_id: String,
@@ -199,6 +256,14 @@ pub enum Event {
     /// What a server's TLS is like.
     #[cfg(feature = "tls")]
     Tls(Box<TlsReport>),
+    /// Bindings were removed.
+    Unregistered {
+        aor: String,
+        remote: String,
+        /// What remains.
+        bindings: Vec<Binding>,
+        rtt_ms: f64,
+    },
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -211,6 +276,8 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Answered { .. } => "answered",
+            Self::Bindings { .. } => "bindings",
+            Self::Bound { .. } => "bound",
             Self::Calling { .. } => "calling",
             Self::Challenged { .. } => "challenged",
             Self::Checked { .. } => "checked",
@@ -218,20 +285,27 @@ impl Event {
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
+            Self::FlowLost { .. } => "flow-lost",
             Self::Held { .. } => "held",
             Self::Incoming { .. } => "incoming",
             Self::Listening { .. } => "listening",
             Self::Media { .. } => "media",
+            Self::NoResponse { .. } => "no-response",
             Self::Progress { .. } => "progress",
             Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
+            Self::Registered(_) => "registered",
+            Self::RegisterAgain { .. } => "register-again",
+            Self::RegistrationFailed { .. } => "registration-failed",
             Self::Request { .. } => "request",
+            Self::Response { .. } => "response",
             Self::Resumed { .. } => "resumed",
             Self::Ringing { .. } => "ringing",
             Self::Setting { .. } => "setting",
             Self::Rule { .. } => "rule",
             Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
+            Self::Unregistered { .. } => "unregistered",
             Self::Targets { .. } => "targets",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
@@ -247,6 +321,12 @@ impl fmt::Display for Event {
             Self::Answered { by, code, reason, codec, media_remote, .. } => {
                 write!(f, "by {by}: {code} {}{}", Printable(reason), After(" with ", codec))?;
                 write!(f, "{}", After(", media at ", media_remote))
+            }
+            Self::Bindings { aor, remote, bindings, rtt_ms } => {
+                write!(f, "{} at {remote}: {} ({rtt_ms:.1} ms)", Printable(aor), List(bindings))
+            }
+            Self::Bound { aor, remote, code, bindings } => {
+                write!(f, "{code} for {} from {remote}: {}", Printable(aor), List(bindings))
             }
             Self::Calling { from, target, remote, .. } => {
                 write!(f, "{}{}, from {}", Printable(target), After(" at ", remote), Printable(from))
@@ -283,6 +363,7 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::FlowLost { aor, remote } => write!(f, "to {remote}; registering {} anew", Printable(aor)),
             Self::Held { by, .. } | Self::Resumed { by, .. } => write!(f, "by {by}"),
             Self::Incoming { from, target, remote, .. } => {
                 write!(f, "{} at {remote}, to {}", Printable(from), Printable(target))
@@ -290,6 +371,16 @@ impl fmt::Display for Event {
             Self::Listening { protocol, local } => write!(f, "on {local} over {protocol}"),
             Self::Media { codec, direction, media_remote, .. } => {
                 write!(f, "{direction}{}{}", After(" ", codec), After(" with ", media_remote))
+            }
+            Self::NoResponse { method, target, sequence, reason, .. } => {
+                write!(
+                    f,
+                    "{}{} {}: {}",
+                    Number(*sequence),
+                    Printable(method),
+                    Printable(target),
+                    Printable(reason)
+                )
             }
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
@@ -303,6 +394,11 @@ impl fmt::Display for Event {
             }
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
+            }
+            Self::Registered(registered) => write!(f, "{registered}"),
+            Self::RegisterAgain { aor, reason } => write!(f, "{}: {}", Printable(aor), Printable(reason)),
+            Self::RegistrationFailed { aor, reason, retry_ms, .. } => {
+                write!(f, "{}: {}; again in {:.0} s", Printable(aor), Printable(reason), retry_ms / 1000.0)
             }
             Self::Request { method, from, remote, code, text, .. } => {
                 write!(f, "{} from {} at {remote}: {code}", Printable(method), Printable(from))?;
@@ -319,6 +415,13 @@ impl fmt::Display for Event {
             Self::Rule { text, .. } => write!(f, "{}", Printable(text)),
             Self::Shares { lookups, shares } => {
                 write!(f, "{} first targets of {lookups} lookups", shares.len())
+            }
+            Self::Response { method, target, remote, code, reason, rtt_ms, sequence, .. } => {
+                write!(f, "{}{code} {} from {}", Number(*sequence), Printable(reason), Printable(target))?;
+                write!(f, "{}: {} in {rtt_ms:.1} ms", After(" at ", remote), Printable(method))
+            }
+            Self::Unregistered { aor, remote, bindings, .. } => {
+                write!(f, "{} at {remote}; remaining: {}", Printable(aor), List(bindings))
             }
             Self::Statistics { media, .. } => write!(f, "{media}"),
             Self::Targets { targets, .. } => {
@@ -361,6 +464,114 @@ pub struct Share {
     pub address: String,
     pub lookups: u64,
     pub percent: f64,
+}
+
+/// A binding of an address of record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Binding {
+    pub uri: String,
+    /// What is left of it.
+    pub expires_ms: Option<f64>,
+    /// Preference, 0 to 1.
+    pub q: Option<f64>,
+    pub instance: Option<String>,
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Printable(&self.uri))?;
+        if let Some(expires) = self.expires_ms {
+            write!(f, " for {:.0} s", expires / 1000.0)?;
+        }
+        match self.q {
+            Some(q) => write!(f, " (q {q})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bindings one after the other, or that there are none.
+struct List<'a>(&'a [Binding]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, rest)) = self.0.split_first() else { return f.write_str("nothing is bound") };
+        write!(f, "{first}")?;
+        rest.iter().try_for_each(|binding| write!(f, ", {binding}"))
+    }
+}
+
+/// `3: `, where requests are counted.
+struct Number(Option<u64>);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |number| write!(f, "{number}: "))
+    }
+}
+
+/// What a registrar granted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Registered {
+    pub aor: String,
+    /// Where we said we are.
+    pub contact: Option<String>,
+    /// The registrar, or the proxy before it.
+    pub remote: String,
+    pub expires_ms: f64,
+    /// When it is refreshed; nothing if it is not.
+    pub refresh_ms: Option<f64>,
+    pub rtt_ms: f64,
+    pub bindings: Vec<Binding>,
+    /// The route of requests of this account (RFC 3608).
+    pub service_route: Vec<String>,
+    /// The proxies on the way back (RFC 3327).
+    pub path: Vec<String>,
+    /// RFC 5626.
+    pub outbound: bool,
+    /// RFC 5627.
+    pub public_gruu: Option<String>,
+    pub temporary_gruu: Option<String>,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} for {:.0} s", Printable(&self.aor), self.remote, self.expires_ms / 1000.0)?;
+        write!(f, "{}", After(", as ", &self.contact))?;
+        let others = self.bindings.len().saturating_sub(1);
+        if others > 0 {
+            write!(f, ", beside {others} more")?;
+        }
+        Ok(())
+    }
+}
+
+/// Requests sent and answered, and how long that took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Ping {
+    pub sent: u64,
+    pub received: u64,
+    #[serde(serialize_with = "rounded")]
+    pub lost_percent: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub min_ms: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub avg_ms: Option<f64>,
+    #[serde(serialize_with = "rounded")]
+    pub max_ms: Option<f64>,
+}
+
+impl fmt::Display for Ping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, received, .. } = self;
+        write!(f, "{sent} sent, {received} answered, {:.0} % lost", self.lost_percent.unwrap_or_default())?;
+        match (self.min_ms, self.avg_ms, self.max_ms) {
+            (Some(min), Some(avg), Some(max)) => {
+                write!(f, ", round trip min/avg/max {min:.1}/{avg:.1}/{max:.1} ms")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a call ended, from a Reason header (RFC 3326).
@@ -475,6 +686,10 @@ pub struct Summary {
     pub media: Option<MediaSummary>,
     /// How many calls a server took part in.
     pub calls: Option<u64>,
+    pub ping: Option<Ping>,
+    /// What a monitoring system is told, and the exit status it knows.
+    #[serde(skip)]
+    pub check: Option<(u8, String)>,
 }
 
 /// A duration as the results have it: milliseconds, to the microsecond.

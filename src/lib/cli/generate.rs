@@ -268,4 +268,12 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 4] = ["sip-call", "sip-settings", "sip-test-server", "sip-tls-check"];
+const PROGRAMS: [&str; 7] = [
+    "sip-call",
+    "sip-message",
+    "sip-options",
+    "sip-register",
+    "sip-settings",
+    "sip-test-server",
+    "sip-tls-check",
+];

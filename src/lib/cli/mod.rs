@@ -16,6 +16,7 @@ use std::{
 
 pub mod account;
 pub mod args;
+mod ask;
 pub mod call;
 pub mod capture;
 pub mod config;
@@ -31,11 +32,15 @@ pub mod keys;
 mod ladder;
 pub mod live;
 mod log;
+pub mod message;
 mod nearest;
+pub mod options;
 pub mod output;
 mod place;
 pub mod printable;
 mod recorder;
+pub mod register;
+mod registering;
 pub mod secret;
 mod segments;
 mod serve;
@@ -84,6 +89,11 @@ pub trait Program: clap::Parser {
     const TIMELINE: bool = true;
 
     fn common(&self) -> &args::Common;
+
+    /// Whether a monitoring system asks: one line and its own exit statuses ([`Summary::check`]) instead of ours.
+    fn is_monitored(&self) -> bool {
+        false
+    }
 }
 
 /// What [`run`] gives a program.
@@ -142,9 +152,11 @@ where
     let form = match &args.common().output.report {
         report if report.json => Form::Json,
         args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
+        _ if args.is_monitored() => Form::Check,
         _ if P::TIMELINE => Form::Lines,
         _ => Form::Plain,
     };
+    let is_monitored = args.is_monitored();
     let live = P::LIVE && form == Form::Lines && is_person_there();
     let out = Out::stdout(form, started, stop.clone());
     catch_panics(name, &stop);
@@ -186,6 +198,9 @@ where
         complain(name, failure);
     }
     out.finish(status, failure.as_ref());
+    if is_monitored {
+        return out.summary(|summary| summary.check.as_ref().map_or(CHECK_UNKNOWN, |check| check.0)).into();
+    }
     status.into()
 }
 
@@ -231,6 +246,9 @@ fn answer_usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if !error.use_stderr() {
         return ExitStatus::Done.into();
+    }
+    if std::env::args_os().any(|argument| argument == "--monitoring") {
+        return CHECK_UNKNOWN.into();
     }
     if std::env::args_os().any(|argument| argument == "--json") {
         let message = error.render().to_string();
@@ -290,6 +308,8 @@ fn is_person_there() -> bool {
 /// What `--json` prints, as JSON Schema; `--generate schema` prints it.
 pub const EVENT_SCHEMA: &str = include_str!("events.schema.json");
 
+/// UNKNOWN, as monitoring plug-ins say it: 0 is OK, 1 a warning, 2 critical.
+const CHECK_UNKNOWN: u8 = 3;
 /// From the deadline to the end, whatever the network does.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -31,6 +31,8 @@ pub enum Form {
     /// Only what the events say.
     Plain,
     WriteOut(Template),
+    /// One line for a monitoring system.
+    Check,
 }
 
 /// Where a program reports; clones write to the same place.
@@ -67,7 +69,7 @@ impl Out {
             Form::Json => json_line(event.name(), &event),
             Form::Lines => inner.human_line(event.name(), &event),
             Form::Plain => format!("{event}\n"),
-            Form::WriteOut(_) => return,
+            Form::WriteOut(_) | Form::Check => return,
         };
         inner.write(&line);
     }
@@ -106,6 +108,11 @@ impl Out {
             Form::Lines => inner.human_line("result", &ResultLine { status, summary: &inner.summary }),
             Form::Plain => String::new(),
             Form::WriteOut(template) => template.render(status, &inner.summary),
+            Form::Check => match (&inner.summary.check, failure) {
+                (Some((_, line)), _) => format!("{line}\n"),
+                (None, Some(failure)) => format!("SIP UNKNOWN - {failure}\n"),
+                (None, None) => "SIP UNKNOWN - interrupted\n".to_owned(),
+            },
         };
         inner.write(&line);
         inner.sink = None;
@@ -200,7 +207,7 @@ struct ResultLine<'a> {
 
 impl fmt::Display for ResultLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { code, ended_by, calls, timings, media, .. } = self.summary;
+        let Summary { code, ended_by, calls, timings, media, ping, .. } = self.summary;
         write!(f, "{} (exit {})", self.status.name(), self.status.code())?;
         if let Some(code) = code {
             write!(f, ", SIP {code}")?;
@@ -213,6 +220,9 @@ impl fmt::Display for ResultLine<'_> {
         }
         if let Some(total) = timings.total_ms {
             write!(f, ", {:.1} s", total / 1000.0)?;
+        }
+        if let Some(ping) = ping {
+            write!(f, "\n          {ping}")?;
         }
         let Some(media) = media else { return Ok(()) };
         // On lines of their own: together they are wider than most terminals.
@@ -232,7 +242,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::event::{Cause, MediaSummary, Party, Record, Share, Target, Way};
+    use crate::cli::event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way};
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
@@ -264,6 +274,10 @@ mod tests {
     fn out(form: Form, pipe: &Pipe) -> (Out, Stop) {
         let stop = Stop::new();
         (Out::new(form, Instant::now(), stop.clone(), false, Box::new(pipe.clone())), stop)
+    }
+
+    fn binding() -> Binding {
+        Binding { uri: "sip:a@192.0.2.1".into(), expires_ms: Some(1000.0), q: Some(0.5), instance: None }
     }
 
     /// One of each.
@@ -299,6 +313,51 @@ mod tests {
                 from: "sip:a@b".into(),
                 target: "sip:c@d".into(),
                 remote: "192.0.2.1:5060".into(),
+            },
+            Event::Bindings {
+                aor: "sip:a@b".into(),
+                remote: "r".into(),
+                bindings: vec![binding()],
+                rtt_ms: 1.5,
+            },
+            Event::Bound { aor: "sip:a@b".into(), remote: "r".into(), code: 423, bindings: Vec::new() },
+            Event::FlowLost { aor: "sip:a@b".into(), remote: "r".into() },
+            Event::NoResponse {
+                call_id: call_id(),
+                method: "OPTIONS".into(),
+                target: "sip:c@d".into(),
+                sequence: Some(2),
+                reason: "timeout".into(),
+            },
+            Event::RegisterAgain { aor: "sip:a@b".into(), reason: "seen as r".into() },
+            Event::Registered(Box::new(Registered {
+                aor: "sip:a@b".into(),
+                expires_ms: 60_000.0,
+                bindings: vec![binding(), binding()],
+                ..Registered::default()
+            })),
+            Event::RegistrationFailed {
+                aor: "sip:a@b".into(),
+                code: None,
+                reason: "timeout".into(),
+                retry_ms: 30_000.0,
+                remaining_ms: Some(1.0),
+            },
+            Event::Response {
+                call_id: call_id(),
+                method: "MESSAGE".into(),
+                target: "sip:c@d".into(),
+                remote: None,
+                code: 202,
+                reason: "Accepted".into(),
+                rtt_ms: 2.25,
+                sequence: None,
+            },
+            Event::Unregistered {
+                aor: "sip:a@b".into(),
+                remote: "r".into(),
+                bindings: Vec::new(),
+                rtt_ms: 1.0,
             },
             Event::Answered {
                 call_id: call_id(),

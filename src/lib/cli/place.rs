@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    auth::{self, Login},
     endpoint::{
         Builder, Security, StartError,
         agent::Agent,
@@ -25,6 +24,7 @@ use crate::{
 use super::{
     Context, Event, ExitStatus, Failure,
     account::{Account, Media},
+    args,
     call::{Args, Settings},
     conversation::{self, Conversation},
     event::milliseconds,
@@ -42,7 +42,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     })?;
     let listen = listen(&settings.account, target.is_none());
     let resolver = settings.account.resolver.clone();
-    let security = security(&args, &settings.account, target.is_none(), &cx)?;
+    let security = security(&args.tls, &settings.account, target.is_none(), &cx)?;
     let agent = start(&listen, tap, resolver, security, one_call(&settings.account, target.is_none()))?;
     match target {
         Some(target) => place(target, args, settings, sound, &media, agent, &cx).await,
@@ -77,7 +77,7 @@ async fn place(
         target: target.clone(),
         from: identity(&account)?,
         proxy,
-        auth: auth::Client::new(logins(&account)),
+        auth: account.auth()?,
         headers: args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
     };
     let begun = std::time::Instant::now();
@@ -161,7 +161,7 @@ async fn answer(
 }
 
 /// `sip:`, `sips:`, `tel:` with the account's domain, or bare `user@host[:port]`.
-fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
+pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         Failure::usage(format_args!("{text} is no address to call: {why}"))
             .hint("write it as sip:bob@example.com or bob@192.0.2.1:5060")
@@ -202,7 +202,11 @@ fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
 
 /// Where requests go first if not to where the target leads: the proxy, or the target itself over the transport that
 /// was asked for. What a URI says of its own transport counts more.
-fn first_hop(target: &UriBuf, proxy: Option<UriBuf>, transport: Option<Protocol>) -> Option<UriBuf> {
+pub(super) fn first_hop(
+    target: &UriBuf,
+    proxy: Option<UriBuf>,
+    transport: Option<Protocol>,
+) -> Option<UriBuf> {
     let Some(transport) = transport else { return proxy };
     let hop = proxy.unwrap_or_else(|| target.clone());
     if hop.as_uri().params().get("transport").is_some() {
@@ -216,13 +220,18 @@ fn first_hop(target: &UriBuf, proxy: Option<UriBuf>, transport: Option<Protocol>
 }
 
 /// What TLS connections are made with: those we open, and if we listen over TLS those we accept.
-fn security(args: &Args, account: &Account, answering: bool, cx: &Context) -> Result<Security, Failure> {
+pub(super) fn security(
+    tls: &args::Tls,
+    account: &Account,
+    answering: bool,
+    cx: &Context,
+) -> Result<Security, Failure> {
     #[cfg(feature = "tls")]
     {
-        let client = super::tls::client(&args.tls, &cx.config, cx.tap())?;
+        let client = super::tls::client(tls, &cx.config, cx.tap())?;
         let listens = answering && account.transport.is_some_and(Protocol::is_secure);
         let server = match listens {
-            true => super::tls::server(&args.tls.as_server(), &cx.config, cx.tap())?,
+            true => super::tls::server(&tls.as_server(), &cx.config, cx.tap())?,
             false => None,
         };
         if listens && server.is_none() {
@@ -232,12 +241,12 @@ fn security(args: &Args, account: &Account, answering: bool, cx: &Context) -> Re
     }
     #[cfg(not(feature = "tls"))]
     {
-        let _ = (args, account, answering, cx);
+        let _ = (tls, account, answering, cx);
         Ok(Security::default())
     }
 }
 
-fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
+pub(super) fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     let full = if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
         text.to_owned()
@@ -248,12 +257,12 @@ fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     reachable(uri)
 }
 
-fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
+pub(super) fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
     let known = AddressBuf::parse(text).or_else(|_| AddressBuf::parse(&format!("sip:{text}")));
     known.map_err(|why| Failure::usage(format_args!("{flag} {text}: {why}")))
 }
 
-fn identity(account: &Account) -> Result<Identity, Failure> {
+pub(super) fn identity(account: &Account) -> Result<Identity, Failure> {
     let display = account.display_name.clone();
     match &account.from {
         Some(text) => {
@@ -266,24 +275,17 @@ fn identity(account: &Account) -> Result<Identity, Failure> {
 }
 
 /// The login name as the user part of a URI.
-fn login_name() -> String {
+pub(super) fn login_name() -> String {
     let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let plain: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
     if plain.is_empty() { "anonymous".into() } else { plain }
 }
 
-fn contact_user(account: &Account) -> Option<String> {
+pub(super) fn contact_user(account: &Account) -> Option<String> {
     let from = account.from.as_deref().and_then(|from| address(from, "--from").ok());
     let user = from.and_then(|from| from.as_uri().user().map(str::to_owned));
     user.or_else(|| Some(login_name()))
-}
-
-fn logins(account: &Account) -> Vec<Login> {
-    let login = |credentials: &super::account::Credentials| {
-        Login::new(credentials.user.clone(), credentials.password.reveal())
-    };
-    account.credentials.iter().map(login).collect()
 }
 
 fn sound(args: &Args, media: &Media, cx: &Context) -> Result<Sound, Failure> {
@@ -334,7 +336,7 @@ pub(super) fn codecs(named: &[Codec]) -> Vec<sdp::Codec> {
 }
 
 /// Where to bind: what was asked for, or both families at any port.
-fn listen(account: &Account, answering: bool) -> Vec<Listen> {
+pub(super) fn listen(account: &Account, answering: bool) -> Vec<Listen> {
     let address = |ip: IpAddr| LocalAddress { ip, port: None };
     let addresses = match account.local {
         Some(local) => vec![(local, true)],
@@ -367,24 +369,31 @@ fn listen(account: &Account, answering: bool) -> Vec<Listen> {
     listen
 }
 
-struct Listen {
+pub(super) struct Listen {
     target: Target,
     /// A machine without IPv6 is no reason not to call over IPv4.
     must: bool,
 }
 
-fn start(
+pub(super) fn start(
     listen: &[Listen],
     tap: Option<std::sync::Arc<dyn crate::transport::Tap>>,
     resolver: system::Config,
     security: Security,
     config: ua::Config,
 ) -> Result<Agent, Failure> {
-    let try_with = |listen: Vec<Target>| {
+    bind(listen, |listen| {
         let (tap, resolver, security) = (tap.clone(), resolver.clone(), security.clone());
         let builder = Builder { listen, tap, resolver, security, ..Builder::default() };
         Agent::start(builder, config.clone())
-    };
+    })
+}
+
+/// Starts what `try_with` starts on these addresses, without those that need not be.
+pub(super) fn bind<T>(
+    listen: &[Listen],
+    try_with: impl Fn(Vec<Target>) -> Result<T, StartError>,
+) -> Result<T, Failure> {
     let all = try_with(listen.iter().map(|listen| listen.target).collect());
     let started = match all {
         Err(StartError::Bind(error)) if listen.iter().any(|l| l.target.addr == error.addr() && !l.must) => {

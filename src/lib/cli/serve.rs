@@ -11,7 +11,10 @@ use tokio::sync::mpsc;
 use crate::{
     auth::{self, Login},
     endpoint::{Builder, ConnectionOptions, Endpoint, Security, descriptors, media::MediaThread},
-    phone::responder::{self, Counts, Notice, Responder},
+    phone::{
+        bindings,
+        responder::{self, Counts, Notice, Responder},
+    },
     transport::Target,
     ua::{
         self,
@@ -21,10 +24,9 @@ use crate::{
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
-    event::{Party, milliseconds},
+    event::{Binding, Party, milliseconds},
     place,
     test_server::{Args, Challenge},
-    value::DigestAlgorithm,
 };
 
 /// Answers calls until told to stop, or until `--calls` is reached.
@@ -40,7 +42,9 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         media: Some(media),
         rtp_ports: settings.rtp_ports.map(|ports| ports.first..=ports.last),
         codecs: place::codecs(&[]),
-        auth: settings.challenge.as_ref().map(policy),
+        behaviour: None,
+        auth: settings.challenge.as_ref().map(policy).transpose()?,
+        registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
         notices: Some(sender),
     });
     let connections = connections();
@@ -169,14 +173,14 @@ async fn end_calls(
 
 /// Notices as events.
 #[derive(Default)]
-struct Teller {
+pub(super) struct Teller {
     /// When each call was answered.
     answered: HashMap<Arc<str>, Instant>,
     ended: u64,
 }
 
 impl Teller {
-    fn tell(&mut self, notice: Notice, cx: &Context) {
+    pub fn tell(&mut self, notice: Notice, cx: &Context) {
         let event = match notice {
             Notice::Incoming { call_id, from, target, remote, behaviour: _ } => {
                 Event::Incoming { call_id: call_id.to_string(), from, target, remote: remote.to_string() }
@@ -214,6 +218,17 @@ impl Teller {
                     duration_ms: answered.map(|answered| milliseconds(answered.elapsed())),
                 }
             }
+            Notice::Bound { aor, remote, status, bindings } => {
+                let binding = |bound: responder::Bound| Binding {
+                    uri: bound.uri,
+                    expires_ms: Some(milliseconds(bound.expires)),
+                    ..Binding::default()
+                };
+                let bindings = bindings.into_iter().map(binding).collect();
+                Event::Bound { aor, remote: remote.to_string(), code: status, bindings }
+            }
+            // Servers do not register.
+            Notice::Registration(_) => return,
             Notice::Request { call_id, method, from, remote, status, text } => {
                 Event::Request { call_id, method, from, remote: remote.to_string(), code: status, text }
             }
@@ -222,15 +237,13 @@ impl Teller {
     }
 }
 
-fn policy(challenge: &Challenge) -> (auth::Policy, Vec<Login>) {
+fn policy(challenge: &Challenge) -> Result<(auth::Policy, Vec<Login>), Failure> {
     let mut policy = auth::Policy::new(auth::Side::Server, challenge.realm.clone());
-    policy.algorithms = vec![match challenge.algorithm {
-        DigestAlgorithm::Md5 => auth::Algorithm::Md5,
-        DigestAlgorithm::Sha256 => auth::Algorithm::Sha256,
-        DigestAlgorithm::Sha512_256 => auth::Algorithm::Sha512_256,
-    }];
-    let login = Login::new(challenge.credentials.user.clone(), challenge.credentials.password.reveal());
-    (policy, vec![login])
+    policy.algorithms = challenge.algorithms.iter().map(|algorithm| algorithm.auth()).collect();
+    policy.qop = challenge.qop.iter().map(|qop| qop.auth()).collect();
+    policy.lifetime = challenge.nonce_lifetime;
+    policy.userhash = challenge.userhash;
+    Ok((policy, vec![challenge.credentials.login()?]))
 }
 
 /// How often the rate of calls is told.

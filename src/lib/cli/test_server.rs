@@ -1,6 +1,6 @@
 //! `sip-test-server`: its flags and its manual.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueHint};
 
@@ -12,14 +12,14 @@ use super::{
     failure::Failure,
     generate::{Example, Manual, Section},
     secret::Password,
-    value::{DigestAlgorithm, ListenAddress, LocalAddress, PortRange},
+    value::{DigestAlgorithm, ListenAddress, LocalAddress, PortRange, Protection, parse_duration},
 };
 use crate::{phone::behaviour::Behaviour, transport::Protocol};
 
 /// Answer SIP calls in every way a test needs
 ///
 /// The user part of the Request-URI says what happens to a call: sip:busy@HOST is busy, sip:echo@HOST sends back what
-/// it hears. Answers OPTIONS and MESSAGE too. Listens on loopback unless told otherwise.
+/// it hears. Answers OPTIONS and MESSAGE too, and registers who asks for it. Listens on loopback unless told otherwise.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-test-server", version, max_term_width = 100)]
 #[command(
@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub calls: Option<u64>,
 
+    /// Refuse registrations for less (423) [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(hide_short_help = true)]
+    pub min_expires: Option<Duration>,
+
     #[command(flatten)]
     pub auth: Auth,
     #[cfg(feature = "tls")]
@@ -54,7 +59,7 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Authentication")]
 pub struct Auth {
-    /// Challenge every INVITE and MESSAGE for this user
+    /// Challenge INVITE, MESSAGE, REGISTER for this user
     #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
@@ -64,9 +69,29 @@ pub struct Auth {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 
-    /// MD5, SHA-256 or SHA-512-256 [default: SHA-256]
-    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true, ignore_case = true)]
-    pub auth_alg: Option<DigestAlgorithm>,
+    /// Algorithms, in this order [default: SHA-256]
+    ///
+    /// A challenge for each, the first one first: MD5, SHA-256, SHA-512-256, or one of them with -sess.
+    #[arg(long, value_name = "NAME,...", value_enum, hide_possible_values = true, ignore_case = true)]
+    #[arg(value_delimiter = ',')]
+    pub auth_alg: Vec<DigestAlgorithm>,
+
+    /// auth, auth-int or both [default: auth]
+    #[arg(long, value_name = "NAME,...", value_enum, hide_possible_values = true, value_delimiter = ',')]
+    #[arg(hide_short_help = true)]
+    pub auth_qop: Vec<Protection>,
+
+    /// How long a nonce is good [default: 5m]
+    ///
+    /// One that is older is stale: the client is asked again, with another one. No request counts twice.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(hide_short_help = true)]
+    pub nonce_lifetime: Option<Duration>,
+
+    /// Ask for user names to be hashed (RFC 7616)
+    #[arg(long)]
+    #[arg(hide_short_help = true)]
+    pub userhash: bool,
 
     /// Realm of the challenge [default: sipkit]
     #[arg(long, value_name = "TEXT")]
@@ -80,6 +105,8 @@ pub struct Settings {
     /// At least one.
     pub listen: Vec<ListenAddress>,
     pub challenge: Option<Challenge>,
+    /// Shorter registrations are refused.
+    pub min_expires: Duration,
     pub rtp_ports: Option<PortRange>,
 }
 
@@ -87,7 +114,12 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Challenge {
     pub credentials: Credentials,
-    pub algorithm: DigestAlgorithm,
+    /// At least one.
+    pub algorithms: Vec<DigestAlgorithm>,
+    /// At least one.
+    pub qop: Vec<Protection>,
+    pub nonce_lifetime: Duration,
+    pub userhash: bool,
     pub realm: String,
 }
 
@@ -114,8 +146,11 @@ impl Args {
         let challenge = match self.auth.user.as_ref().or(server.user.as_ref()) {
             None => None,
             Some(user) => Some(Challenge {
-                credentials: Credentials { user: user.clone(), password: self.auth.password(user, config)? },
-                algorithm: self.auth.auth_alg.or(server.auth_alg).unwrap_or(DigestAlgorithm::Sha256),
+                credentials: Credentials::new(user.clone(), self.auth.password(user, config)?),
+                algorithms: chosen(&self.auth.auth_alg, server.auth_alg.as_ref(), DigestAlgorithm::Sha256),
+                qop: chosen(&self.auth.auth_qop, None, Protection::Auth),
+                nonce_lifetime: self.auth.nonce_lifetime.or(server.nonce_lifetime).unwrap_or(NONCE_LIFETIME),
+                userhash: self.auth.userhash,
                 realm: self
                     .auth
                     .realm
@@ -125,7 +160,8 @@ impl Args {
             }),
         };
         let rtp_ports = self.ports.rtp_ports.or(server.rtp_ports);
-        Ok(Settings { listen: listen.to_vec(), challenge, rtp_ports })
+        let min_expires = self.min_expires.or(server.min_expires).unwrap_or(MIN_EXPIRES);
+        Ok(Settings { listen: listen.to_vec(), challenge, min_expires, rtp_ports })
     }
 }
 
@@ -144,6 +180,18 @@ impl Auth {
         .map_err(Failure::usage)
     }
 }
+
+/// The flag before the file before what is usual.
+fn chosen<T: Copy>(flag: &[T], file: Option<&Vec<T>>, usual: T) -> Vec<T> {
+    match (flag, file) {
+        ([], Some(file)) if !file.is_empty() => file.clone(),
+        ([], _) => vec![usual],
+        (flag, _) => flag.to_vec(),
+    }
+}
+
+const MIN_EXPIRES: Duration = Duration::from_secs(60);
+const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 
 pub use super::serve::run;
 
@@ -224,6 +272,10 @@ mod tests {
         assert_eq!(settings("", config).challenge, None);
         let challenge =
             settings("--user alice --auth-alg sha-512-256", config).challenge.expect("a challenge");
-        assert_eq!((challenge.algorithm, challenge.realm.as_str()), (DigestAlgorithm::Sha512_256, "here"));
+        assert_eq!(challenge.algorithms, [DigestAlgorithm::Sha512_256]);
+        assert_eq!(challenge.realm, "here");
+        let in_order = settings("--user alice --auth-alg md5,sha-256-sess", config).challenge;
+        let expected = [DigestAlgorithm::Md5, DigestAlgorithm::Sha256Sess];
+        assert_eq!(in_order.expect("a challenge").algorithms, expected);
     }
 }

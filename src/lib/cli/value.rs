@@ -9,6 +9,7 @@ use std::{
 
 pub use crate::media::device::AudioSpec as Audio;
 use crate::{
+    auth,
     media::codec,
     transport::{Protocol, Target},
 };
@@ -229,10 +230,30 @@ impl FromStr for Codec {
 pub enum DigestAlgorithm {
     #[value(name = "MD5")]
     Md5,
+    #[value(name = "MD5-sess")]
+    Md5Sess,
     #[value(name = "SHA-256")]
     Sha256,
+    #[value(name = "SHA-256-sess")]
+    Sha256Sess,
     #[value(name = "SHA-512-256")]
     Sha512_256,
+    #[value(name = "SHA-512-256-sess")]
+    Sha512_256Sess,
+}
+
+impl DigestAlgorithm {
+    /// The algorithm behind the name.
+    pub const fn auth(self) -> auth::Algorithm {
+        match self {
+            Self::Md5 => auth::Algorithm::Md5,
+            Self::Md5Sess => auth::Algorithm::Md5Sess,
+            Self::Sha256 => auth::Algorithm::Sha256,
+            Self::Sha256Sess => auth::Algorithm::Sha256Sess,
+            Self::Sha512_256 => auth::Algorithm::Sha512_256,
+            Self::Sha512_256Sess => auth::Algorithm::Sha512_256Sess,
+        }
+    }
 }
 
 impl FromStr for DigestAlgorithm {
@@ -242,6 +263,49 @@ impl FromStr for DigestAlgorithm {
         clap::ValueEnum::from_str(text, true)
     }
 }
+
+/// `--auth-qop`: what the digest protects (RFC 7616 §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Protection {
+    /// The request line.
+    Auth,
+    /// The body as well.
+    AuthInt,
+}
+
+impl Protection {
+    /// The quality of protection behind the name.
+    pub const fn auth(self) -> auth::Qop {
+        match self {
+            Self::Auth => auth::Qop::Auth,
+            Self::AuthInt => auth::Qop::AuthInt,
+        }
+    }
+}
+
+/// `--q`: a preference from 0 to 1 with up to three digits after the point (RFC 3261 §25.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preference {
+    pub thousandths: u16,
+}
+
+impl FromStr for Preference {
+    type Err = PreferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        let value: f64 = text.parse().map_err(|_| PreferenceError)?;
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !plain || digits > 3 || !(0.0..=1.0).contains(&value) {
+            return Err(PreferenceError);
+        }
+        Ok(Self { thousandths: (value * 1000.0).round() as u16 })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a number from 0 to 1 with at most three digits after the point is wanted, such as 0.5")]
+pub struct PreferenceError;
 
 /// `--rtp-ports`: the UDP ports media may use, `FIRST-LAST`. RTP takes the even one of a pair, RTCP the odd one
 /// (RFC 3550 §11).

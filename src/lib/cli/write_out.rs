@@ -110,6 +110,7 @@ type Value = fn(ExitStatus, &Summary) -> Option<String>;
 /// The names are those of the result.
 const VARIABLES: &[(&str, Value)] = &[
     ("answer_ms", |_, s| number(s.timings.answer_ms)),
+    ("avg_ms", |_, s| number(s.ping.as_ref()?.avg_ms)),
     ("call_id", |_, s| s.call_id.clone()),
     ("calls", |_, s| text(s.calls)),
     ("cause", |_, s| text(s.cause.as_ref()?.cause)),
@@ -122,6 +123,9 @@ const VARIABLES: &[(&str, Value)] = &[
     ("level_in_dbfs", |_, s| number(s.media.as_ref()?.level_in_dbfs)),
     ("level_out_dbfs", |_, s| number(s.media.as_ref()?.level_out_dbfs)),
     ("loss_percent", |_, s| number(s.media.as_ref()?.loss_percent)),
+    ("lost_percent", |_, s| number(s.ping.as_ref()?.lost_percent)),
+    ("max_ms", |_, s| number(s.ping.as_ref()?.max_ms)),
+    ("min_ms", |_, s| number(s.ping.as_ref()?.min_ms)),
     ("packets_duplicated", |_, s| text(s.media.as_ref()?.packets_duplicated)),
     ("packets_lost", |_, s| text(s.media.as_ref()?.packets_lost)),
     ("packets_received", |_, s| text(s.media.as_ref()?.packets_received)),
@@ -129,10 +133,14 @@ const VARIABLES: &[(&str, Value)] = &[
     ("packets_reordered", |_, s| text(s.media.as_ref()?.packets_reordered)),
     ("packets_sent", |_, s| text(s.media.as_ref()?.packets_sent)),
     ("reason", |_, s| s.reason.clone()),
+    ("received", |_, s| text(Some(s.ping.as_ref()?.received))),
     ("remote", |_, s| s.remote.clone()),
     ("resolve_ms", |_, s| number(s.timings.resolve_ms)),
     ("ring_ms", |_, s| number(s.timings.ring_ms)),
-    ("rtt_ms", |_, s| number(s.media.as_ref()?.rtt_ms)),
+    ("rtt_ms", |_, s| {
+        number(s.media.as_ref().and_then(|m| m.rtt_ms).or(s.ping.as_ref().and_then(|p| p.avg_ms)))
+    }),
+    ("sent", |_, s| text(Some(s.ping.as_ref()?.sent))),
     ("status", |status, _| Some(status.name().into())),
     ("total_ms", |_, s| number(s.timings.total_ms)),
 ];
@@ -148,7 +156,7 @@ fn number(value: Option<f64>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::event::MediaSummary;
+    use crate::cli::event::{MediaSummary, Ping};
 
     #[test]
     fn names_escapes_and_unknown_values() {
@@ -186,11 +194,16 @@ mod tests {
     fn names_are_sorted_and_those_of_the_result() {
         let names: Vec<_> = Template::names().collect();
         assert!(names.is_sorted());
-        let everything = Summary { media: Some(MediaSummary::default()), ..Summary::default() };
+        let everything = Summary {
+            media: Some(MediaSummary::default()),
+            ping: Some(Ping::default()),
+            ..Summary::default()
+        };
         let json = serde_json::to_value(&everything).expect("plain data");
         for name in names {
-            let found =
-                ["", "/timings", "/media"].iter().any(|at| json.pointer(&format!("{at}/{name}")).is_some());
+            let found = ["", "/timings", "/media", "/ping"]
+                .iter()
+                .any(|at| json.pointer(&format!("{at}/{name}")).is_some());
             assert!(found || matches!(name, "exit" | "status"), "{name} is no field of the result");
         }
     }

@@ -88,6 +88,8 @@ impl Binding {
 pub enum Refused {
     /// 400: an address of record or a Contact that cannot be used.
     Malformed,
+    /// 420: something is required that is not known here.
+    Extension,
     /// 423, with the least there is.
     TooBrief(Duration),
     /// 500: an older one than was seen before (§10.3 step 7).
@@ -100,6 +102,7 @@ impl Refused {
     pub const fn status(self) -> u16 {
         match self {
             Self::Malformed => 400,
+            Self::Extension => 420,
             Self::TooBrief(_) => 423,
             Self::OutOfOrder => 500,
             Self::Full => 503,
@@ -178,6 +181,9 @@ impl Bindings {
     fn read(&self, request: &Request, now: Instant) -> Result<(Box<str>, Option<Vec<Wish>>), Refused> {
         let to = request.to().map_err(|_| Refused::Malformed)?;
         let aor = UriBuf::parse(to.uri.without_headers()).map_err(|_| Refused::Malformed)?;
+        if !aor.as_uri().is_sip() {
+            return Err(Refused::Malformed);
+        }
         let key: Box<str> = aor.as_uri().normal().as_str().into();
         let usual = match request.find::<header::Expires>() {
             Ok(Some(seconds)) => Duration::from_secs(seconds.into()),
@@ -324,6 +330,14 @@ mod tests {
             assert_eq!(got, expected.map(str::to_owned), "at {at}: {request:?}");
         }
         assert_eq!(table.records.len(), 0);
+    }
+
+    #[test]
+    fn an_address_of_record_is_a_sip_uri() {
+        let strange = String::from_utf8_lossy(request(1, "a", "").bytes()).replace("sip:bob@EX", "isbn:1@EX");
+        let strange = Message::parse(Bytes::from(strange), &message::Limits::default()).unwrap();
+        let strange = strange.into_request().unwrap();
+        assert_eq!(Bindings::default().register(&strange, Instant::ZERO), Err(Refused::Malformed));
     }
 
     #[test]

@@ -19,15 +19,22 @@ use crate::{
     message::{Builder, HeaderId, Method, Request, Response, header},
     sdp::{Capabilities, Codec, Direction},
     stack::{Contact, Cx, Failure, RequestId, TransactionUser},
+    time::Duration,
     transaction::ServerId,
-    transport::Flow,
+    transport::{Flow, FlowError},
     ua::{
-        self, CallId, Event, UserAgent,
+        self, CallId, Event, RegistrationId, UserAgent,
         call::{Body, By, CallEvent, Cause, Path},
+        registration::{Register, Registration, RegistrationEvent},
     },
 };
 
-use super::{behaviour::Behaviour, exchange::Exchange, stream::StreamIdentity};
+use super::{
+    behaviour::Behaviour,
+    bindings::{self, Bindings, Refused},
+    exchange::Exchange,
+    stream::StreamIdentity,
+};
 
 /// How a responder is set up.
 pub struct Config {
@@ -36,8 +43,12 @@ pub struct Config {
     pub media: Option<MediaHandle>,
     pub rtp_ports: Option<RangeInclusive<u16>>,
     pub codecs: Vec<Codec>,
-    /// Challenges INVITE and MESSAGE outside a call.
+    /// What happens to every call; None: what the user part of its Request-URI says.
+    pub behaviour: Option<Behaviour>,
+    /// Challenges INVITE, MESSAGE and REGISTER outside a call.
     pub auth: Option<(auth::Policy, Vec<Login>)>,
+    /// Takes registrations.
+    pub registrar: Option<bindings::Limits>,
     /// Told what happens; notices beyond what fits are dropped and counted.
     pub notices: Option<mpsc::Sender<Notice>>,
 }
@@ -71,6 +82,22 @@ pub enum Notice {
         /// The body of a MESSAGE that is text, at most its first 2048 octets.
         text: Option<String>,
     },
+    /// A REGISTER was answered; what is bound now.
+    Bound {
+        aor: String,
+        remote: SocketAddr,
+        status: u16,
+        bindings: Vec<Bound>,
+    },
+    /// A registration of our own.
+    Registration(RegistrationEvent),
+}
+
+/// A binding of the registrar.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub uri: String,
+    pub expires: Duration,
 }
 
 /// Counted since the start.
@@ -92,7 +119,9 @@ pub struct Responder {
     media: Option<MediaHandle>,
     rtp_ports: Option<RangeInclusive<u16>>,
     codecs: Vec<Codec>,
+    behaviour: Option<Behaviour>,
     auth: Option<Guard>,
+    registrar: Option<Bindings>,
     notices: Option<mpsc::Sender<Notice>>,
     calls: HashMap<CallId, Served>,
     counts: Counts,
@@ -133,12 +162,14 @@ struct Session {
 
 impl Responder {
     pub fn new(config: Config) -> Self {
-        let Config { ua, media, rtp_ports, codecs, auth, notices } = config;
+        let Config { ua, media, rtp_ports, codecs, behaviour, auth, registrar, notices } = config;
         Self {
             ua: UserAgent::new(ua),
             media,
             rtp_ports,
             codecs,
+            behaviour,
+            registrar: registrar.map(Bindings::new),
             auth: auth.map(|(policy, logins)| Guard { policy, server: None, logins }),
             notices,
             calls: HashMap::new(),
@@ -164,6 +195,23 @@ impl Responder {
         self.react(cx);
     }
 
+    /// Registers; what becomes of it comes as [`Notice::Registration`].
+    pub fn register(&mut self, register: Register, cx: &mut Cx<'_>) -> RegistrationId {
+        let id = self.ua.register(register, cx);
+        self.react(cx);
+        id
+    }
+
+    pub fn registration(&self, id: RegistrationId) -> Option<&Registration> {
+        self.ua.registration(id)
+    }
+
+    /// Ends a registration.
+    pub fn unregister(&mut self, id: RegistrationId, cx: &mut Cx<'_>) {
+        self.ua.unregister(id, cx);
+        self.react(cx);
+    }
+
     fn notice(&mut self, notice: Notice) {
         if let Some(notices) = &self.notices
             && notices.try_send(notice).is_err()
@@ -180,9 +228,9 @@ impl Responder {
                     let text = page_text(&request);
                     self.told(&request, from, 200, text);
                 }
+                Event::Registration(_, event) => self.notice(Notice::Registration(event)),
                 // Nobody asked for these here.
-                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
-                }
+                Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {}
             }
         }
     }
@@ -204,7 +252,7 @@ impl Responder {
         let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
         let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
         // A `status-` that is none: nobody of that name.
-        let behaviour = Behaviour::of(&user).unwrap_or(Behaviour::Status(404));
+        let behaviour = self.behaviour.or_else(|| Behaviour::of(&user)).unwrap_or(Behaviour::Status(404));
         let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
         self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
         self.notice(Notice::Incoming {
@@ -418,7 +466,7 @@ impl Responder {
     fn admitted(&mut self, request: &Request, id: ServerId, cx: &mut Cx<'_>) -> bool {
         let Some(guard) = &mut self.auth else { return true };
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        if in_dialog || !matches!(request.method(), Method::Invite | Method::Message) {
+        if in_dialog || !matches!(request.method(), Method::Invite | Method::Message | Method::Register) {
             return true;
         }
         let now = cx.now();
@@ -447,6 +495,48 @@ impl Responder {
     }
 }
 
+impl Responder {
+    /// RFC 3261 §10.3.
+    fn bind(&mut self, request: &Request, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
+        let Some(registrar) = &mut self.registrar else { return };
+        let now = cx.now();
+        let tag = cx.ids().tag();
+        let answer = |status| Builder::response(request, status, None).to_tag(&tag);
+        // §10.3 step 2.
+        let unknown: Vec<_> =
+            request.each::<header::Require>().flatten().filter(|o| !o.eq_ignore_ascii_case("gruu")).collect();
+        let outcome =
+            if unknown.is_empty() { registrar.register(request, now) } else { Err(Refused::Extension) };
+        let (response, status, bindings) = match outcome {
+            Ok(bindings) => {
+                let rows = bindings.iter().map(|binding| binding.row(now));
+                let response =
+                    rows.fold(answer(200), |response, row| response.header(HeaderId::Contact, row));
+                let known = |binding: &bindings::Binding| Bound {
+                    uri: binding.uri.to_string(),
+                    expires: binding.until - now,
+                };
+                (response, 200, bindings.iter().map(known).collect())
+            }
+            Err(refused) => {
+                let response = answer(refused.status());
+                let response = match refused {
+                    Refused::TooBrief(least) => response.header(HeaderId::MinExpires, least.as_secs()),
+                    Refused::Full => response.header(HeaderId::RetryAfter, RETRY_AFTER.as_secs()),
+                    Refused::Extension => response.header(HeaderId::Unsupported, unknown.join(", ")),
+                    Refused::Malformed | Refused::OutOfOrder => response,
+                };
+                (response, refused.status(), Vec::new())
+            }
+        };
+        if cx.respond(id, response.finish()).is_err() {
+            tracing::debug!("a REGISTER was answered too late");
+        }
+        let aor = request.to().map(|to| to.uri.to_string()).unwrap_or_default();
+        self.notice(Notice::Bound { aor, remote: from.remote, status, bindings });
+    }
+}
+
 impl TransactionUser for Responder {
     fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>) {
         if let Some(id) = id
@@ -456,6 +546,11 @@ impl TransactionUser for Responder {
         }
         if request.method() == Method::Options {
             self.told(&request, from, 200, None);
+        }
+        if let (Method::Register, Some(id)) = (request.method(), id)
+            && self.registrar.is_some()
+        {
+            return self.bind(&request, id, from, cx);
         }
         self.ua.request(request, id, from, cx);
         self.react(cx);
@@ -486,6 +581,11 @@ impl TransactionUser for Responder {
         self.react(cx);
     }
 
+    fn flow_lost(&mut self, flow: Flow, why: &FlowError, cx: &mut Cx<'_>) {
+        self.ua.flow_lost(flow, why, cx);
+        self.react(cx);
+    }
+
     fn is_using(&self, flow: &Flow) -> bool {
         self.ua.is_using(flow)
     }
@@ -510,6 +610,8 @@ fn page_text(request: &Request) -> Option<String> {
     is_text.then(|| String::from_utf8_lossy(body).into_owned())
 }
 
+/// How long who finds the registrar full should wait.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// What fits into the one packet a MESSAGE is to fit into (RFC 3428 §8: 1300 bytes), and some more.
 const TEXT: usize = 2048;
 /// Nothing listens to what is sent there (RFC 863), and nothing has to.

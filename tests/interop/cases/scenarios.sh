@@ -38,3 +38,57 @@ statuses() {
   script check-statuses.sh "$IP:$SERVER_PORT" || fail "status $?"
   server_done
 }
+row core scenario-register-and-wait register_and_wait
+register_and_wait() {
+  server
+  # nobody comes
+  script register-and-wait.sh "sip:alice@$IP:$SERVER_PORT" 2s --local "$IP" >nobody
+  [ $? = 3 ] || fail "that nobody came is not said by status 3"
+  grep -q '^registered as sip:alice@' nobody || fail "nothing is said of the registration: $(cat nobody)"
+  in_background wait env PATH="$BIN:$PATH" bash "$ROOT/scenarios/register-and-wait.sh" "sip:alice@$IP:$SERVER_PORT" 20s --local "$IP:$OURS"
+  wait_for 8 grep -q registered wait.json || fail "not registered"
+  "$BIN/sip-message" "sip:alice@$IP:$OURS" "is anybody there?" --timeout 10s || fail "sip-message: $?"
+  status_is wait 0
+  grep -q 'written to by .*: is anybody there?$' wait.json || fail "the message is not told: $(cat wait.json)"
+  in_background called env PATH="$BIN:$PATH" bash "$ROOT/scenarios/register-and-wait.sh" "sip:alice@$IP:$SERVER_PORT" 20s --local "$IP:$OURS"
+  wait_for 8 grep -q registered called.json || fail "not registered"
+  "$BIN/sip-call" "sip:alice@$IP:$OURS" --audio tone:440 --duration 1s --timeout 10s --record call.wav || fail "sip-call: $?"
+  status_is called 0
+  grep -q '^called by ' called.json || fail "the call is not told: $(cat called.json)"
+  server_done
+}
+row core scenario-send-and-check    send_and_check
+send_and_check() {
+  step "lab up kam"
+  "$LAB/lab" up kam || fail "kam did not start"
+  local name
+  mkdir -p "$XDG_CONFIG_HOME/sipkit"
+  for name in alice bob; do
+    printf '[account.%s]\nfrom = "sip:%s@lab.test"\nuser = "%s"\npassword = "%s-secret"\nproxy = "sip:%s:%s"\n' \
+      $name $name $name $name "$IP" "$LAB_KAM"
+  done >"$XDG_CONFIG_HOME/sipkit/config.toml"
+  chmod 600 "$XDG_CONFIG_HOME/sipkit/config.toml"
+  script send-and-check.sh alice bob || fail "status $?"
+  script send-and-check.sh alice alice || fail "to itself: status $?"
+  # nobody else may write as bob
+  sed -i 's/bob-secret/wrong/' "$XDG_CONFIG_HOME/sipkit/config.toml"
+  script send-and-check.sh alice bob
+  [ $? = 13 ] || fail "a wrong password is not told by status 13"
+}
+row core scenario-watch-pbx         watch_pbx
+watch_pbx() {
+  server
+  script watch-pbx.sh "sip:$IP:$SERVER_PORT" 0 2 --local "$IP" >good || fail "a server that answers was not found good: $?"
+  [ "$(wc -l <good)" = 2 ] && grep -q 'SIP OK' good || fail "not one line where the state changed: $(cat good)"
+  script watch-pbx.sh "sip:$IP:$SERVER_PORT" 0 1 --warn 1us || [ $? = 1 ] || fail "a slow server is no warning"
+  # goes away and comes back under the watch
+  in_background watch env PATH="$BIN:$PATH" bash "$ROOT/scenarios/watch-pbx.sh" "sip:$IP:$SERVER_PORT" 1 8 --local "$IP"
+  wait_for 5 grep -q 'SIP OK' watch.json || fail "not watched"
+  server_done
+  wait_for 5 grep -q 'SIP CRITICAL' watch.json || fail "that it is gone is not said"
+  server
+  wait_for 25 ended watch || fail "does not end"
+  status_is watch 0
+  [ "$(grep -c 'SIP OK' watch.json)" = 2 ] || fail "that it is back is not said: $(cat watch.json)"
+  server_done
+}

@@ -27,7 +27,7 @@ pub struct Key(Vec<String>);
 impl Key {
     /// Whether it names a password, which is never shown.
     pub(super) fn is_password(&self) -> bool {
-        self.0.last().is_some_and(|key| key == "password")
+        self.0.last().is_some_and(|key| key == "password" || key == "ha1")
     }
 
     /// Whether a value can stand there, not a table.
