@@ -92,6 +92,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     if let Ok((key, event)) = events.try_recv() {
                         self.connection(key, event, &mut events);
                     }
+                    self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
@@ -100,10 +101,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 }
                 Some((key, event)) = events.recv() => {
                     self.connection(key, event, &mut events);
-                    // A flood on those that are there must not keep others from coming.
-                    if let Ok(accepted) = accepted.try_recv() {
-                        self.connections.accepted(accepted, self.clock.now());
-                    }
+                    self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
@@ -138,6 +136,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
         self.carry_out();
         self.connections.end().await;
+    }
+
+    /// New connections, but not for ever: a flood on those that are there must not keep others from coming.
+    fn accept(&mut self, accepted: &mut mpsc::Receiver<Accepted>) {
+        for _ in 0..BATCH {
+            let Ok(accepted) = accepted.try_recv() else { return };
+            self.connections.accepted(accepted, self.clock.now());
+        }
     }
 
     /// What a connection says, and others after it, but not for ever.
