@@ -100,13 +100,15 @@ pub(super) async fn ask(
                 tell(&reply, call_id, method, target, sequence, cx);
                 return Ok(reply);
             }
-            Some(QueryEvent::Unauthorized { response, why, offered, round_trip }) => {
-                let reply = reply(&response, None, round_trip);
+            Some(QueryEvent::Unauthorized { response, flow, why, offered, round_trip }) => {
+                let remote = flow.map(|flow| flow.remote.to_string());
+                let reply = reply(&response, remote, round_trip);
                 let failure = unauthorized(&target, reply.status, &why, &offered);
                 tell(&reply, call_id, method, target, sequence, cx);
                 return Err(failure);
             }
             Some(QueryEvent::Failed(why)) => {
+                conversation::note_remote(&why, cx);
                 let failure = conversation::failure(&why);
                 let reason = failure.message();
                 cx.out.event(Event::NoResponse { call_id, method, target, sequence, reason });
@@ -126,6 +128,10 @@ fn tell(reply: &Reply, call_id: String, method: String, target: String, sequence
     cx.out.summary(|summary| {
         summary.code = Some(*status);
         summary.reason = Some(reason.clone());
+        if remote.is_some() {
+            // Not the one asked first, if that one failed.
+            summary.remote.clone_from(remote);
+        }
         summary.timings.answer_ms = Some(milliseconds(*round_trip));
     });
     cx.out.event(Event::Response {

@@ -97,15 +97,9 @@ async fn place(
     let reason = if account.local.is_some() { "--local" } else { "the route" };
     tracing::info!("requests go to {}, from {} ({reason} says so)", flow.target(), flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
-    cx.out.event(Event::Calling {
-        call_id: call.call_id().to_owned(),
-        from: from.uri().to_string(),
-        target: target.to_string(),
-        local: Some(flow.local.to_string()),
-        remote: Some(flow.remote.to_string()),
-    });
-    let outcome =
-        Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf).run().await;
+    let conversation =
+        Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf);
+    let outcome = conversation.calling(from.uri().to_string(), &flow).run().await;
     agent.stop().await;
     outcome
 }

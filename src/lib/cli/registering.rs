@@ -303,7 +303,10 @@ impl Run<'_> {
             Cause::Unauthorized { status, why, offered } => {
                 ask::unauthorized(&self.registrar, *status, why, offered)
             }
-            Cause::Failed(why) => conversation::failure(why),
+            Cause::Failed(why) => {
+                conversation::note_remote(why, self.cx);
+                conversation::failure(why)
+            }
             Cause::NotGranted | Cause::Endless => Failure::new(ExitStatus::ServerFailure, reason(cause)),
         }
     }

@@ -234,6 +234,12 @@ impl Cx<'_> {
         self.core.flow(id)
     }
 
+    /// Whether an outgoing request left its first target for another one (RFC 3263 §4.3), which
+    /// [`flow`](Self::flow) leads to.
+    pub fn has_moved(&self, id: RequestId) -> bool {
+        self.core.has_moved(id)
+    }
+
     /// The domain that a certificate on the way of an outgoing request must be for ([`Outgoing::domain`]); `None` once
     /// the request is over.
     pub fn domain(&self, id: RequestId) -> Option<Arc<str>> {
