@@ -410,6 +410,14 @@ fn a_message_is_shown_harmlessly_and_as_data() {
     let told = server.program.event("request");
     assert_eq!(told["text"], "Watson, come here\x1b[2J\n");
     assert_eq!((&told["method"], &told["call_id"]), (&"MESSAGE".into(), &Value::from(page.call_id.as_str())));
+    // What was answered, whatever that was.
+    for (more, status) in [("", 200), ("Require: magic\r\n", 420)] {
+        let ask = Draft::new("OPTIONS", server.uri("alice"), peer.addr).more(more);
+        assert_eq!(peer.ask(server.addr, &ask).status(), Some(status));
+        let line = server.program.line(&format!("\"call_id\":\"{}\"", ask.call_id));
+        let told: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&told["method"], &told["code"]), (&"OPTIONS".into(), &status.into()), "{told}");
+    }
     server.stop();
 
     let folder = Folder::new();

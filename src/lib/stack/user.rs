@@ -211,6 +211,11 @@ impl Cx<'_> {
         self.core.respond(id, &response, self.now)
     }
 
+    /// The status of the final response to a request that was just answered; `None` once another one was.
+    pub fn answered(&self, id: ServerId) -> Option<u16> {
+        self.core.table.answered(id)
+    }
+
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
