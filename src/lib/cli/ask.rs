@@ -48,7 +48,10 @@ pub(super) async fn way(
         flow = agent.route(first) => flow,
     };
     let flow = flow.map_err(|error| Failure::new(ExitStatus::Defect, error))?;
-    let flow = flow.map_err(|why| conversation::failure(&why))?;
+    let flow = flow.map_err(|why| {
+        conversation::note_remote(&why, cx);
+        conversation::failure(&why)
+    })?;
     tracing::info!("requests go to {}, from {}", flow.target(), flow.local);
     cx.out.summary(|summary| {
         summary.timings.resolve_ms = Some(milliseconds(begun.elapsed()));

@@ -87,7 +87,10 @@ async fn place(
         why = cx.stop.requested() => return Err(why.into()),
     };
     let (call, from, flow) = dialled.map_err(|error| match error {
-        DialError::Route(why) => conversation::failure(&why),
+        DialError::Route(why) => {
+            conversation::note_remote(&why, cx);
+            conversation::failure(&why)
+        }
         DialError::Port(error) => ports_failure(&error, settings.media.rtp_ports),
         DialError::Identity => {
             Failure::usage("our own address cannot be written as a SIP URI").hint("give --from")
@@ -97,8 +100,7 @@ async fn place(
     let reason = if account.local.is_some() { "--local" } else { "the route" };
     tracing::info!("requests go to {}, from {} ({reason} says so)", flow.target(), flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
-    let conversation =
-        Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf);
+    let conversation = Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf);
     let outcome = conversation.calling(from.uri().to_string(), &flow).run().await;
     agent.stop().await;
     outcome
