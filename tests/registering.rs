@@ -75,6 +75,34 @@ fn registered_listed_and_removed() {
     assert!(codes.contains(&json!(423)) && codes.contains(&json!(200)), "{codes:?}");
 }
 
+/// A binding that cannot outlive the program is warned of, once; no other one is.
+#[test]
+fn a_binding_to_a_connection_that_ends_is_warned_of() {
+    let server = Server::start();
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let (tcp, udp) = (format!("sip:alice@{tcp}"), at(&server));
+    let warnings = |more: &[&str]| {
+        let finished = Program::register(["--expires", "2m"].iter().chain(more)).finish().expect(0);
+        valid(&finished);
+        events(&finished, "warning")
+    };
+    let warned = warnings(&["--transport", "tcp", &tcp]);
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    let message = warned[0]["message"].as_str().unwrap();
+    assert!(message.contains("over TCP") && message.contains("--keep"), "{message}");
+    assert_eq!(warnings(&[&udp]).len(), 0);
+    assert_eq!(warnings(&["--transport", "tcp", "--contact", "sip:alice@192.0.2.7", &tcp]).len(), 0);
+    let kept = Program::register(["--transport", "tcp", "--keep", &tcp]);
+    kept.event("registered");
+    kept.interrupt();
+    assert_eq!(events(&kept.finish().expect(0), "warning").len(), 0);
+    // And to people.
+    let plain = ["--local", "127.0.0.1", "--timeout", "1m", "--transport", "tcp", &tcp];
+    let finished = Program::start(env!("CARGO_BIN_EXE_sip-register"), plain).finish().expect(0);
+    assert_eq!(format!("{finished}").matches("--keep stays").count(), 1, "{finished}");
+    server.stop();
+}
+
 /// A challenge for each algorithm in the order asked for; what was proved once proves nothing again; and a nonce ages.
 #[test]
 fn challenges_in_order_no_replay_and_stale_nonces() {

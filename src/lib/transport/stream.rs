@@ -506,8 +506,9 @@ mod tests {
         let (queue, outgoing) = queue();
         let came = Arc::new(AtomicUsize::new(0));
         let key = Key { index: 0, generation: 1 };
-        let carry =
-            async move { run(ours, Side::Accepted, Limits::default(), Times::default(), outgoing, key, &sender).await };
+        let carry = async move {
+            run(ours, Side::Accepted, Limits::default(), Times::default(), outgoing, key, &sender).await
+        };
         let carrying = tokio::spawn(carry);
         let answering = tokio::spawn(answer(events, queue, came.clone()));
         let (mut reader, mut writer) = tokio::io::split(theirs);

@@ -99,13 +99,7 @@ pub async fn run<S>(
     }
 }
 
-async fn read<R>(
-    mut stream: R,
-    limits: &Limits,
-    waiting: &Waiting,
-    key: Key,
-    events: &Events,
-) -> FlowError
+async fn read<R>(mut stream: R, limits: &Limits, waiting: &Waiting, key: Key, events: &Events) -> FlowError
 where
     R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
 {
