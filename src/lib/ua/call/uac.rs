@@ -142,7 +142,8 @@ impl Call {
 
     pub(super) fn invite_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = &self.invite else { return };
-        if cx.stack.has_moved(pending.id)
+        if !pending.again
+            && cx.stack.has_moved(pending.id)
             && let Some(flow) = cx.stack.flow(pending.id)
             && self.moved.replace(flow.target()) != Some(flow.target())
         {
