@@ -172,6 +172,11 @@ fn settings_are_written_shown_and_used() {
         let output = child.wait_with_output().unwrap();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
+    // A file that is named need not be there to be written, but to be read.
+    let named = folder.0.join("new.toml").display().to_string();
+    assert_eq!(run(&["list", "--config", &named], "").0, Some(2));
+    assert_eq!(run(&["set", "--config", &named, "defaults.account", "x"], "").0, Some(0));
+    assert_eq!(run(&["list", "--config", &named], "").1, "defaults.account = x\n");
     let (code, told, _) = run(&["set", "account.work.from", "sip:alice@example.com"], "");
     assert_eq!(code, Some(0));
     assert!(told.contains("sipkit/config.toml: nothing wrong"), "{told}");
@@ -256,6 +261,18 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
             parsed.unwrap_or_else(|error| panic!("{}: {error}", example.command));
         }
     }
+}
+
+/// All but the two that no program returns so far.
+#[test]
+fn the_readme_tells_every_exit_status() {
+    let readme = include_str!("../README.md");
+    let table = readme.split("## Exit status").nth(1).expect("a section").split("\n## ").next().unwrap();
+    let mut told: Vec<u8> = table.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+    told.sort_unstable();
+    let unused = [ExitStatus::Media, ExitStatus::Expectation];
+    let codes = ExitStatus::ALL.iter().filter(|status| !unused.contains(status));
+    assert_eq!(told, codes.map(|status| status.code()).collect::<Vec<_>>());
 }
 
 #[test]
@@ -397,6 +414,14 @@ fn a_message_is_shown_harmlessly_and_as_data() {
     let told = server.program.event("request");
     assert_eq!(told["text"], "Watson, come here\x1b[2J\n");
     assert_eq!((&told["method"], &told["call_id"]), (&"MESSAGE".into(), &Value::from(page.call_id.as_str())));
+    // What was answered, whatever that was.
+    for (more, status) in [("", 200), ("Require: magic\r\n", 420)] {
+        let ask = Draft::new("OPTIONS", server.uri("alice"), peer.addr).more(more);
+        assert_eq!(peer.ask(server.addr, &ask).status(), Some(status));
+        let line = server.program.line(&format!("\"call_id\":\"{}\"", ask.call_id));
+        let told: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&told["method"], &told["code"]), (&"OPTIONS".into(), &status.into()), "{told}");
+    }
     server.stop();
 
     let folder = Folder::new();

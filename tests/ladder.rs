@@ -139,7 +139,7 @@ impl Party {
                 CallEvent::OfferRefused { status } => self.log.push(format!("offer refused {status:?}")),
                 CallEvent::OfferWithdrawn => self.log.push("withdrawn".into()),
                 CallEvent::Challenged { .. } => self.log.push("challenged".into()),
-                CallEvent::Progress { .. } => {}
+                CallEvent::Moved { .. } | CallEvent::Progress { .. } => {}
                 CallEvent::Ended { by, cause } => self.log.push(ended(by, &cause)),
             }
         }

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use crate::support::{
     PATIENCE,
     dns::{DnsServer, Manner},
+    folder::Folder,
     message::Text,
     program::{Program, Server},
 };
@@ -532,4 +533,62 @@ fn sip_dns_and_sip_call_go_where_the_dns_says() {
     println!("call through a dead target: {:?}", begun.elapsed());
     finished.says(&["SRV _sip._udp.x.test: 2 records", "the URI has neither port nor transport"]);
     server.stop();
+}
+
+/// Who answers is named, not who was asked first and refused.
+#[test]
+fn the_server_that_answers_is_named() {
+    let folder = Folder::new();
+    let file = folder.file("secret", "s3cr3t\n");
+    let server = Server::with(&["--user", "alice", "--password-file", &file]);
+    let refusing = dead();
+    let dns = servers(&[refusing.1.port(), server.addr.port()]);
+    let (at, answering) = (dns.addr.to_string(), server.addr.to_string());
+    let common = ["--dns", &at, "--user", "alice", "--password-file", &file];
+    let calls = |user: &str, exit: i32| {
+        let quick = ["--json", "--audio", "none", "--local", "127.0.0.1", "--duration", "100ms"];
+        let target = format!("sip:{user}@x.test");
+        let finished = Program::call(quick.iter().chain(&common).chain(&[target.as_str()])).finish();
+        let finished = finished.expect(exit);
+        let remotes: Vec<_> = finished
+            .events()
+            .iter()
+            .filter(|event| event["event"] == "calling")
+            .map(|event| event["remote"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(remotes, [refusing.1.to_string(), answering.clone()], "{finished}");
+        assert_eq!(finished.result()["remote"], answering, "{finished}");
+        finished
+    };
+    calls("echo", 0);
+    calls("busy", 10).says(&[&format!("{answering} answered 486")]);
+    let others = [
+        Program::register(common.iter().chain(&["--expires", "2m", "sip:alice@x.test"])),
+        Program::message(common.iter().chain(&["sip:bob@x.test", "hello"])),
+        Program::options(common.iter().chain(&["sip:x.test"])),
+    ];
+    for program in others {
+        let finished = program.finish().expect(0);
+        assert_eq!(finished.result()["remote"], answering, "{finished}");
+    }
+    // Credentials that do not do.
+    let wrong = folder.file("wrong", "guess\n");
+    let common = ["--dns", &at, "--user", "alice", "--password-file", &wrong];
+    let finished = Program::message(common.iter().chain(&["sip:bob@x.test", "hello"])).finish().expect(13);
+    assert_eq!(finished.result()["remote"], answering, "{finished}");
+    server.stop();
+
+    // Where none answers the message is about the last one, and so is the result.
+    let other = dead();
+    let dns = servers(&[refusing.1.port(), other.1.port()]);
+    let at = dns.addr.to_string();
+    let nobody = other.1.to_string();
+    for program in [
+        Program::call(["--json", "--audio", "none", "--local", "127.0.0.1", "--dns", &at, "sip:x@x.test"]),
+        Program::options(["--dns", &at, "sip:x.test"]),
+        Program::register(["--dns", &at, "sip:x@x.test"]),
+    ] {
+        let finished = program.finish().expect(21).says(&[&format!("connection refused by {nobody}")]);
+        assert_eq!(finished.result()["remote"], nobody, "{finished}");
+    }
 }

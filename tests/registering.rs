@@ -75,6 +75,34 @@ fn registered_listed_and_removed() {
     assert!(codes.contains(&json!(423)) && codes.contains(&json!(200)), "{codes:?}");
 }
 
+/// A binding that cannot outlive the program is warned of, once; no other one is.
+#[test]
+fn a_binding_to_a_connection_that_ends_is_warned_of() {
+    let server = Server::start();
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let (tcp, udp) = (format!("sip:alice@{tcp}"), at(&server));
+    let warnings = |more: &[&str]| {
+        let finished = Program::register(["--expires", "2m"].iter().chain(more)).finish().expect(0);
+        valid(&finished);
+        events(&finished, "warning")
+    };
+    let warned = warnings(&["--transport", "tcp", &tcp]);
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    let message = warned[0]["message"].as_str().unwrap();
+    assert!(message.contains("over TCP") && message.contains("--keep"), "{message}");
+    assert_eq!(warnings(&[&udp]).len(), 0);
+    assert_eq!(warnings(&["--transport", "tcp", "--contact", "sip:alice@192.0.2.7", &tcp]).len(), 0);
+    let kept = Program::register(["--transport", "tcp", "--keep", &tcp]);
+    kept.event("registered");
+    kept.interrupt();
+    assert_eq!(events(&kept.finish().expect(0), "warning").len(), 0);
+    // And to people.
+    let plain = ["--local", "127.0.0.1", "--timeout", "1m", "--transport", "tcp", &tcp];
+    let finished = Program::start(env!("CARGO_BIN_EXE_sip-register"), plain).finish().expect(0);
+    assert_eq!(format!("{finished}").matches("--keep stays").count(), 1, "{finished}");
+    server.stop();
+}
+
 /// A challenge for each algorithm in the order asked for; what was proved once proves nothing again; and a nonce ages.
 #[test]
 fn challenges_in_order_no_replay_and_stale_nonces() {
@@ -306,14 +334,18 @@ fn messages_from_everywhere() {
         let result = valid(&program.finish().expect(0));
         assert_eq!(result["code"], 200);
     }
-    // An envelope is no text of the server's.
     let stopped = server.stop();
     valid(&stopped);
     let mut texts: Vec<_> = events(&stopped, "request").iter().map(|event| event["text"].clone()).collect();
     texts.sort_by_key(ToString::to_string);
     assert_eq!(
         texts,
-        [json!("as an argument"), json!("from a file"), json!("from standard input"), Value::Null]
+        [
+            json!("as an argument"),
+            json!("from a file"),
+            json!("from standard input"),
+            json!("in an envelope")
+        ]
     );
 
     // Received by another one, out of its envelope.
@@ -351,6 +383,21 @@ fn what_a_message_is_and_how_it_ends() {
     let uri = peer.uri();
     drop(peer);
     valid(&Program::message([uri.as_str(), "hi"]).finish().expect(21));
+}
+
+/// What an address of record says of the way is how its registrar is reached; a SIPS address binds one (RFC 3261 §10.2).
+#[test]
+fn an_address_says_which_way() {
+    let server = Server::start();
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let aor = format!("sip:alice@{tcp};transport=tcp");
+    let once = Program::register([&aor]).finish().expect(0);
+    let contact = events(&once, "registered")[0]["contact"].as_str().unwrap().to_owned();
+    assert!(contact.ends_with(";transport=tcp"), "{contact}");
+    Program::register([at(&server).as_str(), "--expires", "0s"]).finish().expect(2);
+    server.stop();
+    let refused = Program::options(["sip:x@127.0.0.1?Subject=y"]).finish().expect(2);
+    assert!(refused.err.contains("say sip:x@127.0.0.1, and what is wanted with --header"), "{refused}");
 }
 
 #[test]
@@ -402,5 +449,28 @@ fn monitoring_says_it_in_one_line() {
     server.stop();
     assert!(run(&[&target]).expect(2).out.starts_with("SIP CRITICAL - 0 of 1 answered, connection refused"));
     assert!(run(&["sip:"]).expect(3).out.starts_with("SIP UNKNOWN - "));
+
+    // Somebody who asks for a password answers all the same.
+    let peer = Peer::new();
+    let uri = peer.uri();
+    let program = Program::with_input(path, ["--monitoring", "--local", "127.0.0.1", &uri], "");
+    let request = peer.request("OPTIONS");
+    peer.answer(&request, 401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n", "");
+    let line = program.finish().expect(1).out;
+    assert!(line.starts_with("SIP WARNING - 1 of 1 answered, 401 Unauthorized, round trip "), "{line}");
+    // Whoever falls silent is missed, and so is who was silent all the time.
+    for (answers, code, said) in
+        [(1, 1, "SIP WARNING - 1 of 2 answered, "), (0, 2, "SIP CRITICAL - 0 of 1 answered, ")]
+    {
+        let flags =
+            ["--monitoring", "--local", "127.0.0.1", "--count", "3", "--interval", "10ms", "--timeout", "2s"];
+        let program = Program::with_input(path, flags.into_iter().chain([uri.as_str()]), "");
+        if answers > 0 {
+            let first = peer.receive("OPTIONS", |text| text.header("Call-ID") != request.0.header("Call-ID"));
+            peer.answer(&first, 200, "", "");
+        }
+        let line = program.finish().expect(code).out;
+        assert!(line.starts_with(said) && line.contains("loss="), "{line}");
+    }
     run(&["--no-such-flag"]).expect(3);
 }

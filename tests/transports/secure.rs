@@ -5,6 +5,8 @@ use std::{path::Path, process::Command};
 use tokio::io::copy_bidirectional;
 
 use super::*;
+#[cfg(feature = "dns")]
+use crate::support::dns::DnsServer;
 use crate::{
     authority::{Authority, Issued, Leaf, tls12},
     support::folder::Folder,
@@ -90,6 +92,57 @@ fn who_is_not_believed_is_not_called() {
     refused(&good, &scene.ca, "other.example", &["other.example", "server.example", "Test Authority"]);
     refused(&late, &scene.ca, "server.example", &["expired"]);
     refused(&good, &strangers, "server.example", &["Test Authority", "--tls-ca"]);
+}
+
+/// RFC 3263 §4.3: a server whose TLS fails is one that cannot be reached.
+#[cfg(feature = "dns")]
+#[test]
+fn who_is_not_believed_is_left_for_the_next() {
+    let scene = Scene::new();
+    let right = scene.certificate("x.example", VALID);
+    let wrong = scene.certificate("other.example", VALID);
+    let own = scene.certificate("client.example", VALID);
+    let (good, good_at) = server(&right, &[]);
+    let (bad, bad_at) = server(&wrong, &[]);
+    // With TLS 1.3 it refuses who has no certificate only after the handshake, when the request is under way.
+    let (strict, strict_at) = server(&right, &["--tls-ca", &scene.ca]);
+    let zone = |ports: &[SocketAddr]| {
+        let mut zone = String::from("h.example A 127.0.0.1\n");
+        for (priority, at) in ports.iter().enumerate() {
+            zone += &format!("_sips._tcp.x.example SRV {priority} 0 {} h.example\n", at.port());
+        }
+        DnsServer::new(&zone)
+    };
+    let over = |ports: &[SocketAddr], more: &[&str], exit: i32| {
+        let dns = zone(ports);
+        let at = dns.addr.to_string();
+        let flags = ["-v", "--dns", &at, "--tls-ca", &scene.ca, "--duration", "100ms"];
+        call("sips:echo@x.example", &[&flags[..], more].concat()).finish().expect(exit)
+    };
+
+    let finished = over(&[bad_at, good_at], &[], 0);
+    assert_eq!(finished.result()["remote"], good_at.to_string(), "{finished}");
+    // Why the first one was left, and for which.
+    let left = format!("trying {good_at}");
+    let why = finished.err.lines().find(|line| line.contains(&left)).unwrap_or_else(|| panic!("{finished}"));
+    for word in [&bad_at.to_string(), "x.example", "other.example"] {
+        assert!(why.contains(word), "{word:?} is not in {why:?}");
+    }
+
+    let finished = over(&[strict_at, good_at], &[], 0);
+    assert_eq!(finished.result()["remote"], good_at.to_string(), "{finished}");
+    finished.says(&[&left, "asks for a client certificate"]);
+    let finished = over(&[strict_at, good_at], &["--tls-cert", &own], 0);
+    assert_eq!(finished.result()["remote"], strict_at.to_string(), "{finished}");
+
+    // None is believed: as with one alone.
+    let (late, late_at) = server(&scene.certificate("x.example", (-30, -2)), &[]);
+    let finished = over(&[bad_at, late_at], &[], 22);
+    let finished = finished.says(&[&format!("TLS with {late_at}/tls failed"), "expired"]);
+    assert_eq!(finished.result()["remote"], late_at.to_string(), "{finished}");
+    for server in [good, bad, strict, late] {
+        server.stop();
+    }
 }
 
 #[test]

@@ -63,7 +63,10 @@ pub(super) async fn way(
         flow = agent.route(first) => flow,
     };
     let flow = flow.map_err(|error| Failure::new(ExitStatus::Defect, error))?;
-    let flow = flow.map_err(|why| conversation::failure(&why))?;
+    let flow = flow.map_err(|why| {
+        conversation::note_remote(&why, cx);
+        conversation::failure(&why)
+    })?;
     tracing::info!("requests go to {}, from {}", flow.target(), flow.local);
     cx.out.summary(|summary| {
         summary.timings.resolve_ms = Some(milliseconds(begun.elapsed()));
@@ -115,13 +118,15 @@ pub(super) async fn ask(
                 tell(&reply, call_id, method, target, sequence, cx);
                 return Ok(reply);
             }
-            Some(QueryEvent::Unauthorized { response, why, offered, round_trip }) => {
-                let mut reply = reply(&response, None, round_trip);
+            Some(QueryEvent::Unauthorized { response, flow, why, offered, round_trip }) => {
+                let remote = flow.map(|flow| flow.remote.to_string());
+                let mut reply = reply(&response, remote, round_trip);
                 reply.unauthorized = Some(unauthorized(&target, reply.status, &why, &offered));
                 tell(&reply, call_id, method, target, sequence, cx);
                 return Ok(reply);
             }
             Some(QueryEvent::Failed(why)) => {
+                conversation::note_remote(&why, cx);
                 let failure = conversation::failure(&why);
                 let reason = failure.message();
                 cx.out.event(Event::NoResponse { call_id, method, target, sequence, reason });
@@ -141,6 +146,10 @@ fn tell(reply: &Reply, call_id: String, method: String, target: String, sequence
     cx.out.summary(|summary| {
         summary.code = Some(*status);
         summary.reason = Some(reason.clone());
+        if remote.is_some() {
+            // Not the one asked first, if that one failed.
+            summary.remote.clone_from(remote);
+        }
         summary.timings.answer_ms = Some(milliseconds(*round_trip));
     });
     cx.out.event(Event::Response {

@@ -11,7 +11,7 @@ use crate::{
     media::{session, stats::Stats},
     phone::call::{Agreed, PhoneCall, PhoneEvent},
     stack,
-    transport::{FlowError, Target},
+    transport::{Flow, FlowError, Target},
     ua::call::{By, Cause},
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Conversation<'a> {
     told_held: bool,
     /// They call us.
     incoming: bool,
+    /// Who we said we are, calling.
+    from: String,
 }
 
 /// How far the unanswered call is.
@@ -100,7 +102,15 @@ impl<'a> Conversation<'a> {
             told_holding: false,
             told_held: false,
             incoming: false,
+            from: String::new(),
         }
+    }
+
+    /// A call of ours whose INVITE leaves by this flow.
+    pub fn calling(mut self, from: String, flow: &Flow) -> Self {
+        self.from = from;
+        self.goes_by(flow);
+        self
     }
 
     /// A call of theirs that was just answered.
@@ -179,6 +189,8 @@ impl<'a> Conversation<'a> {
     fn event(&mut self, event: PhoneEvent) {
         let call_id = self.call_id.clone();
         match event {
+            PhoneEvent::Moved { flow } if flow.target() == self.remote => {}
+            PhoneEvent::Moved { flow } => self.goes_by(&flow),
             PhoneEvent::Progress { status, reason, early } => self.progressed(status, reason, early),
             PhoneEvent::Answered { agreed } => {
                 let now = Instant::now();
@@ -223,6 +235,20 @@ impl<'a> Conversation<'a> {
             }
             PhoneEvent::Ended { .. } => {}
         }
+    }
+
+    /// Whom the INVITE went to, for events, the result and messages.
+    fn goes_by(&mut self, flow: &Flow) {
+        self.remote = flow.target();
+        let remote = flow.remote.to_string();
+        self.cx.out.summary(|summary| summary.remote = Some(remote.clone()));
+        self.cx.out.event(Event::Calling {
+            call_id: self.call_id.clone(),
+            from: self.from.clone(),
+            target: self.peer.clone(),
+            local: Some(flow.local.to_string()),
+            remote: Some(remote),
+        });
     }
 
     fn answerer(&self) -> Party {
@@ -476,7 +502,10 @@ impl<'a> Conversation<'a> {
             Cause::Unauthorized { status, why, offered } => {
                 Err(ask::unauthorized(&remote.to_string(), status, &why, &offered))
             }
-            Cause::Failed(why) => Err(failure(&why)),
+            Cause::Failed(why) => {
+                note_remote(&why, self.cx);
+                Err(failure(&why))
+            }
             Cause::NoAck => Err(Failure::new(
                 ExitStatus::NoResponse,
                 format_args!("{remote} never acknowledged our 200 OK"),
@@ -513,6 +542,13 @@ impl<'a> Conversation<'a> {
             None => Cause::Failed(stack::Failure::Timeout(self.remote)),
         };
         self.ended(By::Local, cause)
+    }
+}
+
+/// Of several targets that failed, the result names the one that the message is about: the last.
+pub(super) fn note_remote(why: &stack::Failure, cx: &Context) {
+    if let stack::Failure::Timeout(target) | stack::Failure::Unreachable { target, .. } = why {
+        cx.out.summary(|summary| summary.remote = Some(target.addr.to_string()));
     }
 }
 

@@ -61,7 +61,7 @@ pub enum Event {
         /// What is bound now.
         bindings: Vec<Binding>,
     },
-    /// An INVITE leaves.
+    /// An INVITE leaves; once more if not the first server responded to it but another one.
     Calling {
         call_id: String,
         from: String,

@@ -87,7 +87,10 @@ async fn place(
         why = cx.stop.requested() => return Err(why.into()),
     };
     let (call, from, flow) = dialled.map_err(|error| match error {
-        DialError::Route(why) => conversation::failure(&why),
+        DialError::Route(why) => {
+            conversation::note_remote(&why, cx);
+            conversation::failure(&why)
+        }
         DialError::Port(error) => ports_failure(&error, settings.media.rtp_ports),
         DialError::Identity => {
             Failure::usage("our own address cannot be written as a SIP URI").hint("give --from")
@@ -97,15 +100,8 @@ async fn place(
     let reason = if account.local.is_some() { "--local" } else { "the route" };
     tracing::info!("requests go to {}, from {} ({reason} says so)", flow.target(), flow.local);
     cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
-    cx.out.event(Event::Calling {
-        call_id: call.call_id().to_owned(),
-        from: from.uri().to_string(),
-        target: target.to_string(),
-        local: Some(flow.local.to_string()),
-        remote: Some(flow.remote.to_string()),
-    });
-    let outcome =
-        Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf).run().await;
+    let conversation = Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf);
+    let outcome = conversation.calling(from.uri().to_string(), &flow).run().await;
     agent.stop().await;
     outcome
 }
@@ -264,7 +260,9 @@ pub(super) fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
 }
 
 pub(super) fn address(text: &str, flag: &str) -> Result<AddressBuf, Failure> {
-    let known = AddressBuf::parse(text).or_else(|_| AddressBuf::parse(&format!("sip:{text}")));
+    // Without brackets all of it is a URI: who types an address knows of no parameters of header fields.
+    let bracketed = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
+    let known = AddressBuf::parse(&bracketed).or_else(|_| AddressBuf::parse(&format!("<sip:{text}>")));
     known.map_err(|why| Failure::usage(format_args!("{flag} {text}: {why}")))
 }
 

@@ -59,6 +59,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let registrar = register.registrar.to_string();
     let mut run = Run {
         kept: args.is_kept(),
+        binds_own: args.binding.contact.is_empty(),
         wants_outbound: register.reg_id.is_some(),
         aor,
         registrar,
@@ -86,6 +87,8 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
 
 struct Run<'a> {
     kept: bool,
+    /// Our own address is what is bound, not one that was given; unset once the user was warned.
+    binds_own: bool,
     wants_outbound: bool,
     aor: String,
     registrar: String,
@@ -178,8 +181,12 @@ impl Run<'_> {
 
     fn registration(&mut self, event: RegistrationEvent) {
         let aor = self.aor.clone();
+        let mut warning = None;
         let event = match event {
-            RegistrationEvent::Registered(granted) => self.registered(*granted),
+            RegistrationEvent::Registered(granted) => {
+                warning = self.short_lived(&granted.flow);
+                self.registered(*granted)
+            }
             RegistrationEvent::Bindings { bindings, flow, round_trip } => {
                 let event = Event::Bindings {
                     aor,
@@ -212,6 +219,22 @@ impl Run<'_> {
             RegistrationEvent::Ended { .. } => return,
         };
         self.cx.out.event(event);
+        if let Some(message) = warning {
+            self.cx.out.event(Event::Warning { call_id: None, message });
+        }
+    }
+
+    /// What is bound leads to a connection that ends with us, and nobody can open another one.
+    fn short_lived(&mut self, flow: &Flow) -> Option<String> {
+        let is_short = !self.kept && flow.protocol.is_reliable();
+        (is_short && std::mem::take(&mut self.binds_own)).then(|| {
+            format!(
+                "the connection over {} that is bound ends now, and calls to {} will not arrive by it: \
+                 --keep stays, --contact binds another address",
+                flow.protocol.as_str(),
+                self.aor
+            )
+        })
     }
 
     fn registered(&mut self, granted: Granted) -> Event {
@@ -303,7 +326,10 @@ impl Run<'_> {
             Cause::Unauthorized { status, why, offered } => {
                 ask::unauthorized(&self.registrar, *status, why, offered)
             }
-            Cause::Failed(why) => conversation::failure(why),
+            Cause::Failed(why) => {
+                conversation::note_remote(why, self.cx);
+                conversation::failure(why)
+            }
             Cause::NotGranted | Cause::Endless => Failure::new(ExitStatus::ServerFailure, reason(cause)),
         }
     }

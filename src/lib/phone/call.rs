@@ -79,6 +79,10 @@ pub enum DialError {
 /// What happens in a call, for a person or a script.
 #[derive(Debug)]
 pub enum PhoneEvent {
+    /// Our INVITE left the server of [`PhoneCall::dial`] for another one, which responds.
+    Moved {
+        flow: Flow,
+    },
     /// 100–199.
     Progress {
         status: u16,
@@ -352,6 +356,7 @@ impl PhoneCall {
 
     fn signalled(&mut self, event: CallEvent) -> Option<PhoneEvent> {
         match event {
+            CallEvent::Moved { flow } => Some(PhoneEvent::Moved { flow }),
             CallEvent::Progress { status, reason, body, path } => {
                 self.path = Some(path);
                 let early = body.and_then(|body| self.agree(&body).ok()).and_then(|()| self.agreed());

@@ -546,15 +546,18 @@ impl TransactionUser for Responder {
         {
             return;
         }
-        if request.method() == Method::Options {
-            self.told(&request, from, 200, None);
-        }
+        let options = (request.method() == Method::Options).then(|| request.clone());
         if let (Method::Register, Some(id)) = (request.method(), id)
             && self.registrar.is_some()
         {
             return self.bind(&request, id, from, cx);
         }
         self.ua.request(request, id, from, cx);
+        if let Some(request) = options
+            && let Some(status) = id.and_then(|id| cx.answered(id))
+        {
+            self.told(&request, from, status, None);
+        }
         self.react(cx);
     }
 

@@ -275,7 +275,6 @@ impl Lookup {
     fn srv_known(&mut self, query: &Query, answer: Answer) {
         self.note_answer(query, &answer);
         if let Ok(Response { records: Records::Srv(mut records), additional, .. }) = answer {
-            // The answer may have more than can be tried, but which of them shall be chance, or the same each time.
             records.truncate(MAX_RECORDS);
             let sorted = self.settings.order.sort(&records);
             for record in &sorted {
@@ -448,8 +447,8 @@ fn service(protocol: Protocol, domain: &str) -> Arc<str> {
 
 /// The most targets one lookup yields: a name with more addresses gains nothing from trying them all.
 pub const MAX_TARGETS: usize = 16;
-/// The most records of one answer that are looked at.
-const MAX_RECORDS: usize = 64;
+/// The most records of one answer that are looked at: all that any honest answer has.
+const MAX_RECORDS: usize = 128;
 /// The most hosts whose addresses are asked for.
 const MAX_HOSTS: usize = 16;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Fate, LinkConfig, Node, World};
 use crate::{
     message::{Builder, HeaderId, Message, Method, Request, Response},
+    resolve::Srv,
     stack::{Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser},
     time::Duration,
     transaction::ServerId,
@@ -179,4 +180,33 @@ fn a_strangers_packets_arrive_too() {
     world.run_for(Duration::from_millis(1));
     assert_eq!(world.stack(bob).stats().garbage, 1);
     assert_eq!(world.ladder().compare("0.000 198.51.100.1:9 → bob - 5 octets"), Ok(()));
+}
+
+/// RFC 3263 §4.3: the next server of the SRV records when one is silent, and not again that way.
+#[test]
+fn a_silent_server_is_left_for_the_next() {
+    let (mut world, alice, bob) = pair(3);
+    world.name("dead.example.com", &[at("192.0.2.9:0").ip()]);
+    let srv = |priority, target: &str| Srv { priority, weight: 0, port: 5060, target: target.into() };
+    let records = [srv(1, "dead.example.com"), srv(2, "bob.example.com")];
+    world.service("_sip._udp.bob.example.com", &records);
+    world.with(alice, |toy, cx| toy.send(Method::Options, 1, BOB, cx));
+    world.run_for(Duration::from_millis(31_900));
+    assert!(world.user(alice).statuses.is_empty(), "64·T1 are not over");
+    world.run_for(Duration::from_millis(200));
+    assert_eq!(world.user(alice).statuses, [200]);
+    world.with(alice, |toy, cx| toy.send(Method::Options, 2, BOB, cx));
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(world.user(alice).statuses, [200, 200], "the silent one is avoided for a minute");
+
+    // One that refuses costs nothing, even when all were bad lately.
+    world.close(at("192.0.2.9:5060"));
+    world.unplug(bob);
+    world.with(alice, |toy, cx| toy.send(Method::Options, 3, BOB, cx));
+    world.run_for(Duration::from_secs(33));
+    assert!(matches!(world.user(alice).failures[..], [Failure::Unreachable { .. }]));
+    world.plug(bob);
+    world.with(alice, |toy, cx| toy.send(Method::Options, 4, BOB, cx));
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(world.user(alice).statuses, [200; 3]);
 }

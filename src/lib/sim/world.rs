@@ -21,7 +21,7 @@ use super::{
     stream::{StreamConfig, Streams},
 };
 use crate::{
-    resolve::{Answer, Query, QueryError, Records, Response, Source},
+    resolve::{Answer, Query, QueryError, Records, Response, Source, Srv},
     stack::{Config, Cx, Output, RequestId, Stack, TransactionUser},
     time::{Duration, Instant},
     transport::{Flow, FlowError, Incoming, Protocol},
@@ -69,6 +69,7 @@ pub struct World {
     streams: Streams,
     stream_config: StreamConfig,
     names: BTreeMap<String, Vec<IpAddr>>,
+    services: BTreeMap<String, Vec<Srv>>,
     default_link: LinkConfig,
     /// By direction; the end is `None` for addresses of no node.
     links: BTreeMap<(Option<usize>, Option<usize>), Link>,
@@ -98,6 +99,7 @@ impl World {
             streams: Streams::default(),
             stream_config: StreamConfig::default(),
             names: BTreeMap::new(),
+            services: BTreeMap::new(),
             default_link: LinkConfig::default(),
             links: BTreeMap::new(),
             under_way: BinaryHeap::new(),
@@ -172,6 +174,11 @@ impl World {
     /// name.
     pub fn name(&mut self, name: &str, addresses: &[IpAddr]) {
         self.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
+    }
+
+    /// Gives `name`, such as `_sip._udp.example.com`, SRV records (RFC 2782).
+    pub fn service(&mut self, name: &str, records: &[Srv]) {
+        self.services.insert(name.to_ascii_lowercase(), records.to_vec());
     }
 
     /// From now on packets to `address`, if no node has it, are answered with an ICMP error; elsewhere
@@ -335,11 +342,27 @@ impl World {
                     place.stack.connected(now, id, flow, &mut *place.user);
                 }
                 Output::Resolve { id, query, .. } => {
-                    let answer = look_up(&self.names, &query);
+                    let answer = self.look_up(&query);
                     let place = self.place_mut(at);
                     place.stack.resolved(now, id, &query, answer, &mut *place.user);
                 }
             }
+        }
+    }
+
+    /// What the DNS says; nothing is to be kept, as the table may change.
+    fn look_up(&self, query: &Query) -> Answer {
+        let (by, ttl) = (Source::System, Duration::ZERO);
+        let name = &query.name().to_ascii_lowercase();
+        let records = match query {
+            Query::Addresses { .. } => self.names.get(name).cloned().map(Records::Addresses),
+            Query::Srv { .. } => self.services.get(name).cloned().map(Records::Srv),
+            _ => None,
+        };
+        match records.filter(|records| !records.is_empty()) {
+            Some(records) => Ok(Response::new(records, ttl, by)),
+            None if self.names.contains_key(name) => Err(QueryError::NoData { by, ttl }),
+            None => Err(QueryError::NoName { by, ttl }),
         }
     }
 
@@ -486,17 +509,6 @@ impl PartialEq for Arrival {
 }
 
 impl Eq for Arrival {}
-
-fn look_up(names: &BTreeMap<String, Vec<IpAddr>>, query: &Query) -> Answer {
-    let (by, ttl) = (Source::System, Duration::ZERO);
-    match names.get(&query.name().to_ascii_lowercase()) {
-        Some(addresses) if !addresses.is_empty() && matches!(query, Query::Addresses { .. }) => {
-            Ok(Response::new(Records::Addresses(addresses.clone()), ttl, by))
-        }
-        Some(_) => Err(QueryError::NoData { by, ttl }),
-        None => Err(QueryError::NoName { by, ttl }),
-    }
-}
 
 /// Every node has one socket: what differs between flows are the addresses.
 const FLOW: Flow =

@@ -30,6 +30,8 @@ pub(super) struct Sending {
     domain: Arc<str>,
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
+    /// Another target was tried before the present one.
+    moved: bool,
     state: State,
     /// When the lookup must be over.
     until: Instant,
@@ -81,6 +83,7 @@ impl Core {
             destination: None,
             domain: "".into(),
             targets: Vec::new(),
+            moved: false,
             state: State::Waiting,
             until: now,
             repeated: false,
@@ -165,6 +168,7 @@ impl Core {
         }
         if let Some(target) = sending.targets.pop() {
             tell(&why, target);
+            sending.moved = matches!(sending.state, State::Connecting(_) | State::Active { .. });
             return self.connect(id, target, None);
         }
         match sending.destination.take() {
@@ -345,6 +349,10 @@ impl Core {
 
     pub(super) fn flow(&self, id: RequestId) -> Option<Flow> {
         self.sent(id).map(|(flow, _)| flow)
+    }
+
+    pub(super) fn has_moved(&self, id: RequestId) -> bool {
+        self.sends.get(id.0).is_some_and(|sending| sending.moved)
     }
 
     /// Whom the certificate of the peer had to be for.

@@ -211,6 +211,11 @@ impl Cx<'_> {
         self.core.respond(id, &response, self.now)
     }
 
+    /// The status of the final response to a request that was just answered; `None` once another one was.
+    pub fn answered(&self, id: ServerId) -> Option<u16> {
+        self.core.table.answered(id)
+    }
+
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
@@ -232,6 +237,12 @@ impl Cx<'_> {
     /// outcome (an INVITE lives on after its 2xx for as long as copies may come).
     pub fn flow(&self, id: RequestId) -> Option<Flow> {
         self.core.flow(id)
+    }
+
+    /// Whether an outgoing request left its first target for another one (RFC 3263 §4.3), which
+    /// [`flow`](Self::flow) leads to.
+    pub fn has_moved(&self, id: RequestId) -> bool {
+        self.core.has_moved(id)
     }
 
     /// The domain that a certificate on the way of an outgoing request must be for ([`Outgoing::domain`]); `None` once

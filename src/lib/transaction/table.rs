@@ -50,6 +50,8 @@ pub struct Table {
     /// Who is on which connection, in order of connection.
     by_connection: BTreeSet<(Key, Key)>,
     wheel: Wheel<Key>,
+    /// The last final response: of which server transaction, with which status.
+    answered: Option<(ServerId, u16)>,
     /// Empty between calls; kept for their memory.
     actions: Vec<Action>,
     fired: Vec<(Instant, Key)>,
@@ -69,6 +71,7 @@ impl Table {
             servers: HashTable::new(),
             cancels: HashTable::new(),
             by_remote: BTreeSet::new(),
+            answered: None,
             by_connection: BTreeSet::new(),
             wheel: Wheel::new(),
             actions: Vec::new(),
@@ -221,7 +224,15 @@ impl Table {
                 Machine::Reserved { .. } | Machine::InviteClient { .. } | Machine::Client { .. } => Err(Gone),
             };
         });
+        if status >= 200 && outcome.is_ok() {
+            self.answered = Some((id, status));
+        }
         outcome
+    }
+
+    /// The status of the final response to a request, if there was none to another one since.
+    pub fn answered(&self, id: ServerId) -> Option<u16> {
+        self.answered.filter(|(answered, _)| *answered == id).map(|(_, status)| status)
     }
 
     /// An ICMP error: fails the client transactions over UDP to `remote` that wait for a response. Server

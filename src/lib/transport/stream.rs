@@ -2,7 +2,8 @@
 //! and writes what is queued for it.
 //!
 //! A connection tells its owner [`Event`]s through a bounded queue; when that is full it stops reading, so that
-//! the peer is slowed down and nothing is lost. What is to be written waits in a bounded queue too. A peer that
+//! the peer is slowed down and nothing is lost. What is to be written waits in a bounded queue too; while much
+//! waits there, hardly anything is read, so that a peer who asks and never listens costs next to nothing. One that
 //! takes nothing for [`Times::stall`], or does not finish within [`Times::message`] the message it has begun, is
 //! left. An idle connection holds no buffer and no timer.
 
@@ -25,7 +26,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, split},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -135,14 +136,45 @@ pub async fn open(local: Option<IpAddr>, remote: SocketAddr) -> Result<TcpStream
 #[derive(Debug)]
 pub struct Outgoing {
     queue: mpsc::Receiver<Bytes>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
 }
 
 /// The way to a connection's [`Outgoing`]; when it is dropped the connection is closed after the rest is written.
 #[derive(Debug)]
 pub struct Queue {
     queue: mpsc::Sender<Bytes>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+}
+
+/// How much waits to be written.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    octets: AtomicUsize,
+    /// It has become little again.
+    eased: Notify,
+}
+
+impl Waiting {
+    /// Returns at once while little waits, else when it has become little; but [`BREATHER`] later in any case: two
+    /// who waited for each other would wait for ever.
+    pub async fn ease(&self) -> bool {
+        if self.octets.load(Ordering::Relaxed) <= HIGH {
+            return false;
+        }
+        let _ = timeout(BREATHER, self.eased.notified()).await;
+        true
+    }
+
+    fn add(&self, length: usize) {
+        self.octets.fetch_add(length + MESSAGE, Ordering::Relaxed);
+    }
+
+    fn remove(&self, length: usize) {
+        let before = self.octets.fetch_sub(length + MESSAGE, Ordering::Relaxed);
+        if before > LOW && before - (length + MESSAGE) <= LOW {
+            self.eased.notify_waiters();
+        }
+    }
 }
 
 /// The peer reads more slowly than we write: the message is lost.
@@ -153,19 +185,19 @@ pub struct Full;
 /// A queue of at most [`QUEUE`] messages and [`QUEUE_OCTETS`] octets.
 pub fn queue() -> (Queue, Outgoing) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let waiting = Arc::new(AtomicUsize::new(0));
+    let waiting = Arc::new(Waiting::default());
     (Queue { queue: sender, waiting: waiting.clone() }, Outgoing { queue: receiver, waiting })
 }
 
 impl Queue {
     pub fn push(&self, bytes: Bytes) -> Result<(), Full> {
         let length = bytes.len();
-        if self.waiting.load(Ordering::Relaxed).saturating_add(length) > QUEUE_OCTETS {
+        if self.waiting.octets.load(Ordering::Relaxed).saturating_add(length) > QUEUE_OCTETS {
             return Err(Full);
         }
-        self.waiting.fetch_add(length, Ordering::Relaxed);
+        self.waiting.add(length);
         self.queue.try_send(bytes).map_err(|_| {
-            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            self.waiting.remove(length);
             Full
         })
     }
@@ -179,7 +211,11 @@ impl Outgoing {
 
     /// What [`next`](Self::next) gave has left.
     pub fn done(&self, length: usize) {
-        self.waiting.fetch_sub(length, Ordering::Relaxed);
+        self.waiting.remove(length);
+    }
+
+    pub(super) fn waiting(&self) -> Arc<Waiting> {
+        self.waiting.clone()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -210,9 +246,10 @@ pub async fn run<S>(
     S: AsyncRead + AsyncWrite,
 {
     let (mut reader, mut writer) = split(stream);
+    let waiting = outgoing.waiting();
     let mut writing = pin!(write(&mut writer, outgoing, times.stall));
     let (why, is_written) = tokio::select! {
-        why = read(&mut reader, Framer::new(side, limits), times.message, key, events) => (why, None),
+        why = read(&mut reader, Framer::new(side, limits), times.message, &waiting, key, events) => (why, None),
         written = &mut writing => (written.clone().err().unwrap_or(FlowError::Lost), Some(written)),
     };
     let is_broken = matches!(is_written, Some(Err(_)));
@@ -234,12 +271,17 @@ async fn read<R: AsyncRead + Unpin>(
     reader: &mut R,
     mut framer: Framer,
     within: Duration,
+    waiting: &Waiting,
     key: Key,
     events: &Events,
 ) -> FlowError {
     // Since when a message is incomplete.
     let mut begun: Option<Instant> = None;
     loop {
+        if waiting.ease().await {
+            // The peer is not to blame for what we did not read.
+            begun = begun.map(|_| Instant::now());
+        }
         let some = read_some(reader, |bytes| framer.push(bytes));
         let read = match begun {
             Some(begun) => match timeout_at(begun + within, some).await {
@@ -422,6 +464,14 @@ impl<S> Drop for Watched<S> {
 pub const QUEUE: usize = 1_024;
 /// Their octets together.
 pub const QUEUE_OCTETS: usize = 4 << 20;
+/// While more waits to be written, counted as [`QUEUE_OCTETS`] are, the connection is read only now and then.
+const HIGH: usize = QUEUE_OCTETS / 16;
+/// Less than this is little.
+const LOW: usize = HIGH / 2;
+/// What a message counts for besides its octets, so that half of [`QUEUE`] short ones are above [`HIGH`].
+const MESSAGE: usize = 2 * HIGH / QUEUE;
+/// From one reading to the next while much waits to be written.
+const BREATHER: Duration = Duration::from_millis(250);
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 1_024;
 /// Octets read at once.
@@ -432,3 +482,56 @@ const BREATH: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long what the peer still sends is read after our end was closed.
 const LINGER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    /// An owner who answers each message with a longer one; gives how many messages came.
+    async fn answer(mut events: mpsc::Receiver<(Key, Event)>, queue: Queue, came: Arc<AtomicUsize>) {
+        while let Some((_, event)) = events.recv().await {
+            if let Event::Frame(Frame::Message(_)) = event {
+                came.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(queue.push(Bytes::from_static(&[b'x'; ANSWER])), Ok(()), "nothing is lost");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_hardly_read_until_it_does() {
+        let (ours, theirs) = duplex(16 << 10);
+        let (sender, events) = mpsc::channel(64);
+        let (queue, outgoing) = queue();
+        let came = Arc::new(AtomicUsize::new(0));
+        let key = Key { index: 0, generation: 1 };
+        let carry = async move {
+            run(ours, Side::Accepted, Limits::default(), Times::default(), outgoing, key, &sender).await
+        };
+        let carrying = tokio::spawn(carry);
+        let answering = tokio::spawn(answer(events, queue, came.clone()));
+        let (mut reader, mut writer) = tokio::io::split(theirs);
+        let asking = tokio::spawn(async move { while writer.write_all(OPTIONS.as_bytes()).await.is_ok() {} });
+        // A little over what the pipe and the queue take; without a limit it would be tens of thousands.
+        tokio::time::sleep(BREATHER * 2).await;
+        let (before, often) = (came.load(Ordering::Relaxed), HIGH / ANSWER + 5 * SCRATCH / OPTIONS.len());
+        assert!(before > HIGH / (ANSWER + MESSAGE) && before < often, "{before} of at most {often}");
+        // Once it reads it is served as before: now and then would be 350 in a second.
+        let mut buffer = vec![0; SCRATCH];
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut read = 0;
+        while read < 20_000 * ANSWER {
+            let more = timeout_at(until, reader.read(&mut buffer)).await;
+            read += more.unwrap_or_else(|_| panic!("only {} answers", read / ANSWER)).unwrap();
+        }
+        asking.abort();
+        carrying.abort();
+        answering.abort();
+    }
+
+    const ANSWER: usize = 1_000;
+    const OPTIONS: &str = "OPTIONS sip:x@example.com SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
+                           From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
+                           Content-Length: 0\r\n\r\n";
+}

@@ -26,7 +26,7 @@ use tokio_tungstenite::{
 
 use super::{
     FlowError, WebSocketError,
-    stream::{Event, Events, Outgoing, Times},
+    stream::{Event, Events, Outgoing, Times, Waiting},
 };
 use crate::{
     message::{Frame, FrameError, Limits, websocket},
@@ -86,9 +86,10 @@ pub async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (sink, stream) = socket.split();
+    let waiting = outgoing.waiting();
     let mut writing = pin!(write(sink, outgoing, times.stall));
     let (why, is_written) = tokio::select! {
-        why = read(stream, &limits, key, events) => (why, false),
+        why = read(stream, &limits, &waiting, key, events) => (why, false),
         written = &mut writing => (written.err().unwrap_or(FlowError::Lost), true),
     };
     // Nobody to tell means that the owner is gone too.
@@ -98,11 +99,12 @@ pub async fn run<S>(
     }
 }
 
-async fn read<R>(mut stream: R, limits: &Limits, key: Key, events: &Events) -> FlowError
+async fn read<R>(mut stream: R, limits: &Limits, waiting: &Waiting, key: Key, events: &Events) -> FlowError
 where
     R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
 {
     loop {
+        waiting.ease().await;
         let bytes: Bytes = match stream.next().await {
             Some(Ok(Message::Text(text))) => text.into(),
             Some(Ok(Message::Binary(bytes))) => bytes,

@@ -85,6 +85,7 @@ pub enum QueryEvent {
     /// The challenge cannot be answered.
     Unauthorized {
         response: Box<Response>,
+        flow: Option<Flow>,
         why: auth::GiveUp,
         offered: Vec<auth::Offered>,
         round_trip: Duration,
@@ -181,12 +182,11 @@ impl Asking {
         }
         let Some(pending) = self.pending.take_if(|pending| pending.id == id) else { return };
         let round_trip = cx.stack.sent_at(id).map_or(Duration::ZERO, |at| cx.now() - at);
-        let response = Box::new(response.clone());
+        let (response, flow) = (Box::new(response.clone()), cx.stack.flow(id));
         if !matches!(response.status(), 401 | 407) {
             if response.status() < 300 {
                 self.auth.accepted(&response);
             }
-            let flow = cx.stack.flow(id);
             return cx.event(QueryEvent::Answered { response, flow, round_trip });
         }
         let ids = cx.stack.ids();
@@ -202,7 +202,7 @@ impl Asking {
                 self.send(outgoing, &credentials, cx);
             }
             auth::Outcome::GiveUp(why) => {
-                cx.event(QueryEvent::Unauthorized { response, why, offered, round_trip });
+                cx.event(QueryEvent::Unauthorized { response, flow, why, offered, round_trip });
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::{
     stack::{Contact, Failure, NextHop, RequestId},
     time::{Duration, Instant},
     transaction::ServerId,
-    transport::Flow,
+    transport::{Flow, Target},
     util::id::Cookie,
 };
 
@@ -115,6 +115,8 @@ pub enum Phase {
 pub enum CallEvent {
     /// Somebody calls. Answer with `progress`, `answer` or `reject`.
     Incoming { request: Box<Request>, offer: Option<Body>, path: Path },
+    /// Our INVITE was sent to another server after the first one failed (RFC 3263 §4.3), and this one responds.
+    Moved { flow: Flow },
     /// 100–199 from the callee, with a session description for early media if it has one.
     Progress { status: u16, reason: String, body: Option<Body>, path: Path },
     /// The callee answered. `body` answers our offer.
@@ -224,6 +226,8 @@ pub struct Call {
     offer: Offer,
     dialog: Option<Dialog>,
     forks: Forks,
+    /// The last server that the application was told of with [`CallEvent::Moved`].
+    moved: Option<Target>,
     /// Our INVITE without a final response yet.
     invite: Option<uac::Pending>,
     /// The peer's INVITE we have not answered finally.
@@ -257,6 +261,7 @@ impl Call {
             offer: Offer::Stable,
             dialog: None,
             forks: Forks::default(),
+            moved: None,
             invite: None,
             incoming: None,
             unacked: None,

@@ -142,6 +142,13 @@ impl Call {
 
     pub(super) fn invite_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
         let Some(pending) = &self.invite else { return };
+        if !pending.again
+            && cx.stack.has_moved(pending.id)
+            && let Some(flow) = cx.stack.flow(pending.id)
+            && self.moved.replace(flow.target()) != Some(flow.target())
+        {
+            cx.event(CallEvent::Moved { flow });
+        }
         match (response.status(), pending.again) {
             (100..=199, false) => self.provisional(response, cx),
             (100..=199, true) => {}
