@@ -29,6 +29,21 @@ pub(super) struct Reply {
     pub reason: String,
     pub remote: Option<String>,
     pub round_trip: Duration,
+    /// Why a challenge in it could not be answered.
+    pub unauthorized: Option<Failure>,
+}
+
+impl Reply {
+    /// What it means for who asked: `peer` answered so.
+    pub fn into_result(self, peer: &str) -> Result<(), Failure> {
+        match (self.unauthorized, self.status) {
+            (Some(failure), _) => Err(failure),
+            (None, 200..=299) => Ok(()),
+            (None, status) => {
+                Err(Failure::response(status, &self.reason, self.remote.as_deref().unwrap_or(peer)))
+            }
+        }
+    }
 }
 
 /// Finds the flow that requests to the target take; the time for it is noted in the result.
@@ -105,10 +120,10 @@ pub(super) async fn ask(
             }
             Some(QueryEvent::Unauthorized { response, flow, why, offered, round_trip }) => {
                 let remote = flow.map(|flow| flow.remote.to_string());
-                let reply = reply(&response, remote, round_trip);
-                let failure = unauthorized(&target, reply.status, &why, &offered);
+                let mut reply = reply(&response, remote, round_trip);
+                reply.unauthorized = Some(unauthorized(&target, reply.status, &why, &offered));
                 tell(&reply, call_id, method, target, sequence, cx);
-                return Err(failure);
+                return Ok(reply);
             }
             Some(QueryEvent::Failed(why)) => {
                 conversation::note_remote(&why, cx);
@@ -123,11 +138,11 @@ pub(super) async fn ask(
 
 fn reply(response: &Response, remote: Option<String>, round_trip: Duration) -> Reply {
     let reason = response.reason().to_string();
-    Reply { status: response.status(), reason, remote, round_trip }
+    Reply { status: response.status(), reason, remote, round_trip, unauthorized: None }
 }
 
 fn tell(reply: &Reply, call_id: String, method: String, target: String, sequence: Option<u64>, cx: &Context) {
-    let Reply { status, reason, remote, round_trip } = reply;
+    let Reply { status, reason, remote, round_trip, .. } = reply;
     cx.out.summary(|summary| {
         summary.code = Some(*status);
         summary.reason = Some(reason.clone());

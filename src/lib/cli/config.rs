@@ -137,8 +137,10 @@ pub struct Server {
 
 impl Config {
     /// The file named, or else the one in its usual place if it is there.
-    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+    /// One that is named must be there, unless it is about to be made.
+    pub fn load(named: Option<&Path>, is_made: bool) -> Result<Self, ConfigError> {
         let path = match named {
+            Some(path) if is_made && !path.exists() => return Ok(Self::default()),
             Some(path) => path.to_owned(),
             None => match usual_path() {
                 Some(path) if path.exists() => path,

@@ -172,10 +172,7 @@ async fn send(
     query.auth = account.auth()?;
     query.headers = args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
     let reply = ask::ask(agent, query, None, cx).await?;
-    match reply.status {
-        200..=299 => Ok(()),
-        status => Err(Failure::response(status, &reply.reason, reply.remote.unwrap_or(target.to_string()))),
-    }
+    reply.into_result(target.as_str())
 }
 
 /// The text of the command line, of the file, or of standard input.

@@ -94,6 +94,11 @@ pub trait Program: clap::Parser {
     fn is_monitored(&self) -> bool {
         false
     }
+
+    /// Whether the configuration file that is named may be missing, because it is to be made.
+    fn makes_config(&self) -> bool {
+        false
+    }
 }
 
 /// What [`run`] gives a program.
@@ -175,8 +180,9 @@ where
             Failure::new(ExitStatus::Defect, format_args!("cannot watch signals: {error}"))
         })?;
         let recorder = tap.clone();
-        let outcome =
-            Config::load(args.common().run.config.as_deref()).map_err(Failure::usage).and_then(|config| {
+        let outcome = Config::load(args.common().run.config.as_deref(), args.makes_config())
+            .map_err(Failure::usage)
+            .and_then(|config| {
                 let timeout = args.common().run.timeout.or(config.defaults.timeout);
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };

@@ -151,13 +151,16 @@ async fn series(
                 trips.answered(reply.round_trip);
                 if reply.status >= 300 {
                     trips.odd = Some((reply.status, reply.reason.clone()));
-                    let remote = reply.remote.unwrap_or_else(|| way.flow.remote.to_string());
-                    failure = Some(Failure::response(reply.status, &reply.reason, remote));
+                }
+                if let Err(why) = reply.into_result(&way.flow.remote.to_string()) {
+                    failure = Some(why);
                 }
             }
             Err(why) if cx.stop.why().is_some() => {
-                // This one was not waited for.
-                trips.sent -= 1;
+                if begun.elapsed() < PATIENCE {
+                    // This one was hardly waited for.
+                    trips.sent -= 1;
+                }
                 return Err(why);
             }
             Err(why) => failure = Some(why),
@@ -173,6 +176,10 @@ async fn series(
     }
     failure.map_or(Ok(()), Err)
 }
+
+/// Who has not answered by then is taken for lost when the run ends: T1 of RFC 3261 §17.1.1.1, the round trip that
+/// is expected at most.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The round trips so far.
 #[derive(Default)]

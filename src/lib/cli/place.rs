@@ -173,6 +173,12 @@ pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
     let view = uri.as_uri();
     match view.scheme() {
+        // RFC 3261 §19.1.5: they are for the request's own header fields, some of which must not be believed.
+        Scheme::Sip | Scheme::Sips if view.headers().next().is_some() => {
+            let bare = view.without_headers();
+            Err(Failure::usage(format_args!("{text} has header fields, which are not taken from an address"))
+                .hint(format_args!("say {bare}, and what is wanted with --header")))
+        }
         Scheme::Sip | Scheme::Sips => reachable(uri),
         Scheme::Tel => {
             let own = account.from.as_deref().map(|from| address(from, "--from")).transpose()?;

@@ -138,6 +138,10 @@ impl Args {
         place::uri(address.uri().as_str(), "the address")?;
         let aor =
             AddressBuf::new(account.display_name.as_deref().or(address.display()), address.uri().clone());
+        if self.binding.expires.or(account.registration.expires).is_some_and(|time| time.as_secs() == 0) {
+            return Err(Failure::usage("a binding for less than a second is none")
+                .hint("to remove what is bound: --remove or --remove-all"));
+        }
         let registrar = match self.binding.registrar.as_ref().or(account.registration.registrar.as_ref()) {
             Some(text) => place::uri(text, "--registrar")?,
             None => domain(&aor)?,
@@ -148,6 +152,8 @@ impl Args {
         register.task = self.task(&uris, &account);
         register.auth = account.auth()?;
         let proxy = account.proxy.as_deref().map(|proxy| place::uri(proxy, "--proxy")).transpose()?;
+        let is_own_domain = self.binding.registrar.is_none() && account.registration.registrar.is_none();
+        let proxy = proxy.or_else(|| if is_own_domain { way_of(&register) } else { None });
         if let Some(hop) = place::first_hop(&register.registrar, proxy, account.transport) {
             register.next = NextHop::Uri(hop);
         }
@@ -193,6 +199,18 @@ fn domain(aor: &AddressBuf) -> Result<UriBuf, Failure> {
     let uri = aor.as_uri();
     UriBuf::new(uri.scheme(), None, uri.host(), uri.port())
         .map_err(|why| Failure::usage(format_args!("{uri} names no registrar: {why}")))
+}
+
+/// What the address of record says of the way to its registrar, which no Request-URI repeats (RFC 3261 §10.2).
+fn way_of(register: &Register) -> Option<UriBuf> {
+    let aor = register.aor.as_uri();
+    let mut way = register.registrar.clone();
+    for name in ["transport", "maddr"] {
+        if let Some(value) = aor.params().value(name) {
+            way = way.with_param(name, Some(value)).ok()?;
+        }
+    }
+    (way != register.registrar).then_some(way)
 }
 
 /// A name for this device and account that stays the same (RFC 5626 §4.1), without a place to keep it: made from
@@ -310,6 +328,12 @@ mod tests {
     fn an_address_is_needed_and_gives_the_registrar() {
         let register = settings("sip:alice@192.0.2.1:5070;transport=udp", "").expect("complete").register;
         assert_eq!(register.registrar.as_str(), "sip:192.0.2.1:5070");
+        assert!(
+            matches!(&register.next, NextHop::Uri(way) if way.as_str() == "sip:192.0.2.1:5070;transport=udp")
+        );
+        let register = settings("sip:alice@192.0.2.1", "").expect("complete").register;
+        assert!(matches!(register.next, NextHop::RequestUri));
+        assert!(settings("sip:alice@192.0.2.1 --expires 0s", "").is_err());
         let failure = settings("", "").map(drop).expect_err("nothing to register");
         assert!(failure.to_string().contains("no address to register"), "{failure}");
         for wrong in ["--query --keep sip:a@b", "--query --answer sip:a@b", "--answer=what sip:a@b"] {

@@ -16,7 +16,7 @@ use crate::{
     auth::{self, Check, Login},
     endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
     media::device::Audio,
-    message::{Builder, HeaderId, Method, Request, Response, header},
+    message::{Builder, HeaderId, Limits, Method, Request, Response, cpim::Cpim, header},
     sdp::{Capabilities, Codec, Direction},
     stack::{Contact, Cx, Failure, RequestId, TransactionUser},
     time::Duration,
@@ -213,9 +213,11 @@ impl Responder {
     }
 
     fn notice(&mut self, notice: Notice) {
-        if let Some(notices) = &self.notices
-            && notices.try_send(notice).is_err()
-        {
+        let Some(notices) = &self.notices else { return };
+        // What becomes of a registration is rare, and somebody waits for it: the last places are its own.
+        let is_kept = matches!(notice, Notice::Registration(_));
+        let has_room = is_kept || notices.capacity() > notices.max_capacity() / 8;
+        if !has_room || notices.try_send(notice).is_err() {
             self.counts.unread += 1;
         }
     }
@@ -603,12 +605,18 @@ fn overloaded(done: Result<(), Overloaded>) {
 
 /// The words of a MESSAGE (RFC 3428 §4: every recipient knows text/plain); what is not text is nobody's reading.
 fn page_text(request: &Request) -> Option<String> {
-    let is_text = match request.find::<header::ContentType>() {
-        Ok(Some(kind)) => kind.type_.eq_ignore_ascii_case("text"),
-        Ok(None) => true,
-        Err(_) => false,
+    let is_text = |kind: &header::MediaType<'_>| kind.type_.eq_ignore_ascii_case("text");
+    let kind = request.find::<header::ContentType>();
+    let is_envelope = matches!(&kind, Ok(Some(kind)) if kind.is("message", "cpim"));
+    // What is in an envelope is what was written (RFC 3862).
+    let envelope = is_envelope.then(|| Cpim::parse(request.body(), &Limits::default()).ok()).flatten();
+    let (is_text, body) = match (&envelope, kind) {
+        (Some(envelope), _) => {
+            (envelope.content_type().is_none_or(|kind| is_text(&kind)), envelope.content())
+        }
+        (None, Ok(kind)) => (kind.is_none_or(|kind| is_text(&kind)), request.body()),
+        (None, Err(_)) => (false, request.body()),
     };
-    let body = request.body();
     let body = body.get(..TEXT).unwrap_or(body);
     is_text.then(|| String::from_utf8_lossy(body).into_owned())
 }

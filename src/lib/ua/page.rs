@@ -8,8 +8,8 @@
 
 use crate::{
     auth,
-    message::{AddressBuf, Builder, Edits, HeaderId, Method, Request, Response, UriBuf},
-    stack::{Failure, NextHop, Outgoing, RequestId},
+    message::{AddressBuf, Builder, Edits, HeaderId, Method, Request, Response, Scheme, UriBuf},
+    stack::{Contact, Failure, NextHop, Outgoing, RequestId},
     time::Duration,
     transport::Flow,
 };
@@ -147,8 +147,11 @@ impl Asking {
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
         }
+        let secure = target.as_uri().scheme() == Scheme::Sips;
         let contact = (contact && method != Method::Message)
-            .then(|| way.contact.clone().unwrap_or_else(|| cx.own_contact()));
+            .then(|| way.contact.clone().unwrap_or_else(|| cx.own_contact()))
+            // RFC 3261 §8.1.1.8: who is asked by a SIPS URI is given one.
+            .map(|contact| Contact { sips: contact.sips || secure, ..contact });
         let outgoing = way.outgoing(builder, next, contact);
         let credentials = match outgoing.request.clone().into_request() {
             Ok(request) => self.auth.authorize(request.method().as_str(), request.raw_uri(), request.body()),

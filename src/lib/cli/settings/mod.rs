@@ -92,6 +92,10 @@ impl Program for Args {
         ],
     };
 
+    fn makes_config(&self) -> bool {
+        self.action == Action::Set
+    }
+
     fn common(&self) -> &args::Common {
         &self.common.0
     }

@@ -142,7 +142,7 @@ impl ClientTls {
         let stream = self.open(addr, within).await?;
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name, stream);
         let outcome = match timeout(within, handshake).await {
-            Err(_) => return Err(InspectError::Flow(addr, FlowError::TimedOut)),
+            Err(_) => Err(TlsError::Silent),
             Ok(Ok(mut stream)) => {
                 let session = Session::new(stream.get_ref().1, Verification::NoCertificate, own.is_shown());
                 // In TLS 1.3 a server says only now what it thinks of the client's certificate, or of none.

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     auth,
-    message::{AddressBuf, HeaderId, Request, Response, UriBuf},
+    message::{AddressBuf, HeaderId, Request, Response, Scheme, UriBuf},
     stack::{self, Failure, NextHop, RequestId},
     time::{Duration, Instant},
     transport::{Flow, keepalive::Pulse},
@@ -316,8 +316,13 @@ impl Registration {
             uri: own.and_then(|own| own.public_gruu.clone()),
             address: self.public,
             params: String::new(),
-            sips: false,
+            sips: self.is_sips(),
         }
+    }
+
+    /// Whoever is to be reached by a SIPS URI binds one (RFC 3261 §10.2.1).
+    fn is_sips(&self) -> bool {
+        self.register.aor.as_uri().scheme() == Scheme::Sips
     }
 
     /// The route of its requests (RFC 3608 §6.1).

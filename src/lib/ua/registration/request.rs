@@ -86,7 +86,7 @@ impl Registration {
                                 uri: None,
                                 address: self.public,
                                 params,
-                                sips: false,
+                                sips: self.is_sips(),
                             });
                         }
                     }
