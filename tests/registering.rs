@@ -334,14 +334,19 @@ fn messages_from_everywhere() {
         let result = valid(&program.finish().expect(0));
         assert_eq!(result["code"], 200);
     }
-    // An envelope is no text of the server's.
+    // What is in an envelope is what was written.
     let stopped = server.stop();
     valid(&stopped);
     let mut texts: Vec<_> = events(&stopped, "request").iter().map(|event| event["text"].clone()).collect();
     texts.sort_by_key(ToString::to_string);
     assert_eq!(
         texts,
-        [json!("as an argument"), json!("from a file"), json!("from standard input"), Value::Null]
+        [
+            json!("as an argument"),
+            json!("from a file"),
+            json!("from standard input"),
+            json!("in an envelope")
+        ]
     );
 
     // Received by another one, out of its envelope.
