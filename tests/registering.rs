@@ -457,7 +457,7 @@ fn monitoring_says_it_in_one_line() {
     let request = peer.request("OPTIONS");
     peer.answer(&request, 401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n", "");
     let line = program.finish().expect(1).out;
-    assert!(line.starts_with("SIP WARNING - 1 of 1 answered, 401 Unauthorized, round trip "), "{line}");
+    assert!(line.starts_with("SIP WARNING - 1 of 1 answered, 401 Because, round trip "), "{line}");
     // Whoever falls silent is missed, and so is who was silent all the time.
     for (answers, code, said) in
         [(1, 1, "SIP WARNING - 1 of 2 answered, "), (0, 2, "SIP CRITICAL - 0 of 1 answered, ")]

@@ -223,7 +223,7 @@ fn servers_that_are_not_there_or_not_what_they_should_be() {
     // Accepts connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = silent.local_addr().unwrap();
-    check(addr, &["--step-timeout", "200ms"]).expect(21).says(&["in time"]);
+    check(addr, &["--step-timeout", "200ms"]).expect(22).says(&["does not answer the TLS handshake"]);
     run(&["--json", "nobody.invalid"]).expect(20).says(&["nobody.invalid"]);
     run(&["--json", "sip:"]).expect(2);
     let issued = authority().usual();
