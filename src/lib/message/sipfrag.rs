@@ -49,7 +49,8 @@ impl Fragment {
                 let kind = ParseErrorKind::StartLine;
                 let error = error.unwrap_or(ParseError { at: 0, kind, response: false });
                 let before = if has_start_line { 0 } else { STAND_IN.len() };
-                Err(ParseError { at: error.at.saturating_sub(before), ..error })
+                // What was put behind it is not in it.
+                Err(ParseError { at: error.at.saturating_sub(before).min(body.len()), ..error })
             }
         }
     }
@@ -125,6 +126,9 @@ mod tests {
         let error = |body: &str| Fragment::parse(body.as_bytes(), &Limits::default()).unwrap_err();
         assert_eq!(error("X: y\r\nno colon").at, 6, "counted from the start of the fragment");
         assert_eq!(error("l: 9\r\n\r\nshort").kind, ParseErrorKind::BodyTooShort);
+        let limits = Limits { head: 12, ..Limits::default() };
+        let long = Fragment::parse(b"SIP/2.0 200", &limits).unwrap_err();
+        assert_eq!(long.at, 11, "not where the empty line would be that it has not");
     }
 
     #[test]
