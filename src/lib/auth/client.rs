@@ -329,13 +329,6 @@ impl Asked {
         let (Some(realm), Some(nonce)) = (text("realm"), text("nonce")) else {
             return Err(Verdict::Malformed);
         };
-        let opaque = text("opaque");
-        // What has an escaped line end in it cannot be said again (RFC 3261 §25.1 quoted-pair), so it would not be
-        // known that it was answered before.
-        let is_broken = |text: &String| text.contains(['\r', '\n']);
-        if [&realm, &nonce].into_iter().chain(&opaque).any(is_broken) {
-            return Err(Verdict::Malformed);
-        }
         let algorithm_name = text("algorithm");
         let algorithm = match &algorithm_name {
             Some(name) => Algorithm::parse(name).ok_or(Verdict::UnknownAlgorithm)?,
@@ -361,7 +354,7 @@ impl Asked {
         Ok(Self {
             side,
             nonce,
-            opaque,
+            opaque: text("opaque"),
             algorithm,
             algorithm_name,
             qop,

@@ -134,7 +134,7 @@ fn strongest_is_chosen_and_the_rest_explained() {
 fn when_it_gives_up() {
     let digest = |extra: &str| format!("Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\"{extra}");
     let other = Login { realm: Some("elsewhere".into()), ..Login::new("alice", "x") };
-    let table: [(Vec<Login>, Vec<String>, GiveUp); 9] = [
+    let table: [(Vec<Login>, Vec<String>, GiveUp); 7] = [
         (vec![], vec![digest("")], GiveUp::NoCredentials("r".into())),
         (vec![other], vec![digest("")], GiveUp::NoCredentials("r".into())),
         (
@@ -149,12 +149,6 @@ fn when_it_gives_up() {
             GiveUp::UnsupportedScheme("Basic".into()),
         ),
         (login(), vec!["Proxy-Authenticate: Digest realm=\"r\"".into()], GiveUp::Malformed),
-        (
-            login(),
-            vec!["WWW-Authenticate: Digest realm=\"r\\\r\n s\", nonce=\"n\"".into()],
-            GiveUp::Malformed,
-        ),
-        (login(), vec!["WWW-Authenticate: Digest realm=\"r\", nonce=\"\\\r\n n\"".into()], GiveUp::Malformed),
         (login(), vec![], GiveUp::NoChallenge),
     ];
     for (logins, headers, expected) in table {
