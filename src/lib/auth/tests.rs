@@ -308,14 +308,15 @@ fn a_hash_in_place_of_the_password() {
 #[test]
 fn no_server_keeps_us_busy_for_ever() {
     let mut random = random();
-    for stale in ["", ", stale=true"] {
+    // The last has a line end that is escaped, which nobody can write.
+    for (realm, stale) in [(None, ""), (Some("r"), ", stale=true"), (Some("r\\\r\n s"), "")] {
         let mut client = Client::new(login());
         let mut sent = request("REGISTER", &[], b"");
         let mut rounds = 0;
         loop {
             rounds += 1;
             assert!(rounds < 100);
-            let realm = if stale.is_empty() { rounds } else { 0 };
+            let realm = realm.map_or_else(|| rounds.to_string(), str::to_owned);
             let ask = format!(
                 "WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"{rounds}\", qop=\"auth\"{stale}"
             );

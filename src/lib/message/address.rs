@@ -392,6 +392,8 @@ mod tests {
     fn owned_addresses_quote_their_name() {
         let address = AddressBuf::new(Some("a \"b\"\r\nX: y"), UriBuf::parse("sip:a@b").unwrap());
         assert_eq!(address.to_string(), "\"a \\\"b\\\"  X: y\" <sip:a@b>");
+        let folded = AddressBuf::parse("\"a\\\r\n b\" <sip:b@c>").unwrap();
+        assert_eq!(AddressBuf::parse(&folded.to_string()), Ok(folded));
         let read = AddressBuf::parse("\"Bob \\\\\" <sip:bob@x>;tag=1").unwrap();
         assert_eq!(read.display(), Some("Bob \\"));
         assert_eq!(read.to_string(), "\"Bob \\\\\" <sip:bob@x>");

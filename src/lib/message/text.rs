@@ -47,6 +47,8 @@ impl<'m> Text<'m> {
         let mut rest = self.raw.iter().copied().peekable();
         while let Some(byte) = rest.next() {
             match byte {
+                // No line end can be escaped: it is a fold, with a stray backslash before it.
+                b'\\' if self.quoted && matches!(rest.peek(), Some(b'\r' | b'\n')) => {}
                 b'\\' if self.quoted => said.extend(rest.next()),
                 b'\r' | b'\n' => {
                     while rest.next_if(|next| b" \t\r\n".contains(next)).is_some() {}
@@ -138,6 +140,7 @@ mod tests {
         assert_eq!(Text::plain(b"a\r\n  b"), "a b");
         assert_eq!(Text::plain(b"a \r\n\tb"), "a b");
         assert_eq!(Text::quoted(b"nul\\\0!").octets().as_ref(), b"nul\0!");
+        assert_eq!(Text::quoted(b"a\\\r\n b\\\r\n\tc\\"), "a b c");
         assert_eq!(Text::plain(b"caf\xE9").to_string(), "caf\u{FFFD}");
         assert_eq!(Quoted("say \"\\\"\r\nBye: x").to_string(), r#""say \"\\\"  Bye: x""#);
     }
