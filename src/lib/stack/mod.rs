@@ -54,6 +54,9 @@ pub struct Config {
     pub transactions: usize,
     /// The transports the driver has; no others are looked for.
     pub spoken: Protocols,
+    /// Whether the peer may send requests to us over the TLS connections we open (RFC 5923 §8.1), which takes that we
+    /// are listened to over TLS as well, and show a certificate.
+    pub aliases: bool,
     /// How long finding out where a request goes may take in all.
     pub lookup: Duration,
     /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
@@ -69,6 +72,7 @@ impl Default for Config {
             limits: Limits::default(),
             transactions: 1 << 20,
             spoken: Protocols::UDP.and(Protocol::Tcp),
+            aliases: false,
             lookup: Duration::from_secs(5),
             keep_order: Duration::from_secs(32),
         }
@@ -92,6 +96,9 @@ pub enum Output {
         /// This connection and no other: an error if it is gone.
         flow: Option<Flow>,
     },
+    /// Who is at the other end of the connection listens there, and would have requests for there come over this
+    /// connection (RFC 5923 §8.2); whether it is who listens there is for the driver to know.
+    Alias { flow: Flow, target: Target },
     /// Close the connection, once what was sent on it has left; do not report it with [`Stack::closed`].
     Close { flow: Flow },
     /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
@@ -136,6 +143,7 @@ impl Stack {
                 limits: config.limits,
                 timing: config.timing,
                 ids,
+                aliases: config.aliases,
                 memory: lookup::Memory::new(config.spoken, config.keep_order),
                 within: config.lookup,
                 sends: Slab::default(),
@@ -228,6 +236,8 @@ impl Stack {
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.requests_received += 1;
+        let has_alias = flow.protocol == Protocol::Tls
+            && request.via().is_ok_and(|via| via.params.has("alias"));
         let (request, reply) = match core.mark_source(&request, flow) {
             Some((marked, reply)) => (marked.unwrap_or(request), reply),
             None if request.raw(HeaderId::Via).next().is_some() => {
@@ -243,6 +253,9 @@ impl Stack {
         if let Err(refusal) = admit::request(&request) {
             core.refuse(&request, refusal, reply);
             return;
+        }
+        if has_alias {
+            core.out.push_back(Output::Alias { flow, target: reply.target() });
         }
         let mut effects = std::mem::take(&mut core.effects);
         let received = core.table.request(&request, reply, now, &mut effects);
@@ -423,6 +436,7 @@ pub(in crate::stack) struct Core {
     limits: Limits,
     timing: Timing,
     ids: Ids,
+    aliases: bool,
     memory: lookup::Memory,
     /// How long a lookup may take.
     within: Duration,

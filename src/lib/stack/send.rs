@@ -209,7 +209,7 @@ impl Core {
             // does not keep a call from being acknowledged.
             let nothing = Key { index: 0, generation: 0 };
             let branch = Branch(self.ids.cookie(self.shard, nothing));
-            let bytes = complete(outgoing, &flow, &branch).bytes().clone();
+            let bytes = complete(outgoing, &flow, &branch, self.aliases).bytes().clone();
             self.sends.remove(id.0);
             return self.transmit(flow, bytes);
         }
@@ -217,7 +217,7 @@ impl Core {
             return self.fail(id, Failure::Overrun);
         };
         let branch = self.table.branch(client);
-        let Ok(request) = complete(outgoing, &flow, &branch).into_request() else {
+        let Ok(request) = complete(outgoing, &flow, &branch, self.aliases).into_request() else {
             self.table.abandon(client);
             return self.fail(id, Failure::NoNextHop);
         };
@@ -393,7 +393,7 @@ fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
     let is_large = |target: &Target| {
         let (local, remote, protocol) = (target.addr, target.addr, target.protocol);
         let flow = Flow { shard: 0, slot: 0, generation: 0, protocol, local, remote };
-        complete(outgoing, &flow, &BRANCH).bytes().len() > LARGE
+        complete(outgoing, &flow, &BRANCH, false).bytes().len() > LARGE
     };
     let both = |target: Target| {
         let tcp = (target.protocol == Protocol::Udp && is_large(&target)).then_some(Target::tcp(target.addr));
@@ -448,11 +448,12 @@ fn next_hop(outgoing: &Outgoing) -> Result<Destination, Failure> {
 
 /// Adds what depends on the flow: Via with our branch and `rport` (RFC 3581 §3), Contact, and the
 /// Max-Forwards nobody should have to think of.
-fn complete(outgoing: &Outgoing, flow: &Flow, branch: &impl std::fmt::Display) -> Message {
+fn complete(outgoing: &Outgoing, flow: &Flow, branch: &impl std::fmt::Display, aliases: bool) -> Message {
+    let alias = if aliases && flow.protocol == Protocol::Tls { ";alias" } else { "" };
     let mut edits = Edits::new(&outgoing.request);
     edits.prepend(
         HeaderId::Via,
-        format_args!("SIP/2.0/{} {};rport;branch={branch}", flow.protocol.as_str(), flow.local),
+        format_args!("SIP/2.0/{} {};rport;branch={branch}{alias}", flow.protocol.as_str(), flow.local),
     );
     if outgoing.request.raw(HeaderId::MaxForwards).next().is_none() {
         edits.append(HeaderId::MaxForwards, 70);

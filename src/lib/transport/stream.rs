@@ -42,10 +42,11 @@ pub type Events = mpsc::Sender<(Key, Event)>;
 /// In this order: `Opened`, any number of frames, `Closed`; or `Closed` alone.
 #[derive(Debug)]
 pub enum Event {
-    /// Both ends, as the network has them.
+    /// Both ends, as the network has them, and whom the certificate of a client names.
     Opened {
         local: SocketAddr,
         remote: SocketAddr,
+        names: Box<[Arc<str>]>,
     },
     Frame(Frame),
     /// What came is no message; after a final error `Closed` follows.
