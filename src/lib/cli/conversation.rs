@@ -580,6 +580,14 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
         FlowError::Lost | FlowError::Idle | FlowError::Silent => {
             new(&format_args!("the connection to {target} was lost"))
         }
+        FlowError::Unfinished => Failure::new(
+            ExitStatus::NoResponse,
+            format_args!("{target} began a message and did not finish it"),
+        ),
+        FlowError::NotSip => {
+            Failure::new(ExitStatus::NoResponse, format_args!("what {target} sent is no SIP message"))
+                .hint("check the port, and that a SIP server listens there")
+        }
         FlowError::Unreachable(kind) => {
             new(&format_args!("{target} cannot be reached: {kind}")).hint("check the address and the network")
         }

@@ -289,7 +289,7 @@ async fn read<R: AsyncRead + Unpin>(
                 Ok(read) => read,
                 Err(_) => {
                     tracing::debug!("half a message and no more: connection closed");
-                    return FlowError::TimedOut;
+                    return FlowError::Unfinished;
                 }
             },
             None => some.await,
@@ -308,8 +308,11 @@ async fn read<R: AsyncRead + Unpin>(
                     (Event::Malformed(error), is_final)
                 }
             };
-            if events.send((key, event)).await.is_err() || is_final {
+            if events.send((key, event)).await.is_err() {
                 return FlowError::Lost;
+            }
+            if is_final {
+                return FlowError::NotSip;
             }
         }
         if framer.is_between() {
