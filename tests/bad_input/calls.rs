@@ -62,7 +62,7 @@ impl Bench {
                 Output::Connect { id, .. } => {
                     self.stack.connected(self.now, id, Ok(Self::flow()), &mut self.ua);
                 }
-                Output::Close { .. } => panic!("there are no connections"),
+                Output::Close { .. } | Output::Alias { .. } => panic!("there are no connections"),
                 Output::Resolve { .. } => panic!("every host here is an address"),
             }
         }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 #[cfg(feature = "tls")]
-use crate::transport::tls::{ClientTls, Name, ServerTls, TlsError, Verification};
+use crate::transport::tls::{ClientTls, ServerTls, TlsError, Verification, identity::Name};
 use crate::{
     message::{Limits, Side},
     transport::{

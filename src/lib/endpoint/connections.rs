@@ -140,7 +140,7 @@ impl Connections {
 
     /// Finds the connection for a request, or opens one.
     pub fn connect(&mut self, id: RequestId, target: Target, domain: &Arc<str>, now: Instant) -> Way {
-        let route = (target, target.protocol.is_secure().then(|| domain.clone()));
+        let route = (target, target.protocol.is_secure().then(|| plain(domain)));
         if let Some(&key) = self.by_target.get(&route)
             && let Some(connection) = self.table.get_mut(key)
         {
@@ -206,7 +206,10 @@ impl Connections {
         for name in &connection.names {
             let route = (target, Some(name.clone()));
             if connection.aliases.len() < MOST_ALIASES && !by_target.contains_key(&route) {
-                tracing::info!("{target}, {name}: requests go by the connection from {}", connection.flow.remote);
+                tracing::info!(
+                    "{target}, {name}: requests go by the connection from {}",
+                    connection.flow.remote
+                );
                 by_target.insert(route.clone(), flow.key());
                 connection.aliases.push(route);
             }
@@ -379,6 +382,14 @@ impl Connections {
             connection.task.abort();
         }
         Some(connection)
+    }
+}
+
+/// Names are the same in capitals (RFC 4343).
+fn plain(domain: &Arc<str>) -> Arc<str> {
+    match domain.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => domain.to_ascii_lowercase().into(),
+        false => domain.clone(),
     }
 }
 

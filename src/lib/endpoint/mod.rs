@@ -138,7 +138,8 @@ impl Builder {
         });
         let spoken = spoken.collect();
         // Whoever is to send requests our way over our own connections must know that it is us (RFC 5923 §9.2).
-        let aliases = local.iter().any(|own| own.protocol == Protocol::Tls) && self.security.shows_certificate();
+        let aliases =
+            local.iter().any(|own| own.protocol == Protocol::Tls) && self.security.shows_certificate();
         let common = connection::Common {
             limits: self.stack.limits,
             times: self.connections.times,

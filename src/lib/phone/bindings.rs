@@ -305,7 +305,11 @@ mod tests {
             // One of them named twice.
             (
                 15,
-                request(4, "a", "Contact: <sip:bob@192.0.2.1>;expires=900, <sip:bob@192.0.2.1>;expires=7195\r\n"),
+                request(
+                    4,
+                    "a",
+                    "Contact: <sip:bob@192.0.2.1>;expires=900, <sip:bob@192.0.2.1>;expires=7195\r\n",
+                ),
                 Ok("<sip:bob@192.0.2.1>;expires=7195 <sip:b@[2001:db8::1]>;expires=55"),
             ),
             // An old one; a brief one; nothing changed by either.

@@ -236,8 +236,8 @@ impl Stack {
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.requests_received += 1;
-        let has_alias = flow.protocol == Protocol::Tls
-            && request.via().is_ok_and(|via| via.params.has("alias"));
+        let has_alias =
+            flow.protocol == Protocol::Tls && request.via().is_ok_and(|via| via.params.has("alias"));
         let (request, reply) = match core.mark_source(&request, flow) {
             Some((marked, reply)) => (marked.unwrap_or(request), reply),
             None if request.raw(HeaderId::Via).next().is_some() => {
