@@ -304,7 +304,7 @@ async fn read<R: AsyncRead + Unpin>(
             let (event, is_final) = match frame {
                 Ok(frame) => (Event::Frame(frame), false),
                 Err(error) => {
-                    let is_final = error.is_final();
+                    let is_final = error.is_final() || error.bytes().starts_with(WEB);
                     (Event::Malformed(error), is_final)
                 }
             };
@@ -480,6 +480,8 @@ const BREATHER: Duration = Duration::from_millis(250);
 const BACKLOG: i32 = 1_024;
 /// Octets read at once.
 const SCRATCH: usize = 16 << 10;
+/// What web servers answer. It has the form of a message, but nobody who speaks SIP says it.
+const WEB: &[u8] = b"HTTP/";
 /// A pause before connections are accepted again.
 const BREATH: Duration = Duration::from_millis(100);
 /// After so much silence the kernel asks whether the peer's host is still there.
