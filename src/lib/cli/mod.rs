@@ -36,6 +36,7 @@ pub mod message;
 mod nearest;
 pub mod options;
 pub mod output;
+mod pipe;
 mod place;
 pub mod printable;
 mod recorder;
@@ -163,7 +164,13 @@ where
     };
     let is_monitored = args.is_monitored();
     let live = P::LIVE && form == Form::Lines && is_person_there();
-    let out = Out::stdout(form, started, stop.clone());
+    let out = match Out::stdout(form, started, stop.clone()) {
+        Ok(out) => out,
+        Err(error) => {
+            complain(name, &Failure::new(ExitStatus::Defect, format_args!("cannot start a thread: {error}")));
+            return ExitStatus::Defect.into();
+        }
+    };
     catch_panics(name, &stop);
 
     let outcome = open_recorder(args.common()).and_then(|tap| {
@@ -184,6 +191,7 @@ where
             .map_err(Failure::usage)
             .and_then(|config| {
                 let timeout = args.common().run.timeout.or(config.defaults.timeout);
+                out.ends_at(timeout.map(|timeout| started + timeout));
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
                 drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)
