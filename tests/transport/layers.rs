@@ -194,6 +194,42 @@ async fn text_binary_and_keep_alives_over_websocket() {
 }
 
 #[tokio::test]
+async fn who_wants_no_websocket_is_answered_in_http() {
+    let (server, [ws, ..]) = server("127.0.0.1", certificates().1);
+    let handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (request, status, more) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "426", "\r\nUpgrade: websocket\r\n"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".into(), "400", ""),
+        (format!("{handshake}Sec-WebSocket-Version: 8\r\n{key}\r\n"), "426", "\r\nSec-WebSocket-Version: 13\r\n"),
+        (format!("{handshake}Sec-WebSocket-Version: 13\r\n{key}\r\n"), "400", "subprotocol sip"),
+        ("OPTIONS sip:x@y SIP/2.0\r\n\r\n".into(), "400", ""),
+        ("\u{16}\u{3}\u{1}\r\n".into(), "400", ""),
+        ("x".repeat(8 << 10), "400", ""),
+    ] {
+        let mut stream = TcpStream::connect(ws).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(15), stream.read_to_string(&mut answer));
+        read.await.unwrap().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+        assert!(answer.contains(more), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+    }
+    // In pieces, and with the first frame behind it.
+    let mut stream = TcpStream::connect(ws).await.unwrap();
+    let whole = format!("{handshake}Sec-WebSocket-Version: 13\r\n{key}Sec-WebSocket-Protocol: sip\r\n\r\n");
+    for octet in whole.bytes() {
+        stream.write_all(&[octet]).await.unwrap();
+    }
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 101");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn websocket_without_sip_is_refused_by_either_side() {
     let (server, [ws, ..]) = server("127.0.0.1", certificates().1);
     for subprotocol in [None, Some("chat")] {

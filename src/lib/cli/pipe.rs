@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration},
 };
 
 /// Clones lead to the same reader.
@@ -178,7 +178,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Instant};
 
     use super::*;
 
