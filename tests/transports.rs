@@ -85,7 +85,7 @@ fn who_speaks_something_else_is_told() {
             let _ = stream.read_to_end(&mut Vec::new());
         });
         let finished = call(&format!("sip:x@{addr};transport=tcp"), &[]).finish().expect(23);
-        finished.says(&[&format!("what {addr}/tcp sent is no SIP message")]);
+        finished.says(&[&format!("what {addr}/tcp sent cannot be read as SIP")]);
         peer.join().unwrap();
     }
 }

@@ -201,7 +201,11 @@ async fn who_wants_no_websocket_is_answered_in_http() {
     for (request, status, more) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "426", "\r\nUpgrade: websocket\r\n"),
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".into(), "400", ""),
-        (format!("{handshake}Sec-WebSocket-Version: 8\r\n{key}\r\n"), "426", "\r\nSec-WebSocket-Version: 13\r\n"),
+        (
+            format!("{handshake}Sec-WebSocket-Version: 8\r\n{key}\r\n"),
+            "426",
+            "\r\nSec-WebSocket-Version: 13\r\n",
+        ),
         (format!("{handshake}Sec-WebSocket-Version: 13\r\n{key}\r\n"), "400", "subprotocol sip"),
         ("OPTIONS sip:x@y SIP/2.0\r\n\r\n".into(), "400", ""),
         ("\u{16}\u{3}\u{1}\r\n".into(), "400", ""),

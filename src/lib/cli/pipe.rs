@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration},
+    time::Duration,
 };
 
 /// Clones lead to the same reader.

@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser};
+pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, Times, TransactionUser};
 
 /// What a stack is made with.
 #[derive(Clone, Debug)]
@@ -152,6 +152,7 @@ impl Stack {
                 alive: alive::Alive::default(),
                 proven: HashSet::new(),
                 events: VecDeque::new(),
+                unread: VecDeque::new(),
                 effects: Vec::new(),
                 expired: Vec::new(),
                 out: VecDeque::new(),
@@ -175,8 +176,7 @@ impl Stack {
         match Message::parse(bytes.clone(), &self.core.limits) {
             Ok(message) => self.dispatch(now, message, flow, user),
             Err(error) => {
-                tracing::debug!(%error, "message refused");
-                self.core.broken(error.status(), error.is_response(), bytes, flow);
+                self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
             }
         }
         self.settle(now, user);
@@ -193,10 +193,9 @@ impl Stack {
     /// What came by a connection and is no message: answered if it can be. If the error is final the driver
     /// closes the connection after that.
     pub fn malformed(&mut self, error: &FrameError, flow: Flow) {
-        tracing::debug!(%error, "message refused");
         let bytes = error.bytes().clone();
         let is_response = bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-        self.core.broken(error.status(), is_response, bytes, flow);
+        self.core.broken(error.status(), is_response, bytes, flow, error);
     }
 
     /// The peer of a connection wants a sign of life (RFC 5626 §4.4.1).
@@ -227,7 +226,7 @@ impl Stack {
             Ok(request) => self.request(now, request, flow, user),
             Err(message) => {
                 if let Ok(response) = message.into_response() {
-                    self.response(now, response, user);
+                    self.response(now, response, flow, user);
                 }
             }
         }
@@ -286,12 +285,16 @@ impl Stack {
         }
     }
 
-    fn response(&mut self, now: Instant, response: Response, user: &mut dyn TransactionUser) {
+    fn response(&mut self, now: Instant, response: Response, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.responses_received += 1;
-        if !admit::response(&response) {
+        if let Err(error) = admit::response(&response) {
             core.stats.bad_responses += 1;
+            core.unread(flow, &error);
             return;
+        }
+        if !core.unread.is_empty() {
+            core.unread.retain(|from| *from != flow.target());
         }
         let mut effects = std::mem::take(&mut core.effects);
         let matched = core.table.response(&response, now, &mut effects);
@@ -452,6 +455,8 @@ pub(in crate::stack) struct Core {
     out: VecDeque<Output>,
     /// Why the flow was lost that transactions are being told of.
     why: FlowError,
+    /// Who sent lately what cannot be read.
+    unread: VecDeque<Target>,
     stats: Stats,
 }
 
@@ -537,7 +542,25 @@ impl Core {
         self.transmit(reply, bytes);
     }
 
-    fn broken(&mut self, status: Option<u16>, is_response: bool, bytes: Bytes, flow: Flow) {
+    /// Remembers who sends what cannot be read: a request that waits for him in vain can say so.
+    fn unread(&mut self, flow: Flow, why: &dyn std::fmt::Display) {
+        let from = flow.target();
+        tracing::info!("what came from {from} cannot be read: {why}");
+        if !self.unread.contains(&from) {
+            self.unread.truncate(MOST_UNREAD - 1);
+            self.unread.push_front(from);
+        }
+    }
+
+    fn broken(
+        &mut self,
+        status: Option<u16>,
+        is_response: bool,
+        bytes: Bytes,
+        flow: Flow,
+        why: &dyn std::fmt::Display,
+    ) {
+        self.unread(flow, why);
         let salvaged = Message::salvage(bytes, &self.limits);
         let refusal = salvaged.as_ref().and_then(|message| admit::broken(status, message));
         match (salvaged.map(Message::into_request), refusal) {
@@ -554,3 +577,6 @@ impl Core {
         }
     }
 }
+
+/// How many of those who send what cannot be read are remembered.
+const MOST_UNREAD: usize = 16;

@@ -19,7 +19,7 @@ use crate::{
     util::slab::Key,
 };
 
-use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
+use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId, Times};
 
 /// One outgoing request on its way.
 pub(super) struct Sending {
@@ -30,6 +30,9 @@ pub(super) struct Sending {
     domain: Arc<str>,
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
+    begun: Instant,
+    /// When the first target was known.
+    found: Option<Instant>,
     /// Another target was tried before the present one.
     moved: bool,
     state: State,
@@ -83,6 +86,8 @@ impl Core {
             destination: None,
             domain: "".into(),
             targets: Vec::new(),
+            begun: now,
+            found: None,
             moved: false,
             state: State::Waiting,
             until: now,
@@ -108,14 +113,15 @@ impl Core {
         sending.destination = Some(destination);
         let id = RequestId(self.sends.insert(sending));
         match flow {
-            Some(flow) => self.connect(id, flow.target(), Some(flow)),
+            Some(flow) => self.connect(id, flow.target(), Some(flow), now),
             None => self.next_target(id, Failure::NoNextHop, now),
         }
         id
     }
 
-    fn connect(&mut self, id: RequestId, target: Target, flow: Option<Flow>) {
+    fn connect(&mut self, id: RequestId, target: Target, flow: Option<Flow>, now: Instant) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
+        sending.found.get_or_insert(now);
         sending.state = State::Connecting(target);
         let domain = sending.domain.clone();
         self.out.push_back(Output::Connect { id, target, domain, flow });
@@ -169,7 +175,7 @@ impl Core {
         if let Some(target) = sending.targets.pop() {
             tell(&why, target);
             sending.moved = matches!(sending.state, State::Connecting(_) | State::Active { .. });
-            return self.connect(id, target, None);
+            return self.connect(id, target, None, now);
         }
         match sending.destination.take() {
             Some(destination) => {
@@ -200,8 +206,8 @@ impl Core {
             sending.targets.pop();
         }
         let What::Request(outgoing) = &sending.what else {
-            self.sends.remove(id.0);
-            self.events.push_back(Event::Routed(id, flow));
+            sending.state = State::Answered { flow, at: now };
+            self.events.extend([Event::Routed(id, flow), Event::Told(id)]);
             return;
         };
         if outgoing.is_ack() {
@@ -285,7 +291,11 @@ impl Core {
                 // Who does not answer on the dialog's connection does not answer on another one.
                 sending.destination = None;
                 self.memory.failed(target, now);
-                self.next_target(id, Failure::Timeout(target), now);
+                let why = match self.unread.contains(&target) {
+                    true => Failure::Unreachable { target, why: FlowError::NotSip },
+                    false => Failure::Timeout(target),
+                };
+                self.next_target(id, why, now);
             }
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
@@ -362,6 +372,14 @@ impl Core {
 
     pub(super) fn sent_at(&self, id: RequestId) -> Option<Instant> {
         self.sent(id).map(|(_, at)| at)
+    }
+
+    pub(super) fn times(&self, id: RequestId) -> Option<Times> {
+        let (flow, at) = self.sent(id)?;
+        let Sending { begun, found, .. } = self.sends.get(id.0)?;
+        let found = found.unwrap_or(at);
+        let connect = flow.protocol.is_reliable().then(|| at.since(found));
+        Some(Times { lookup: found.since(*begun), connect })
     }
 
     fn sent(&self, id: RequestId) -> Option<(Flow, Instant)> {

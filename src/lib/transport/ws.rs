@@ -80,7 +80,9 @@ where
         match Request::try_parse(&read) {
             Ok(Some((length, request))) => break Ok((read.split_off(length), request)),
             Ok(None) if read.len() < MOST_HEAD => {}
-            Ok(None) | Err(_) => break Err(Refusal { status: "400 Bad Request", why: "this is no HTTP request" }),
+            Ok(None) | Err(_) => {
+                break Err(Refusal { status: "400 Bad Request", why: "this is no HTTP request" });
+            }
         }
     };
     let answered = asked.and_then(|(rest, request)| Ok((rest, answer(&request)?)));

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     message::{Request, Response, UriBuf},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, RequestId, Times, TransactionUser},
     transaction::ServerId,
     transport::{Flow, FlowError, Target},
     ua::{
@@ -66,8 +66,9 @@ impl Agent {
         self.endpoint.local()
     }
 
-    /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say.
-    pub async fn route(&self, uri: UriBuf) -> Result<Result<Flow, Failure>, Unavailable> {
+    /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say. And how long
+    /// it took to find out and to open it.
+    pub async fn route(&self, uri: UriBuf) -> Result<Result<(Flow, Times), Failure>, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.endpoint
             .with(move |agency, cx| {
@@ -137,7 +138,7 @@ struct Agency {
     calls: HashMap<CallId, mpsc::Sender<CallEvent>>,
     registrations: HashMap<RegistrationId, mpsc::Sender<RegistrationEvent>>,
     queries: HashMap<QueryId, mpsc::Sender<QueryEvent>>,
-    routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
+    routes: HashMap<RequestId, oneshot::Sender<Result<(Flow, Times), Failure>>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
     poster: Poster<Agency>,
@@ -162,9 +163,9 @@ impl Agency {
                         tracing::warn!("nobody reads the messages that come in");
                     }
                 }
-                Event::Routed { id, flow } => {
+                Event::Routed { id, flow, times } => {
                     if let Some(reply) = self.routes.remove(&id) {
-                        let _ = reply.send(Ok(flow));
+                        let _ = reply.send(Ok((flow, times)));
                     }
                 }
                 Event::NoRoute { id, why } => {
