@@ -3,7 +3,7 @@
 # make test       all tests            make lint      format, clippy, the import table, shell syntax
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
-# make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections; two minutes
+# make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections, and over TLS; three minutes
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
 # make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew

@@ -29,7 +29,7 @@ impl Failure {
     pub fn response(code: u16, reason: &str, from: impl fmt::Display) -> Self {
         let failure = Self::new(
             ExitStatus::from_sip(code),
-            format_args!("{from} answered {code} {reason}").to_string().trim_end(),
+            format_args!("{from} answered {code} {reason}").to_string().trim_end_matches(' '),
         );
         match code {
             300..=399 => {

@@ -520,6 +520,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_called_where_the_account_is() {
+        let call = |from: &str, registrar: Option<&str>| {
+            let mut account = Account { from: Some(from.into()), ..Account::default() };
+            account.registration.registrar = registrar.map(str::to_owned);
+            target("tel:+4930123456", &account).expect("an address").to_string()
+        };
+        for (from, registrar, expected) in [
+            ("sip:a@example.com", None, "sip:+4930123456@example.com;user=phone"),
+            ("sip:a@example.com:5070", None, "sip:+4930123456@example.com:5070;user=phone"),
+            (
+                "sip:a@example.com",
+                Some("sip:example.com:5080"),
+                "sip:+4930123456@example.com:5080;user=phone",
+            ),
+            ("sip:a@example.com", Some("sip:reg.example.net:5080"), "sip:+4930123456@example.com;user=phone"),
+        ] {
+            assert_eq!(call(from, registrar), expected, "{from} {registrar:?}");
+        }
+    }
+
+    #[test]
     fn there_is_one_call_at_a_time() {
         let config = one_call(&Account::default(), true);
         assert_eq!((config.calls, config.incoming_calls), (1, true));

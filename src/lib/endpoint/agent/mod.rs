@@ -30,6 +30,9 @@ pub use call::Call;
 pub use query::Pending;
 pub use registration::Registration;
 
+/// The flow that requests take, and how long it took to find and open it; or why there is none.
+pub type Routed = Result<(Flow, Times), Failure>;
+
 /// A user agent on a shard of its own.
 pub struct Agent {
     endpoint: Endpoint<Agency>,
@@ -68,7 +71,7 @@ impl Agent {
 
     /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say. And how long
     /// it took to find out and to open it.
-    pub async fn route(&self, uri: UriBuf) -> Result<Result<(Flow, Times), Failure>, Unavailable> {
+    pub async fn route(&self, uri: UriBuf) -> Result<Routed, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.endpoint
             .with(move |agency, cx| {
@@ -138,7 +141,7 @@ struct Agency {
     calls: HashMap<CallId, mpsc::Sender<CallEvent>>,
     registrations: HashMap<RegistrationId, mpsc::Sender<RegistrationEvent>>,
     queries: HashMap<QueryId, mpsc::Sender<QueryEvent>>,
-    routes: HashMap<RequestId, oneshot::Sender<Result<(Flow, Times), Failure>>>,
+    routes: HashMap<RequestId, oneshot::Sender<Routed>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
     poster: Poster<Agency>,
