@@ -284,7 +284,7 @@ impl<'m> Cursor<'m> {
         if end == self.at || !bytes.get(end).is_none_or(is_end) {
             return None;
         }
-        Some((self.octets.ascii(self.at, end)?.as_str(), end))
+        Some((self.octets.text(self.at, end)?, end))
     }
 
     /// The same behind white space.
@@ -436,8 +436,16 @@ pub(super) fn length_while(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
 
 /// The octets before the next comma that separates values: outside quotes and angle brackets
 /// (RFC 3261 §7.3.1). The whole text if there is none.
+#[inline(always)]
 pub(super) fn value_length(text: &[u8]) -> usize {
-    let mut at = 0;
+    // Most values are plain up to their comma.
+    let plain = end_of::<block::Plain>(text, 0);
+    if text.get(plain).is_none_or(|&byte| byte == b',') { plain } else { long_value_length(text, plain) }
+}
+
+/// The same from `at` on, where the first of a value's quotes or angle brackets is.
+#[inline(never)]
+fn long_value_length(text: &[u8], mut at: usize) -> usize {
     let mut bracketed = false;
     while let Some(&byte) = text.get(at) {
         at += 1;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{Form, Header};
 use crate::message::{
-    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text,
+    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text, block,
     scan::{self, Octets},
 };
 
@@ -199,6 +199,17 @@ impl<'m, H: Header> RowValues<'m, H> {
         comma
     }
 
+    /// Passes over a value that is not there, with nothing but its comma, and gives what is wrong with it.
+    #[inline(always)]
+    fn pass_empty(&mut self) -> Option<HeaderError> {
+        let Cursor { octets, at, end } = self.rest;
+        if H::FORM == Form::Single || at >= end || octets.bytes.get(at) != Some(&b',') {
+            return None;
+        }
+        self.rest.at = at + 1;
+        Some(malformed::<H>(at, Malformed::Empty))
+    }
+
     #[inline(always)]
     fn copy(&self) -> Self {
         Self { field: PhantomData, ..*self }
@@ -258,6 +269,9 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         {
             return Some(Ok(view));
         }
+        if let Some(error) = self.pass_empty() {
+            return Some(Err(error));
+        }
         // What is here stays in registers.
         let mut here = self.copy();
         let value = here.next_any();
@@ -295,7 +309,11 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             };
             self.next_row = at + 1;
             let span = self.message.index.row(at)?.value();
-            self.row = RowValues::of(Octets::new(&self.message.bytes), span);
+            let octets = Octets::new(&self.message.bytes);
+            if H::FORM == Form::Single || is_short_value(octets.bytes, span) {
+                return Some(read_value::<H>(Cursor::within(octets, span)));
+            }
+            self.row = RowValues::of(octets, span);
         }
     }
 }
@@ -313,6 +331,14 @@ pub(in crate::message) fn spans(row: RawHeader<'_>) -> impl Iterator<Item = Span
         let first = row.span.start + start + before;
         Some(Span::new(first, first + trimmed))
     })
+}
+
+/// Whether a row is at most sixteen octets with no comma, so that it is one value and soon read.
+#[inline(always)]
+fn is_short_value(bytes: &[u8], row: Span) -> bool {
+    let block = bytes.get(row.start..).and_then(|rest| rest.first_chunk());
+    let length = row.end.wrapping_sub(row.start);
+    matches!(length, 1..=16) && block.is_some_and(|block| block::equal(b',', block) << (32 - length) == 0)
 }
 
 /// One value, and nothing after it.
