@@ -68,7 +68,7 @@ impl<'m> RawHeader<'m> {
         let all = Cursor::within(self.octets, self.span);
         let Some(next) = H::plain_front(all, &mut with) else { return Ok(()) };
         if H::FORM == Form::Single {
-            with(&read_value::<H>(all)?);
+            with(&read_value::<H>(&mut { all })?);
             return Ok(());
         }
         let mut values = RowValues::<H>::of(self.octets, self.span);
@@ -82,7 +82,10 @@ impl<'m> RawHeader<'m> {
     /// Reads the row's first value as another field's type; for fields this library does not know.
     pub fn read<H: Header>(&self) -> Result<H::View<'m>, HeaderError> {
         let length = if H::FORM == Form::Single { self.value.len() } else { scan::value_length(self.value) };
-        read_value::<H>(Cursor::within(self.octets, Span::new(self.span.start, self.span.start + length)))
+        read_value::<H>(&mut Cursor::within(
+            self.octets,
+            Span::new(self.span.start, self.span.start + length),
+        ))
     }
 }
 
@@ -156,7 +159,7 @@ pub(in crate::message) fn first<'m, H: Header>(
         let octets = Octets::new(&message.bytes);
         let all = Cursor::within(octets, span);
         if H::FORM == Form::Single {
-            return Some(read_value::<H>(all));
+            return Some(read_value::<H>(&mut { all }));
         }
         if let Some(view) = H::plain(&all) {
             return Some(Ok(view));
@@ -220,7 +223,7 @@ impl<'m, H: Header> RowValues<'m, H> {
     fn next_any(&mut self) -> Result<H::View<'m>, HeaderError> {
         if H::FORM == Form::Single {
             self.left = false;
-            return read_value::<H>(self.rest);
+            return read_value::<H>(&mut self.rest);
         }
         if !self.uncut {
             return self.next_cut();
@@ -247,12 +250,19 @@ impl<'m, H: Header> RowValues<'m, H> {
 
     /// From here on cuts values off, and gives the next value with all that is before its comma.
     fn next_cut(&mut self) -> Result<H::View<'m>, HeaderError> {
-        let length = scan::value_length(self.rest.rest());
-        let value = Cursor { end: self.rest.at + length, ..self.rest };
+        if let Some(error) = self.pass_empty() {
+            return Err(error);
+        }
+        let Cursor { octets, at, end } = self.rest;
+        let value_end = at + scan::value_length(octets.bytes.get(at..end).unwrap_or_default());
         self.uncut = false;
-        self.left = value.end < self.rest.end;
-        self.rest.at = value.end + usize::from(self.left);
-        read_value::<H>(value)
+        self.left = value_end < end;
+        // What is left is the value itself for as long as it is read.
+        self.rest.end = value_end;
+        let value = read_value::<H>(&mut self.rest);
+        self.rest.end = end;
+        self.rest.at = value_end + usize::from(self.left);
+        value
     }
 }
 
@@ -268,6 +278,9 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
             && self.pass(end)
         {
             return Some(Ok(view));
+        }
+        if !self.uncut {
+            return Some(self.next_cut());
         }
         if let Some(error) = self.pass_empty() {
             return Some(Err(error));
@@ -311,7 +324,7 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             let span = self.message.index.row(at)?.value();
             let octets = Octets::new(&self.message.bytes);
             if H::FORM == Form::Single || is_short_value(octets.bytes, span) {
-                return Some(read_value::<H>(Cursor::within(octets, span)));
+                return Some(read_value::<H>(&mut Cursor::within(octets, span)));
             }
             self.row = RowValues::of(octets, span);
         }
@@ -342,13 +355,13 @@ fn is_short_value(bytes: &[u8], row: Span) -> bool {
 }
 
 /// One value, and nothing after it.
-#[inline]
-fn read_value<H: Header>(mut cursor: Cursor<'_>) -> Result<H::View<'_>, HeaderError> {
+#[inline(always)]
+fn read_value<'m, H: Header>(cursor: &mut Cursor<'m>) -> Result<H::View<'m>, HeaderError> {
     cursor.skip_ws();
     if cursor.is_done() && H::FORM != Form::Single {
         return Err(malformed::<H>(cursor.at, Malformed::Empty));
     }
-    match H::read(&mut cursor) {
+    match H::read(cursor) {
         Ok(view) => match cursor.finish() {
             Ok(()) => Ok(view),
             Err(why) => Err(malformed::<H>(cursor.at, why)),
