@@ -264,14 +264,17 @@ impl<'m> Cursor<'m> {
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        if let Some((token, end)) = self.plain_token() {
-            self.at = end;
-            return Ok(token);
+        let start = self.at;
+        // What ends a value is no octet of a host.
+        let mut end = end_of::<block::Host>(self.octets.bytes, start);
+        if end < self.end && self.octets.bytes.get(end).copied().is_some_and(is_token) {
+            end += any_token(self.octets.bytes.get(end..self.end).unwrap_or_default());
         }
-        match any_token(self.rest()) {
-            0 => Err(Malformed::Token),
-            length => self.take_text(length).ok_or(Malformed::Token),
+        if end == start {
+            return Err(Malformed::Token);
         }
+        self.at = end;
+        self.octets.text(start, end).ok_or(Malformed::Token)
     }
 
     /// The token that comes next and where it ends, if it holds nothing that a host could not hold, as most do.

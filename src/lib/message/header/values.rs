@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{Form, Header};
 use crate::message::{
-    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text, block,
+    Cursor, HeaderError, HeaderId, Limits, Malformed, Message, Span, Text, block,
     scan::{self, Octets},
 };
 
@@ -55,10 +55,10 @@ impl<'m> RawHeader<'m> {
     }
 
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
-    /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
+    /// it follow, unless it is the one with which [`Limits::MALFORMED`] is reached. For any other field's type the same as [`RawHeader::read`] goes.
     #[inline]
     pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
-        RowValues::<H>::of(self.octets, self.span)
+        RowValues::<H>::of(self.octets, self.span, Limits::MALFORMED)
     }
 
     /// The same as [`RawHeader::values`] for all that are sound up to the first malformed one, whose error it
@@ -71,7 +71,7 @@ impl<'m> RawHeader<'m> {
             with(&read_value::<H>(&mut { all })?);
             return Ok(());
         }
-        let mut values = RowValues::<H>::of(self.octets, self.span);
+        let mut values = RowValues::<H>::of(self.octets, self.span, Limits::MALFORMED);
         values.rest.at = next;
         while values.left {
             with(&values.next_any()?);
@@ -164,7 +164,7 @@ pub(in crate::message) fn first<'m, H: Header>(
         if let Some(view) = H::plain(&all) {
             return Some(Ok(view));
         }
-        return RowValues::<H>::of(octets, span).next();
+        return RowValues::<H>::of(octets, span, Limits::MALFORMED).next();
     }
 }
 
@@ -176,16 +176,24 @@ struct RowValues<'m, H> {
     left: bool,
     /// Whether values can be read without cutting them off first, which may look at all of the row.
     uncut: bool,
+    /// How many malformed ones are still told of.
+    patience: u8,
     field: PhantomData<H>,
 }
 
 impl<'m, H: Header> RowValues<'m, H> {
     #[inline]
-    fn of(octets: Octets<'m>, row: Span) -> Self {
+    fn of(octets: Octets<'m>, row: Span, patience: u8) -> Self {
         let empty = H::FORM == Form::OptionalList && row.is_empty();
         // Otherwise it might be done for each value.
         let octets = if H::FORM == Form::Single { octets } else { octets.checked(row.start, row.end) };
-        Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
+        Self {
+            rest: Cursor::within(octets, row),
+            left: !empty,
+            uncut: H::STOPS_AT_COMMA,
+            patience,
+            field: PhantomData,
+        }
     }
 
     /// Passes over a value that ends at `end`, if another or nothing follows it right there.
@@ -202,15 +210,11 @@ impl<'m, H: Header> RowValues<'m, H> {
         comma
     }
 
-    /// Passes over a value that is not there, with nothing but its comma, and gives what is wrong with it.
+    /// Counts a malformed value; after the last that is told of the rest is not read.
     #[inline(always)]
-    fn pass_empty(&mut self) -> Option<HeaderError> {
-        let Cursor { octets, at, end } = self.rest;
-        if H::FORM == Form::Single || at >= end || octets.bytes.get(at) != Some(&b',') {
-            return None;
-        }
-        self.rest.at = at + 1;
-        Some(malformed::<H>(at, Malformed::Empty))
+    fn tire(&mut self) {
+        self.patience = self.patience.saturating_sub(1);
+        self.left &= self.patience > 0;
     }
 
     #[inline(always)]
@@ -250,9 +254,6 @@ impl<'m, H: Header> RowValues<'m, H> {
 
     /// From here on cuts values off, and gives the next value with all that is before its comma.
     fn next_cut(&mut self) -> Result<H::View<'m>, HeaderError> {
-        if let Some(error) = self.pass_empty() {
-            return Err(error);
-        }
         let Cursor { octets, at, end } = self.rest;
         let value_end = at + scan::value_length(octets.bytes.get(at..end).unwrap_or_default());
         self.uncut = false;
@@ -279,16 +280,18 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         {
             return Some(Ok(view));
         }
-        if !self.uncut {
-            return Some(self.next_cut());
+        let value = if self.uncut {
+            // What is here stays in registers.
+            let mut here = self.copy();
+            let value = here.next_any();
+            *self = here;
+            value
+        } else {
+            self.next_cut()
+        };
+        if value.is_err() {
+            self.tire();
         }
-        if let Some(error) = self.pass_empty() {
-            return Some(Err(error));
-        }
-        // What is here stays in registers.
-        let mut here = self.copy();
-        let value = here.next_any();
-        *self = here;
         Some(value)
     }
 }
@@ -302,7 +305,9 @@ pub(in crate::message) struct Values<'m, H> {
 
 impl<'m, H: Header> Values<'m, H> {
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        let row = RowValues { rest: Cursor::new(b""), left: false, uncut: false, field: PhantomData };
+        let rest = Cursor::new(b"");
+        let row =
+            RowValues { rest, left: false, uncut: false, patience: Limits::MALFORMED, field: PhantomData };
         Self { message, next_row: 0, row }
     }
 }
@@ -315,6 +320,9 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             if let Some(value) = self.row.next() {
                 return Some(value);
             }
+            if self.row.patience == 0 {
+                return None;
+            }
             let index = &self.message.index;
             let at = match self.next_row {
                 0 => index.first(H::ID)?,
@@ -324,9 +332,13 @@ impl<'m, H: Header> Iterator for Values<'m, H> {
             let span = self.message.index.row(at)?.value();
             let octets = Octets::new(&self.message.bytes);
             if H::FORM == Form::Single || is_short_value(octets.bytes, span) {
-                return Some(read_value::<H>(&mut Cursor::within(octets, span)));
+                let value = read_value::<H>(&mut Cursor::within(octets, span));
+                if value.is_err() {
+                    self.row.tire();
+                }
+                return Some(value);
             }
-            self.row = RowValues::of(octets, span);
+            self.row = RowValues::of(octets, span, self.row.patience);
         }
     }
 }
