@@ -262,7 +262,7 @@ fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
     name.iter().copied().all(scan::is_token).then(|| (HeaderId::from_name(name), start + colon))
 }
 
-/// A known name of up to 15 octets at `start`, with a colon behind it and one space at most, as nearly always, and
+/// A name of up to 15 octets at `start` that is known, or surely is not, with a colon behind it and one space at most, as nearly always, and
 /// where the value begins. Something is before `start`.
 #[inline(always)]
 fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
@@ -284,7 +284,17 @@ fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
     let name = usize::from(NAMES.slots[key.slot(NAMES.factor)]) % COUNT;
     // All up to the first colon.
     let all = colons ^ colons.wrapping_sub(1);
-    (same(octets, UPPER, &NAMES.names[name]) & all == all).then(|| (NAMES.ids[name], value))
+    if same(octets, UPPER, &NAMES.names[name]) & all == all {
+        return Some((NAMES.ids[name], value));
+    }
+    is_word(head, start, length).then_some((HeaderId::Unknown, value))
+}
+
+/// Whether the name at `start` is of letters, digits and hyphens, as most names are that are not known.
+#[cold]
+#[inline(never)]
+fn is_word(head: &[u8], start: usize, length: usize) -> bool {
+    length > 0 && end_of::<block::Host>(head, start) == start + length
 }
 
 /// Where a value begins that has no space before it.

@@ -226,6 +226,13 @@ impl<'m> Cursor<'m> {
         found
     }
 
+    /// Goes behind `byte` if that is what is at `at`.
+    #[inline(always)]
+    pub(super) fn eat_at(&mut self, at: usize, byte: u8) -> bool {
+        self.at = at;
+        self.eat(byte)
+    }
+
     /// Takes `byte` with the white space around it.
     #[inline]
     pub fn eat_spaced(&mut self, byte: u8) -> bool {
@@ -295,6 +302,29 @@ impl<'m> Cursor<'m> {
     pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
         self.skip_ws();
         self.plain_token()
+    }
+
+    /// Where the token that comes next ends, if it holds nothing that a host could not hold, or is "*".
+    #[inline(always)]
+    pub(super) fn plain_word_end(&self) -> Option<usize> {
+        let bytes = self.octets.bytes;
+        let end = end_of::<block::Host>(bytes, self.at);
+        let end = if end == self.at { end + usize::from(bytes.get(end) == Some(&b'*')) } else { end };
+        if end > self.at && end <= self.end { Some(end) } else { None }
+    }
+
+    /// Whether a value of a list ends at `end`, with no white space before its comma.
+    #[inline(always)]
+    pub(super) fn ends_at(&self, end: usize) -> bool {
+        end == self.end || self.octets.bytes.get(end) == Some(&b',')
+    }
+
+    /// A token or "*" which is all of the value that comes next, behind white space, and where it ends.
+    #[inline(always)]
+    pub(super) fn plain_value(mut self) -> Option<(&'m str, usize)> {
+        self.skip_ws();
+        let end = self.plain_word_end().filter(|&end| self.ends_at(end))?;
+        Some((self.octets.text(self.at, end)?, end))
     }
 
     /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space

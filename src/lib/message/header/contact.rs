@@ -16,7 +16,14 @@ header!(
         }
         NameAddr::read(cursor).map(ContactValue::Addr)
     },
-    stops
+    cut,
+    const STOPS_AT_COMMA: bool = true;
+    #[inline(always)]
+    fn plain_word<'m>(cursor: Cursor<'m>) -> Option<(ContactValue<'m>, usize)> {
+        let end = cursor.at + 1;
+        let is_star = cursor.peek() == Some(b'*') && cursor.ends_at(end);
+        if is_star { Some((ContactValue::Star, end)) } else { None }
+    }
 );
 
 /// One Contact value.

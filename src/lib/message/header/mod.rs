@@ -182,6 +182,15 @@ macro_rules! header {
             }
         );
     };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, words $word:expr) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            #[inline(always)]
+            fn plain_word<'m>(cursor: $crate::message::Cursor<'m>) -> Option<($view, usize)> {
+                ($word)(cursor)
+            }
+        );
+    };
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $($more:item)*)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ header!(
     PVisitedNetworkId, List, VisitedNetwork<'m>, VisitedNetwork::read);
 header!(
     /// The access network: type or class, cell identities.
-    PAccessNetworkInfo, List, TokenParams<'m>, TokenParams::read);
+    PAccessNetworkInfo, List, TokenParams<'m>, TokenParams::read, words TokenParams::plain);
 header!(
     /// Where charging data goes: ccf, ecf and others.
     PChargingFunctionAddresses, List, ParamList<'m>, ParamList::read);

@@ -252,6 +252,24 @@ impl<'m, H: Header> RowValues<'m, H> {
         }
     }
 
+    /// The next value that is no plain word.
+    #[inline(never)]
+    fn next_slowly(&mut self) -> Result<H::View<'m>, HeaderError> {
+        let value = if self.uncut {
+            // What is here stays in registers.
+            let mut here = self.copy();
+            let value = here.next_any();
+            *self = here;
+            value
+        } else {
+            self.next_cut()
+        };
+        if value.is_err() {
+            self.tire();
+        }
+        value
+    }
+
     /// From here on cuts values off, and gives the next value with all that is before its comma.
     fn next_cut(&mut self) -> Result<H::View<'m>, HeaderError> {
         let Cursor { octets, at, end } = self.rest;
@@ -270,7 +288,7 @@ impl<'m, H: Header> RowValues<'m, H> {
 impl<'m, H: Header> Iterator for RowValues<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if !self.left {
             return None;
@@ -280,59 +298,50 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         {
             return Some(Ok(view));
         }
-        let value = if self.uncut {
-            // What is here stays in registers.
-            let mut here = self.copy();
-            let value = here.next_any();
-            *self = here;
-            value
-        } else {
-            self.next_cut()
-        };
-        if value.is_err() {
-            self.tire();
-        }
-        Some(value)
+        Some(self.next_slowly())
     }
 }
 
 /// The values of one field.
 pub(in crate::message) struct Values<'m, H> {
     message: &'m Message,
-    next_row: usize,
+    /// The row that comes next.
+    next_row: Option<usize>,
     row: RowValues<'m, H>,
 }
 
 impl<'m, H: Header> Values<'m, H> {
+    #[inline(always)]
     pub(in crate::message) fn of(message: &'m Message) -> Self {
         let rest = Cursor::new(b"");
         let row =
             RowValues { rest, left: false, uncut: false, patience: Limits::MALFORMED, field: PhantomData };
-        Self { message, next_row: 0, row }
+        Self { message, next_row: message.index.first(H::ID), row }
     }
 }
 
 impl<'m, H: Header> Iterator for Values<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(value) = self.row.next() {
-                return Some(value);
+            if self.row.left {
+                return self.row.next();
             }
-            if self.row.patience == 0 {
-                return None;
-            }
+            let at = self.next_row.filter(|_| self.row.patience > 0)?;
             let index = &self.message.index;
-            let at = match self.next_row {
-                0 => index.first(H::ID)?,
-                next => index.next(H::ID, next)?,
-            };
-            self.next_row = at + 1;
-            let span = self.message.index.row(at)?.value();
+            self.next_row = index.next(H::ID, at + 1);
+            let span = index.row(at)?.value();
             let octets = Octets::new(&self.message.bytes);
             if H::FORM == Form::Single || is_short_value(octets.bytes, span) {
-                let value = read_value::<H>(&mut Cursor::within(octets, span));
+                let mut all = Cursor::within(octets, span);
+                if let Some((view, end)) = H::plain_word(all)
+                    && end == all.end
+                {
+                    return Some(Ok(view));
+                }
+                let value = read_value::<H>(&mut all);
                 if value.is_err() {
                     self.row.tire();
                 }
