@@ -273,12 +273,11 @@ fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
         return None;
     }
     let length = colons.trailing_zeros() as usize % 16;
-    let mut value = start + length + 2;
-    if around[length + 2] != b' ' {
-        value = without_space(around[length + 2], value)?;
-    } else if around[length + 3] <= b' ' {
-        return None;
-    }
+    let value = match (around[length + 2], around[length + 3]) {
+        (b' ', b'!'..) => start + length + 2,
+        (b'!'.., _) => start + length + 1,
+        _ => return None,
+    };
     let key =
         Key { first: around[1], second: around[2], middle: around[length / 2 + 1], last: around[length] };
     let name = usize::from(NAMES.slots[key.slot(NAMES.factor)]) % COUNT;
@@ -295,13 +294,6 @@ fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
 #[inline(never)]
 fn is_word(head: &[u8], start: usize, length: usize) -> bool {
     length > 0 && end_of::<block::Host>(head, start) == start + length
-}
-
-/// Where a value begins that has no space before it.
-#[cold]
-#[inline(never)]
-fn without_space(first: u8, value: usize) -> Option<usize> {
-    (first > b' ').then_some(value - 1)
 }
 
 /// Makes letters upper case, and nothing else a letter. It makes a hyphen a CR: a CR that stands alone is found
