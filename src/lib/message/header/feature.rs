@@ -8,13 +8,13 @@ use crate::message::{Cursor, Malformed, Params};
 
 header!(
     /// What a contact should be able to do to get the request.
-    AcceptContact, List, FeatureSet<'m>, FeatureSet::read);
+    AcceptContact, List, FeatureSet<'m>, FeatureSet::read, stops);
 header!(
     /// What a contact that gets the request must not be able to do.
-    RejectContact, List, FeatureSet<'m>, FeatureSet::read);
+    RejectContact, List, FeatureSet<'m>, FeatureSet::read, stops);
 header!(
     /// What the elements on the way can do.
-    FeatureCaps, List, FeatureSet<'m>, FeatureSet::read);
+    FeatureCaps, List, FeatureSet<'m>, FeatureSet::read, stops);
 
 /// `*` with feature parameters.
 #[derive(Debug, Clone, Copy)]
