@@ -327,6 +327,13 @@ impl<'m> Cursor<'m> {
         Some((self.octets.text(self.at, end)?, end))
     }
 
+    /// Where the value that comes next ends, if it is "*".
+    #[inline(always)]
+    pub(super) fn plain_star(&self) -> Option<usize> {
+        let end = self.at + 1;
+        if self.peek() == Some(b'*') && self.ends_at(end) { Some(end) } else { None }
+    }
+
     /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space
     /// around it than one space before it; gives where that one begins, or `None` if there is none.
     #[inline(always)]

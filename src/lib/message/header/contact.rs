@@ -16,14 +16,7 @@ header!(
         }
         NameAddr::read(cursor).map(ContactValue::Addr)
     },
-    cut,
-    const STOPS_AT_COMMA: bool = true;
-    #[inline(always)]
-    fn plain_word<'m>(cursor: Cursor<'m>) -> Option<(ContactValue<'m>, usize)> {
-        let end = cursor.at + 1;
-        let is_star = cursor.peek() == Some(b'*') && cursor.ends_at(end);
-        if is_star { Some((ContactValue::Star, end)) } else { None }
-    }
+    words |cursor: Cursor<'m>| Some((ContactValue::Star, cursor.plain_star()?))
 );
 
 /// One Contact value.

@@ -18,10 +18,10 @@ header!(
     ContentDisposition, Single, TokenParams<'m>, TokenParams::read);
 header!(
     /// How the body is encoded, innermost first.
-    ContentEncoding, List, &'m str, Cursor::token);
+    ContentEncoding, List, &'m str, Cursor::token, tokens);
 header!(
     /// Languages of the body.
-    ContentLanguage, List, &'m str, Cursor::token);
+    ContentLanguage, List, &'m str, Cursor::token, tokens);
 header!(
     /// The name of the body, `local@domain`, by which cid URIs refer to it; without the brackets.
     ContentId, Single, &'m str, |cursor: &mut Cursor<'m>| {

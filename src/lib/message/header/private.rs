@@ -35,7 +35,7 @@ header!(
     PAssertedService, List, Uri<'m>, bare_uri);
 header!(
     /// Whether early media may flow: sendrecv, gated, supported, …
-    PEarlyMedia, OptionalList, &'m str, Cursor::token);
+    PEarlyMedia, OptionalList, &'m str, Cursor::token, tokens);
 header!(
     /// Tokens that authorise the use of resources, in hexadecimal digits.
     PMediaAuthorization, List, &'m str, |cursor: &mut Cursor<'m>| {
