@@ -13,6 +13,7 @@ mod programs;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscription;
 mod support;
 #[cfg(feature = "tls")]
 mod tls_check;

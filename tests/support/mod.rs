@@ -6,6 +6,7 @@ pub mod dns;
 pub mod folder;
 pub mod forwarder;
 pub mod message;
+pub mod notifier;
 pub mod peer;
 pub mod program;
 pub mod registrar;

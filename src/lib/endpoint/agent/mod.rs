@@ -1,11 +1,13 @@
-//! A user agent with an asynchronous face: calls, registrations and requests as values, their events as streams.
+//! A user agent with an asynchronous face: calls, registrations, subscriptions and requests as values, their events as
+//! streams.
 //!
 //! Handles hold ids and channels only. Dropping a [`Call`] hangs it up, dropping a [`Registration`] removes its
-//! binding; nothing waits in `Drop`.
+//! binding, dropping a [`Subscription`] unsubscribes; nothing waits in `Drop`.
 
 mod call;
 mod query;
 mod registration;
+mod subscription;
 
 use std::collections::HashMap;
 
@@ -17,10 +19,11 @@ use crate::{
     transaction::ServerId,
     transport::{Flow, FlowError, Target},
     ua::{
-        self, CallId, Event, QueryId, RegistrationId, UserAgent,
+        self, CallId, Event, QueryId, RegistrationId, SubscriptionId, UserAgent,
         call::{CallEvent, Invite},
         page::{Query, QueryEvent},
         registration::{Register, RegistrationEvent},
+        subscription::{Subscribe, SubscriptionEvent},
     },
 };
 
@@ -29,6 +32,7 @@ use super::{Builder, Endpoint, Poster, StartError, Unavailable};
 pub use call::Call;
 pub use query::Pending;
 pub use registration::Registration;
+pub use subscription::Subscription;
 
 /// A user agent on a shard of its own.
 pub struct Agent {
@@ -53,6 +57,7 @@ impl Agent {
             calls: HashMap::new(),
             registrations: HashMap::new(),
             queries: HashMap::new(),
+            subscriptions: HashMap::new(),
             routes: HashMap::new(),
             incoming,
             page,
@@ -101,6 +106,19 @@ impl Agent {
             .await
     }
 
+    /// Subscribes to somebody's state, or asks for it.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Unavailable> {
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.subscribe(subscribe, cx);
+                let (sender, events) = mpsc::channel(QUEUE);
+                agency.subscriptions.insert(id, subscription::Mailbox::new(sender));
+                agency.distribute(cx);
+                Subscription { id, events, poster: agency.poster.clone() }
+            })
+            .await
+    }
+
     /// Sends a request outside calls.
     pub async fn query(&self, query: Query) -> Result<Pending, Unavailable> {
         self.endpoint
@@ -137,6 +155,7 @@ struct Agency {
     calls: HashMap<CallId, mpsc::Sender<CallEvent>>,
     registrations: HashMap<RegistrationId, mpsc::Sender<RegistrationEvent>>,
     queries: HashMap<QueryId, mpsc::Sender<QueryEvent>>,
+    subscriptions: HashMap<SubscriptionId, subscription::Mailbox>,
     routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
@@ -157,6 +176,7 @@ impl Agency {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Registration(id, event) => self.registration_event(id, event),
                 Event::Query(id, event) => self.query_event(id, event),
+                Event::Subscription(id, event) => self.subscription_event(id, event),
                 Event::Page { request, from } => {
                     if self.page.try_send(Page { request: *request, from }).is_err() {
                         tracing::warn!("nobody reads the messages that come in");
@@ -196,6 +216,15 @@ impl Agency {
         }
         if over {
             self.queries.remove(&id);
+        }
+    }
+
+    fn subscription_event(&mut self, id: SubscriptionId, event: SubscriptionEvent) {
+        let Some(mailbox) = self.subscriptions.get_mut(&id) else { return };
+        let over = matches!(event, SubscriptionEvent::Ended { .. });
+        mailbox.put(event);
+        if over {
+            self.subscriptions.remove(&id);
         }
     }
 
