@@ -10,6 +10,7 @@ mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
 mod programs;
+mod publication;
 mod registering;
 mod registration;
 mod slow_reader;

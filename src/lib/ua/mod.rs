@@ -6,10 +6,12 @@
 //! everybody else uses the handles of `endpoint`.
 
 pub mod call;
+pub mod compositor;
 mod incoming;
 mod merged;
 pub mod package;
 pub mod page;
+pub mod publication;
 pub mod registration;
 mod route;
 pub mod subscription;
@@ -32,6 +34,7 @@ use crate::{
 use call::{Body, Call, CallEvent, Invite};
 use merged::Merged;
 use page::{Asking, Query, QueryEvent};
+use publication::{Publication, PublicationEvent, Publish};
 use registration::{Register, Registration, RegistrationEvent};
 use route::Way;
 use subscription::{Subscribe, Subscription, SubscriptionEvent};
@@ -104,6 +107,16 @@ impl std::fmt::Debug for SubscriptionId {
     }
 }
 
+/// Names one publication for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PublicationId(Key);
+
+impl std::fmt::Debug for PublicationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "publication {}.{}", self.0.index, self.0.generation)
+    }
+}
+
 /// What the application is told.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -111,6 +124,7 @@ pub enum Event {
     Registration(RegistrationId, RegistrationEvent),
     Query(QueryId, QueryEvent),
     Subscription(SubscriptionId, SubscriptionEvent),
+    Publication(PublicationId, PublicationEvent),
     /// A MESSAGE came and was answered 200.
     Page {
         request: Box<Request>,
@@ -148,6 +162,7 @@ pub struct UserAgent {
     registrations: Slab<Registration>,
     queries: Slab<Asking>,
     subscriptions: Slab<Subscription>,
+    publications: Slab<Publication>,
     requests: HashMap<RequestId, Owner>,
     invites: HashMap<ServerId, CallId>,
     merged: Merged,
@@ -163,6 +178,7 @@ impl UserAgent {
             registrations: Slab::new(),
             queries: Slab::new(),
             subscriptions: Slab::new(),
+            publications: Slab::new(),
             requests: HashMap::new(),
             invites: HashMap::new(),
             merged: Merged::default(),
@@ -274,6 +290,32 @@ impl UserAgent {
     /// Subscriptions of ours that are not over.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// Publishes a state, or removes one; what becomes of it comes as events of the id.
+    pub fn publish(&mut self, publish: Publish, cx: &mut Cx<'_>) -> PublicationId {
+        let id = PublicationId(self.publications.insert(Publication::new(publish)));
+        self.act_on_publication(id, cx, Publication::start);
+        id
+    }
+
+    /// Publishes another state in place of the last one.
+    pub fn modify_publication(&mut self, id: PublicationId, body: Body, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, |publication, cx| publication.modify(body, cx));
+    }
+
+    /// Refreshes a publication now, or tries again now.
+    pub fn refresh_publication(&mut self, id: PublicationId, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, Publication::refresh);
+    }
+
+    /// Removes what is published. [`PublicationEvent::Ended`] follows.
+    pub fn unpublish(&mut self, id: PublicationId, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, Publication::end);
+    }
+
+    pub fn publication(&self, id: PublicationId) -> Option<&Publication> {
+        self.publications.get(id.0)
     }
 
     /// The way of requests made under a registration.
@@ -450,6 +492,37 @@ impl UserAgent {
         }
     }
 
+    fn act_on_publication(
+        &mut self,
+        id: PublicationId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Publication, &mut UaCx<'_, '_, PublicationId>),
+    ) {
+        let account = self.publications.get(id.0).and_then(Publication::registration);
+        let way = account.map(|account| self.way(Some(account)));
+        let Some(publication) = self.publications.get_mut(id.0) else { return };
+        if let Some(way) = way {
+            publication.set_way(way);
+        }
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(publication, &mut cx);
+        if publication.is_over() {
+            for request in publication.request_ids() {
+                self.requests.remove(&request);
+            }
+            self.publications.remove(id.0);
+        } else if let Some(at) = publication.arm(stack.now()) {
+            stack.wake(at, Usage::Publication(id).token());
+        }
+    }
+
     /// The subscription whose local tag this is, if the Call-ID is its own too.
     fn subscription_of(&self, request: &Request, tag: &str) -> Option<SubscriptionId> {
         let cookie = Cookie::decode(tag)?;
@@ -531,6 +604,12 @@ impl TransactionUser for UserAgent {
                 }
                 self.act_on_subscription(subscription, cx, |s, cx| s.response(id, &response, cx));
             }
+            Some(&Owner::Publication(publication)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act_on_publication(publication, cx, |p, cx| p.response(id, &response, cx));
+            }
             Some(Owner::Past(acked)) => {
                 for outgoing in acked.again(&response, cx.flow(id)) {
                     send_and_forget(outgoing, cx, &mut self.requests);
@@ -557,6 +636,9 @@ impl TransactionUser for UserAgent {
             Some(Owner::Subscription(subscription)) => {
                 self.act_on_subscription(subscription, cx, |s, cx| s.failed(id, why, cx));
             }
+            Some(Owner::Publication(publication)) => {
+                self.act_on_publication(publication, cx, |p, cx| p.failed(id, why, cx));
+            }
             Some(Owner::Route) => self.events.push_back(Event::NoRoute { id, why }),
             Some(Owner::Nobody | Owner::Past(_)) | None => {}
         }
@@ -573,6 +655,7 @@ impl TransactionUser for UserAgent {
             Some(Usage::Call(id)) => self.act(id, cx, Call::deadline),
             Some(Usage::Registration(id)) => self.act_on_registration(id, cx, Registration::deadline),
             Some(Usage::Subscription(id)) => self.act_on_subscription(id, cx, Subscription::deadline),
+            Some(Usage::Publication(id)) => self.act_on_publication(id, cx, Publication::deadline),
             // A query waits for its transaction alone.
             Some(Usage::Query(_)) | None => {}
         }

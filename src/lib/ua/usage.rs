@@ -11,9 +11,10 @@ use crate::{
 };
 
 use super::{
-    CallId, Config, Event, QueryId, RegistrationId, SubscriptionId,
+    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId,
     call::{Acked, CallEvent},
     page::QueryEvent,
+    publication::PublicationEvent,
     registration::RegistrationEvent,
     subscription::SubscriptionEvent,
 };
@@ -24,6 +25,7 @@ pub(super) enum Owner {
     Registration(RegistrationId),
     Query(QueryId),
     Subscription(SubscriptionId),
+    Publication(PublicationId),
     /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
     Past(Box<Acked>),
     Route,
@@ -38,6 +40,7 @@ pub(super) enum Usage {
     Registration(RegistrationId),
     Query(QueryId),
     Subscription(SubscriptionId),
+    Publication(PublicationId),
 }
 
 impl From<CallId> for Usage {
@@ -64,6 +67,12 @@ impl From<SubscriptionId> for Usage {
     }
 }
 
+impl From<PublicationId> for Usage {
+    fn from(id: PublicationId) -> Self {
+        Self::Publication(id)
+    }
+}
+
 impl From<Usage> for Owner {
     fn from(usage: Usage) -> Self {
         match usage {
@@ -71,6 +80,7 @@ impl From<Usage> for Owner {
             Usage::Registration(id) => Self::Registration(id),
             Usage::Query(id) => Self::Query(id),
             Usage::Subscription(id) => Self::Subscription(id),
+            Usage::Publication(id) => Self::Publication(id),
         }
     }
 }
@@ -83,6 +93,7 @@ impl Usage {
             Self::Registration(id) => (1, id.0),
             Self::Query(id) => (2, id.0),
             Self::Subscription(id) => (3, id.0),
+            Self::Publication(id) => (4, id.0),
         };
         u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
     }
@@ -95,6 +106,7 @@ impl Usage {
             1 => Some(Self::Registration(RegistrationId(key))),
             2 => Some(Self::Query(QueryId(key))),
             3 => Some(Self::Subscription(SubscriptionId(key))),
+            4 => Some(Self::Publication(PublicationId(key))),
             _ => None,
         }
     }
@@ -176,6 +188,12 @@ impl UaCx<'_, '_, SubscriptionId> {
     }
 }
 
+impl UaCx<'_, '_, PublicationId> {
+    pub fn event(&mut self, event: PublicationEvent) {
+        self.events.push_back(Event::Publication(self.id, event));
+    }
+}
+
 /// Sends something whose outcome nobody waits for.
 pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
     let is_ack = outgoing.is_ack();
@@ -198,6 +216,7 @@ mod tests {
             Usage::Registration(RegistrationId(key)),
             Usage::Query(QueryId(key)),
             Usage::Subscription(SubscriptionId(key)),
+            Usage::Publication(PublicationId(key)),
         ] {
             assert_eq!(Usage::of_token(usage.token()), Some(usage));
         }

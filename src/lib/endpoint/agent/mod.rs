@@ -1,10 +1,11 @@
-//! A user agent with an asynchronous face: calls, registrations, subscriptions and requests as values, their events as
-//! streams.
+//! A user agent with an asynchronous face: calls, registrations, subscriptions, publications and requests as values,
+//! their events as streams.
 //!
 //! Handles hold ids and channels only. Dropping a [`Call`] hangs it up, dropping a [`Registration`] removes its
-//! binding, dropping a [`Subscription`] unsubscribes; nothing waits in `Drop`.
+//! binding, dropping a [`Subscription`] unsubscribes, dropping a [`Publication`] removes it; nothing waits in `Drop`.
 
 mod call;
+mod publication;
 mod query;
 mod registration;
 mod subscription;
@@ -19,9 +20,10 @@ use crate::{
     transaction::ServerId,
     transport::{Flow, FlowError, Target},
     ua::{
-        self, CallId, Event, QueryId, RegistrationId, SubscriptionId, UserAgent,
+        self, CallId, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, UserAgent,
         call::{CallEvent, Invite},
         page::{Query, QueryEvent},
+        publication::{PublicationEvent, Publish},
         registration::{Register, RegistrationEvent},
         subscription::{Subscribe, SubscriptionEvent},
     },
@@ -30,6 +32,7 @@ use crate::{
 use super::{Builder, Endpoint, Poster, StartError, Unavailable};
 
 pub use call::Call;
+pub use publication::Publication;
 pub use query::Pending;
 pub use registration::Registration;
 pub use subscription::Subscription;
@@ -58,6 +61,7 @@ impl Agent {
             registrations: HashMap::new(),
             queries: HashMap::new(),
             subscriptions: HashMap::new(),
+            publications: HashMap::new(),
             routes: HashMap::new(),
             incoming,
             page,
@@ -119,6 +123,19 @@ impl Agent {
             .await
     }
 
+    /// Publishes a state, or removes one.
+    pub async fn publish(&self, publish: Publish) -> Result<Publication, Unavailable> {
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.publish(publish, cx);
+                let (sender, events) = mpsc::channel(QUEUE);
+                agency.publications.insert(id, sender);
+                agency.distribute(cx);
+                Publication { id, events, poster: agency.poster.clone() }
+            })
+            .await
+    }
+
     /// Sends a request outside calls.
     pub async fn query(&self, query: Query) -> Result<Pending, Unavailable> {
         self.endpoint
@@ -156,6 +173,7 @@ struct Agency {
     registrations: HashMap<RegistrationId, mpsc::Sender<RegistrationEvent>>,
     queries: HashMap<QueryId, mpsc::Sender<QueryEvent>>,
     subscriptions: HashMap<SubscriptionId, subscription::Mailbox>,
+    publications: HashMap<PublicationId, mpsc::Sender<PublicationEvent>>,
     routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
@@ -177,6 +195,7 @@ impl Agency {
                 Event::Registration(id, event) => self.registration_event(id, event),
                 Event::Query(id, event) => self.query_event(id, event),
                 Event::Subscription(id, event) => self.subscription_event(id, event),
+                Event::Publication(id, event) => self.publication_event(id, event),
                 Event::Page { request, from } => {
                     if self.page.try_send(Page { request: *request, from }).is_err() {
                         tracing::warn!("nobody reads the messages that come in");
@@ -225,6 +244,18 @@ impl Agency {
         mailbox.put(event);
         if over {
             self.subscriptions.remove(&id);
+        }
+    }
+
+    fn publication_event(&mut self, id: PublicationId, event: PublicationEvent) {
+        let Some(sender) = self.publications.get(&id) else { return };
+        let over = matches!(event, PublicationEvent::Ended { .. });
+        // As with registrations.
+        if over || sender.capacity() > 1 {
+            let _ = sender.try_send(event);
+        }
+        if over {
+            self.publications.remove(&id);
         }
     }
 

@@ -58,6 +58,7 @@ fn the_end_is_told_however_many_events_wait() {
         registrations: HashMap::new(),
         queries: HashMap::new(),
         subscriptions: HashMap::new(),
+        publications: HashMap::new(),
         routes: HashMap::new(),
         incoming,
         page,
