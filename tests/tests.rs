@@ -9,6 +9,7 @@ mod instructions;
 mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
+mod notifier;
 mod programs;
 mod publication;
 mod registering;

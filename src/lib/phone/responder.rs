@@ -235,6 +235,8 @@ impl Responder {
                 Event::Query(..)
                 | Event::Subscription(..)
                 | Event::Publication(..)
+                | Event::Watcher(..)
+                | Event::Publish { .. }
                 | Event::Routed { .. }
                 | Event::NoRoute { .. } => {}
             }

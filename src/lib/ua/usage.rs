@@ -11,8 +11,9 @@ use crate::{
 };
 
 use super::{
-    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId,
+    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, WatcherId,
     call::{Acked, CallEvent},
+    notifier::WatcherEvent,
     page::QueryEvent,
     publication::PublicationEvent,
     registration::RegistrationEvent,
@@ -26,6 +27,7 @@ pub(super) enum Owner {
     Query(QueryId),
     Subscription(SubscriptionId),
     Publication(PublicationId),
+    Watcher(WatcherId),
     /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
     Past(Box<Acked>),
     Route,
@@ -41,6 +43,7 @@ pub(super) enum Usage {
     Query(QueryId),
     Subscription(SubscriptionId),
     Publication(PublicationId),
+    Watcher(WatcherId),
 }
 
 impl From<CallId> for Usage {
@@ -73,6 +76,12 @@ impl From<PublicationId> for Usage {
     }
 }
 
+impl From<WatcherId> for Usage {
+    fn from(id: WatcherId) -> Self {
+        Self::Watcher(id)
+    }
+}
+
 impl From<Usage> for Owner {
     fn from(usage: Usage) -> Self {
         match usage {
@@ -81,6 +90,7 @@ impl From<Usage> for Owner {
             Usage::Query(id) => Self::Query(id),
             Usage::Subscription(id) => Self::Subscription(id),
             Usage::Publication(id) => Self::Publication(id),
+            Usage::Watcher(id) => Self::Watcher(id),
         }
     }
 }
@@ -94,6 +104,7 @@ impl Usage {
             Self::Query(id) => (2, id.0),
             Self::Subscription(id) => (3, id.0),
             Self::Publication(id) => (4, id.0),
+            Self::Watcher(id) => (5, id.0),
         };
         u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
     }
@@ -107,6 +118,7 @@ impl Usage {
             2 => Some(Self::Query(QueryId(key))),
             3 => Some(Self::Subscription(SubscriptionId(key))),
             4 => Some(Self::Publication(PublicationId(key))),
+            5 => Some(Self::Watcher(WatcherId(key))),
             _ => None,
         }
     }
@@ -194,6 +206,12 @@ impl UaCx<'_, '_, PublicationId> {
     }
 }
 
+impl UaCx<'_, '_, WatcherId> {
+    pub fn event(&mut self, event: WatcherEvent) {
+        self.events.push_back(Event::Watcher(self.id, event));
+    }
+}
+
 /// Sends something whose outcome nobody waits for.
 pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
     let is_ack = outgoing.is_ack();
@@ -217,6 +235,7 @@ mod tests {
             Usage::Query(QueryId(key)),
             Usage::Subscription(SubscriptionId(key)),
             Usage::Publication(PublicationId(key)),
+            Usage::Watcher(WatcherId(key)),
         ] {
             assert_eq!(Usage::of_token(usage.token()), Some(usage));
         }

@@ -59,9 +59,12 @@ fn the_end_is_told_however_many_events_wait() {
         queries: HashMap::new(),
         subscriptions: HashMap::new(),
         publications: HashMap::new(),
+        watchers: HashMap::new(),
         routes: HashMap::new(),
         incoming,
         page,
+        arrival: mpsc::channel(1).0,
+        submission: mpsc::channel(1).0,
         poster: Poster(inbox),
     };
     let mut stack = Stack::new(Config::default());
