@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     dialog::Dialog,
-    message::{Builder, HeaderId, Message, Request, header},
+    message::{Builder, HeaderId, Request, header},
     stack::Cx,
     time::Duration,
     transaction::ServerId,
@@ -40,9 +40,10 @@ impl UserAgent {
         }
         let expires = match interval(&self.config, &request, &*known) {
             Ok(expires) => expires,
-            Err(refusal) => {
+            Err(unfit) => {
                 let tag = cx.ids().tag();
-                return self.reply(id, refusal.to_tag(&tag).finish(), cx);
+                let response = unfit.response(&self.config, &request).to_tag(&tag);
+                return self.reply(id, response.finish(), cx);
             }
         };
         // Its tag follows, as it leads to the watcher.
@@ -123,25 +124,42 @@ impl UaCx<'_, '_, WatcherId> {
         self.config.notifier.as_ref()?.packages.get(usize::from(index)).cloned()
     }
 
-    /// How long a SUBSCRIBE within a dialog gets, or what it is answered.
-    pub(super) fn interval(&self, request: &Request, package: &dyn Package) -> Result<Duration, Message> {
-        interval(self.config, request, package).map_err(Builder::finish)
+    /// How long a SUBSCRIBE within a dialog gets.
+    pub(super) fn interval(&self, request: &Request, package: &dyn Package) -> Result<Duration, Unfit> {
+        interval(self.config, request, package)
     }
 }
 
-/// How long a SUBSCRIBE gets, or what it is answered.
-fn interval(config: &Config, request: &Request, package: &dyn Package) -> Result<Duration, Builder> {
+/// Why a SUBSCRIBE gets no time.
+pub(super) enum Unfit {
+    Unreadable,
+    /// Less than this is not given.
+    TooBrief(Duration),
+}
+
+impl Unfit {
+    pub fn response(&self, config: &Config, request: &Request) -> Builder {
+        match self {
+            Self::Unreadable => response(config, request, 400),
+            Self::TooBrief(least) => {
+                response(config, request, 423).header(HeaderId::MinExpires, least.as_secs())
+            }
+        }
+    }
+}
+
+fn interval(config: &Config, request: &Request, package: &dyn Package) -> Result<Duration, Unfit> {
     let asked = match request.find::<header::Expires>() {
         Ok(Some(seconds)) => Duration::from_secs(seconds.into()),
         Ok(None) => package.expires(),
-        Err(_) => return Err(response(config, request, 400)),
+        Err(_) => return Err(Unfit::Unreadable),
     };
     let (least, most) = match &config.notifier {
         Some(notifier) => (notifier.least.min(HOUR), notifier.most),
         None => (Duration::ZERO, HOUR),
     };
     if !asked.is_zero() && asked < least {
-        return Err(response(config, request, 423).header(HeaderId::MinExpires, least.as_secs()));
+        return Err(Unfit::TooBrief(least));
     }
     Ok(asked.min(most))
 }

@@ -348,7 +348,10 @@ impl Watcher {
         }
         let expires = match cx.interval(request, &*package) {
             Ok(expires) => expires,
-            Err(refusal) => return cx.reply(id, refusal),
+            Err(unfit) => {
+                let response = unfit.response(cx.config, request);
+                return cx.reply(id, response.finish());
+            }
         };
         self.condition = Condition::of(request);
         let quiet = !self.dirty && self.condition.holds(self.document.as_ref());
