@@ -549,6 +549,7 @@ impl Cause {
             },
             // What failed within a dialog may go well in a new one.
             Self::Refused { status: 481, .. } | Self::Failed(_) | Self::Silent if held => Input::Renew,
+            Self::Expired if one => Input::Done,
             Self::Expired => Input::Renew,
             Self::Refused { status, .. } => match status {
                 // Timeout, interval, unavailable, too many, server trouble: these pass.
