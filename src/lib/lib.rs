@@ -135,6 +135,7 @@ pub mod endpoint;
 pub mod media;
 pub mod message;
 pub mod phone;
+pub mod presence;
 pub mod resolve;
 pub mod sdp;
 pub mod sim;
