@@ -14,10 +14,13 @@ use sipkit::presence::{
     dialog_info::DialogInfo,
     imdn::Imdn,
     mwi::MessageSummary,
+    partial::{self, PartialPresence},
     pidf::Presence,
     reg::RegInfo,
+    resource_lists::{List, Member, ResourceLists, RlsServices},
     rlmi::ResourceList,
     winfo::WatcherInfo,
+    xcap_diff::{self, XcapDiff},
 };
 
 struct Example {
@@ -88,6 +91,10 @@ fn facts_of(kind: &str, body: &[u8]) -> Result<String, Error> {
         "reginfo" => registrations(&again(body)?),
         "iscomposing" => composing(&again(body)?),
         "imdn" => notification(&again(body)?),
+        "pidf-full" | "pidf-diff" => partial(&again(body)?),
+        "xcap-diff" => changes(&again(body)?),
+        "resource-lists" => lists(&again(body)?),
+        "rls-services" => services(&again(body)?),
         "conference-info" => conference(&again(body)?),
         "mwi" => summary(&again(body)?),
         _ => {
@@ -142,6 +149,55 @@ fn presence(presence: &Presence) -> String {
         presence.notes.len(),
         joined(activities.map(ToString::to_string), ","),
     )
+}
+
+fn partial(document: &PartialPresence) -> String {
+    let version = document.version.map_or("-".to_owned(), |version| version.to_string());
+    match &document.content {
+        partial::Content::Full(full) => format!("version={version} {}", presence(full)),
+        partial::Content::Diff { patches, .. } => {
+            let patches = list(patches, |patch| format!("{} {}", patch.operation(), patch.selector().text()));
+            format!("version={version} ops={patches}")
+        }
+    }
+}
+
+fn changes(document: &XcapDiff) -> String {
+    let changes = list(&document.changes, |change| {
+        let (kind, inside) = match change {
+            xcap_diff::Change::Document { content: xcap_diff::Content::Patches(all), .. } => {
+                ("document", all.len())
+            }
+            xcap_diff::Change::Document { .. } => ("document", 0),
+            xcap_diff::Change::Element { element, .. } => ("element", usize::from(element.is_some())),
+            xcap_diff::Change::Attribute { .. } => ("attribute", 0),
+        };
+        format!("{kind} {} {inside}", change.selector())
+    });
+    format!("root={} changes={changes}", document.xcap_root)
+}
+
+fn lists(document: &ResourceLists) -> String {
+    let mut counts = [0; 4];
+    let mut open: Vec<&List> = document.lists.iter().collect();
+    while let Some(list) = open.pop() {
+        counts[0] += 1;
+        for member in &list.members {
+            match member {
+                Member::List(inner) => open.push(inner),
+                Member::Entry(_) => counts[1] += 1,
+                Member::External { .. } => counts[2] += 1,
+                Member::EntryRef { .. } => counts[3] += 1,
+            }
+        }
+    }
+    assert_eq!(document.entries().count(), counts[1]);
+    let [lists, entries, external, refs] = counts;
+    format!("lists={lists} entries={entries} external={external} refs={refs}")
+}
+
+fn services(document: &RlsServices) -> String {
+    list(&document.services, |service| format!("{}:{}", service.uri, service.packages.join("+")))
 }
 
 fn watchers(info: &WatcherInfo) -> String {

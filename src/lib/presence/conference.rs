@@ -163,11 +163,11 @@ impl XmlDocument for ConferenceInfo {
         if root.attribute("version").is_none() && Change::read(root)? != Change::Full {
             return Err(root.lacks("version"));
         }
-        Self::read(root)
+        Self::read_as_entry(root)
     }
 
     fn to_element(&self) -> Element {
-        self.write("conference-info")
+        self.write_as("conference-info")
     }
 }
 
@@ -177,7 +177,8 @@ impl ConferenceInfo {
         self.users.iter().flat_map(|users| &users.users)
     }
 
-    fn read(root: &Element) -> Result<Self, Error> {
+    /// The document, or a sidebar.
+    fn read_as_entry(root: &Element) -> Result<Self, Error> {
         let mut info = Self {
             entity: root.required("entity")?.to_owned(),
             version: root.parsed("version")?,
@@ -200,7 +201,7 @@ impl ConferenceInfo {
         Ok(info)
     }
 
-    fn write(&self, local: &str) -> Element {
+    fn write_as(&self, local: &str) -> Element {
         let state = self.state.written().or((local == "conference-info").then_some("full"));
         Element::new(CONFERENCE, local)
             .with("entity", &self.entity)

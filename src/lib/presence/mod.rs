@@ -17,12 +17,16 @@
 //! | document | media type | RFC |
 //! |---|---|---|
 //! | [`pidf::Presence`] with [`rpid`] | application/pidf+xml | 3863, 4479, 4480 |
+//! | [`partial::PartialPresence`] | application/pidf-diff+xml | 5262, 5263, with [`patch`]: 5261 |
 //! | [`winfo::WatcherInfo`] | application/watcherinfo+xml | 3857, 3858 |
 //! | [`rlmi::ResourceList`] | application/rlmi+xml | 4662 |
 //! | [`mwi::MessageSummary`] | application/simple-message-summary | 3842 |
 //! | [`dialog_info::DialogInfo`] | application/dialog-info+xml | 4235, 7463 |
 //! | [`conference::ConferenceInfo`] | application/conference-info+xml | 4575 |
 //! | [`reg::RegInfo`] | application/reginfo+xml | 3680, 5628 |
+//! | [`xcap_diff::XcapDiff`] | application/xcap-diff+xml | 5874, 5875 |
+//! | [`resource_lists::ResourceLists`] | application/resource-lists+xml | 4826, 5364 |
+//! | [`resource_lists::RlsServices`] | application/rls-services+xml | 4826 |
 //! | [`composing::IsComposing`] | application/im-iscomposing+xml | 3994 |
 //! | [`imdn::Imdn`] | message/imdn+xml | 5438 |
 //!
@@ -36,14 +40,18 @@ pub mod dialog_info;
 mod error;
 pub mod imdn;
 pub mod mwi;
+pub mod partial;
+pub mod patch;
 pub mod pidf;
 pub mod reg;
+pub mod resource_lists;
 pub mod rlmi;
 pub mod rpid;
 mod timestamp;
 mod token;
 mod version;
 pub mod winfo;
+pub mod xcap_diff;
 mod xml;
 
 pub use error::{Error, Reason};

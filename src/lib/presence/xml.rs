@@ -15,6 +15,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use super::{Error, Reason, Timestamp};
 
 pub(super) use read::{is_name, position};
+pub(super) use write::free_prefix;
 
 /// How much a document may hold. Reading takes time and memory in proportion to its octets, which these bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -373,13 +373,15 @@ impl CallInfo {
 
 impl SidebarsByVal {
     pub(super) fn read(element: &Element) -> Result<Self, Error> {
-        let entries =
-            element.elements().filter(|entry| entry.is(CONFERENCE, "entry")).map(ConferenceInfo::read);
+        let entries = element
+            .elements()
+            .filter(|entry| entry.is(CONFERENCE, "entry"))
+            .map(ConferenceInfo::read_as_entry);
         Ok(Self { state: Change::read(element)?, entries: entries.collect::<Result<_, _>>()? })
     }
 
     pub(super) fn write(&self) -> Element {
         let element = Element::new(CONFERENCE, "sidebars-by-val").with_some("state", self.state.written());
-        element.with_children(self.entries.iter().map(|entry| entry.write("entry")))
+        element.with_children(self.entries.iter().map(|entry| entry.write_as("entry")))
     }
 }

@@ -11,7 +11,10 @@ pub(super) fn document(root: &Element) -> String {
     let mut namespaces = BTreeSet::new();
     collect(root, &mut namespaces);
     let mut declared: Vec<(Box<str>, Arc<str>)> = Vec::new();
-    if !root.name.namespace.is_empty() {
+    // Unless the root element brings a prefix for its namespace, that is the default one.
+    let own =
+        |(prefix, namespace): &(Box<str>, Arc<str>)| !prefix.is_empty() && *namespace == root.name.namespace;
+    if !root.name.namespace.is_empty() && !root.prefixes.iter().any(own) {
         declared.push(("".into(), root.name.namespace.clone()));
     }
     for namespace in namespaces {
