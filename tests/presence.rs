@@ -16,6 +16,7 @@ use sipkit::presence::{
     mwi::MessageSummary,
     partial::{self, PartialPresence},
     pidf::Presence,
+    pres_rules::{Ruleset, SubHandling},
     reg::RegInfo,
     resource_lists::{List, Member, ResourceLists, RlsServices},
     rlmi::ResourceList,
@@ -95,6 +96,7 @@ fn facts_of(kind: &str, body: &[u8]) -> Result<String, Error> {
         "xcap-diff" => changes(&again(body)?),
         "resource-lists" => lists(&again(body)?),
         "rls-services" => services(&again(body)?),
+        "ruleset" => rules(&again(body)?),
         "conference-info" => conference(&again(body)?),
         "mwi" => summary(&again(body)?),
         _ => {
@@ -198,6 +200,13 @@ fn lists(document: &ResourceLists) -> String {
 
 fn services(document: &RlsServices) -> String {
     list(&document.services, |service| format!("{}:{}", service.uri, service.packages.join("+")))
+}
+
+fn rules(document: &Ruleset) -> String {
+    list(&document.rules, |rule| {
+        let handling = rule.permissions.sub_handling.map_or("-", SubHandling::as_str);
+        format!("{}/{handling}", rule.id)
+    })
 }
 
 fn watchers(info: &WatcherInfo) -> String {

@@ -27,6 +27,7 @@
 //! | [`xcap_diff::XcapDiff`] | application/xcap-diff+xml | 5874, 5875 |
 //! | [`resource_lists::ResourceLists`] | application/resource-lists+xml | 4826, 5364 |
 //! | [`resource_lists::RlsServices`] | application/rls-services+xml | 4826 |
+//! | [`pres_rules::Ruleset`] | application/auth-policy+xml | 5025, 4745 |
 //! | [`composing::IsComposing`] | application/im-iscomposing+xml | 3994 |
 //! | [`imdn::Imdn`] | message/imdn+xml | 5438 |
 //!
@@ -34,15 +35,18 @@
 //! stand, unknown attributes are dropped. What breaks a rule is refused with line and column.
 #![warn(missing_docs)]
 
+pub mod compose;
 pub mod composing;
 pub mod conference;
 pub mod dialog_info;
 mod error;
+mod fuzz;
 pub mod imdn;
 pub mod mwi;
 pub mod partial;
 pub mod patch;
 pub mod pidf;
+pub mod pres_rules;
 pub mod reg;
 pub mod resource_lists;
 pub mod rlmi;
@@ -55,6 +59,7 @@ pub mod xcap_diff;
 mod xml;
 
 pub use error::{Error, Reason};
+pub use fuzz::fuzz_parse;
 pub use timestamp::{NoTimestamp, Timestamp};
 pub use version::Applied;
 pub use xml::{Element, Limits, Name, Node};
@@ -105,7 +110,7 @@ impl<T: XmlDocument> Document for T {
 }
 
 /// What people write to people, in a language that may be named.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Note {
     /// `xml:lang`.
     pub language: Option<String>,

@@ -112,6 +112,9 @@ impl MessageSummary {
             if rows > limits.elements {
                 return Err(refuse(0, Reason::TooMany { what: "lines", limit: limits.elements }));
             }
+            if let Some((at, control)) = text.char_indices().find(|&(_, c)| c.is_control() && c != '\t') {
+                return Err(refuse(at, Reason::Character(control.into())));
+            }
             if text.trim().is_empty() {
                 // Before anything else, an empty line says nothing.
                 in_message = status.is_some();
@@ -123,8 +126,7 @@ impl MessageSummary {
             if in_message && text.starts_with([' ', '\t']) {
                 let last = summary.messages.last_mut().and_then(|message| message.last_mut());
                 let Some((_, value)) = last else { return Err(refuse(0, Reason::Line)) };
-                value.push(' ');
-                value.push_str(text.trim());
+                *value = format!("{value} {}", text.trim()).trim().to_owned();
                 continue;
             }
             let Some((name, value)) = text.split_once(':') else { return Err(refuse(0, Reason::Line)) };

@@ -4,7 +4,7 @@
 use super::{
     Applied, Element, Error, Limits, Reason, XmlDocument,
     patch::{self, Patch, Unpatched},
-    pidf::Presence,
+    pidf::{PIDF, Presence},
     version::Version,
 };
 
@@ -59,6 +59,11 @@ impl XmlDocument for PartialPresence {
                 .with_children(patches.iter().map(|patch| patch.to_element(PIDF_DIFF))),
         };
         root = root.with_some("version", self.version.as_ref());
+        // Presence is the namespace of almost everything in it. With patches there must be no default one, which
+        // would be that of names without a prefix in selectors.
+        if matches!(self.content, Content::Full(_)) {
+            root.prefixes.push(("".into(), PIDF.into()));
+        }
         root.prefixes.push(("d".into(), PIDF_DIFF.into()));
         root
     }

@@ -153,6 +153,12 @@ impl Presence {
         Self { entity: entity.into(), ..Self::default() }
     }
 
+    /// Somebody who is not there: what a watcher sees who is blocked politely (RFC 5025 §3.2.1).
+    pub fn unavailable(entity: impl Into<String>) -> Self {
+        let tuple = Tuple { id: "none".to_owned(), basic: Some(Basic::Closed), ..Tuple::default() };
+        Self { tuples: vec![tuple], ..Self::new(entity) }
+    }
+
     /// Open if any service is, closed if all are that say anything.
     pub fn basic(&self) -> Option<Basic> {
         let states = self.tuples.iter().filter_map(|tuple| tuple.basic);
@@ -214,9 +220,7 @@ impl Tuple {
         for child in element.elements() {
             match (&*child.name.namespace, &*child.name.local) {
                 (PIDF, "status") => tuple.read_status(child)?,
-                (PIDF, "contact") if tuple.contact.is_none() => {
-                    tuple.contact = Some(Contact::from_element(child)?);
-                }
+                (PIDF, "contact") => tuple.contact = Some(Contact::from_element(child)?),
                 (PIDF, "note") => tuple.notes.push(Note::from_element(child)),
                 (PIDF, "timestamp") => tuple.timestamp = Some(child.content()?),
                 (DATA_MODEL, "deviceID") => tuple.device_ids.push(child.text().into_owned()),

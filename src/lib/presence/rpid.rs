@@ -214,7 +214,7 @@ macro_rules! listed {
                     return None;
                 }
                 Some(match &*element.name.local {
-                    "other" => Self::Other(element.text().into_owned()),
+                    "other" => (&*element.text()).into(),
                     name => name.into(),
                 })
             }

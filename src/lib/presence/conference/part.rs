@@ -350,6 +350,7 @@ impl CallInfo {
                 (CONFERENCE, "call-id") => info.call_id = child.text().into_owned(),
                 (CONFERENCE, "from-tag") => info.from_tag = child.text().into_owned(),
                 (CONFERENCE, "to-tag") => info.to_tag = child.text().into_owned(),
+                (CONFERENCE, _) => {}
                 _ => info.extensions.push(child.clone()),
             }
         }
@@ -358,7 +359,8 @@ impl CallInfo {
 
     pub(super) fn write(&self) -> Element {
         let element = Element::new(CONFERENCE, "call-info");
-        if self.call_id.is_empty() && self.from_tag.is_empty() && self.to_tag.is_empty() {
+        let ids = [&self.call_id, &self.from_tag, &self.to_tag];
+        if self.display_text.is_none() && ids.iter().all(|id| id.is_empty()) {
             return element.with_children(self.extensions.iter().cloned());
         }
         let sip = Element::new(CONFERENCE, "sip")

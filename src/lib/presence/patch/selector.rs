@@ -314,6 +314,10 @@ pub(super) fn name(text: &str, prefixes: &[(Box<str>, Arc<str>)], is_element: bo
         return None;
     }
     if prefix.is_empty() && !is_element {
+        // No attribute, and a way to move an element into another namespace.
+        if local == "xmlns" {
+            return None;
+        }
         return Some(Name::new("", local));
     }
     if prefix == "xml" {

@@ -12,16 +12,20 @@ pub(super) fn document(root: &Element) -> String {
     collect(root, &mut namespaces);
     let mut declared: Vec<(Box<str>, Arc<str>)> = Vec::new();
     // Unless the root element brings a prefix for its namespace, that is the default one.
-    let own =
-        |(prefix, namespace): &(Box<str>, Arc<str>)| !prefix.is_empty() && *namespace == root.name.namespace;
-    if !root.name.namespace.is_empty() && !root.prefixes.iter().any(own) {
-        declared.push(("".into(), root.name.namespace.clone()));
-    }
+    let brings = |namespace: &Arc<str>| {
+        root.prefixes.iter().any(|(prefix, known)| !prefix.is_empty() && known == namespace)
+    };
+    let default = if brings(&root.name.namespace) {
+        root.prefixes.iter().rev().find(|(prefix, _)| prefix.is_empty()).map(|(_, default)| default)
+    } else {
+        Some(&root.name.namespace)
+    };
+    let default = default.filter(|default| !default.is_empty() && ***default != *XML);
+    declared.extend(default.map(|default| ("".into(), default.clone())));
     for namespace in namespaces {
         // An attribute needs a prefix even for the namespace that is the default one.
-        if declared.len() < HOISTED
-            && (namespace != root.name.namespace || prefixed_attributes(root, &namespace))
-        {
+        let needed = default != Some(&namespace) || prefixed_attributes(root, &namespace);
+        if declared.len() < HOISTED && needed && !brings(&namespace) {
             let prefix = free_prefix(&namespace, |prefix| {
                 declared.iter().chain(&root.prefixes).any(|(taken, _)| **taken == *prefix)
             });
