@@ -29,9 +29,30 @@ fn changes(old: &Presence, new: &Presence) -> Option<Vec<Patch>> {
     }
     let mut patches = Vec::new();
     // Services come first in a document, the others last.
-    rows(&mut patches, &old.tuples, &new.tuples, ("p:tuple", Place::Prepend), |row| &row.id, Tuple::to_element)?;
-    rows(&mut patches, &old.persons, &new.persons, ("dm:person", Place::Append), |row| &row.id, Person::to_element)?;
-    rows(&mut patches, &old.devices, &new.devices, ("dm:device", Place::Append), |row| &row.id, Device::to_element)?;
+    rows(
+        &mut patches,
+        &old.tuples,
+        &new.tuples,
+        ("p:tuple", Place::Prepend),
+        |row| &row.id,
+        Tuple::to_element,
+    )?;
+    rows(
+        &mut patches,
+        &old.persons,
+        &new.persons,
+        ("dm:person", Place::Append),
+        |row| &row.id,
+        Person::to_element,
+    )?;
+    rows(
+        &mut patches,
+        &old.devices,
+        &new.devices,
+        ("dm:device", Place::Append),
+        |row| &row.id,
+        Device::to_element,
+    )?;
     Some(patches)
 }
 
@@ -89,7 +110,8 @@ mod tests {
     fn presence() -> impl Strategy<Value = Presence> {
         let rows = || prop::collection::vec((0_u8..6, any::<bool>()), 0..5);
         (rows(), rows(), rows()).prop_map(|(tuples, persons, devices)| {
-            let mut presence = Presence { notes: vec![Note::new("a longer note")], ..Presence::new("sip:a@b") };
+            let mut presence =
+                Presence { notes: vec![Note::new("a longer note")], ..Presence::new("sip:a@b") };
             let id = |number: u8| if number == 0 { "it's".to_owned() } else { format!("i{number}") };
             for (number, open) in tuples {
                 let basic = Some(if open { Basic::Open } else { Basic::Closed });
