@@ -74,12 +74,14 @@ fn rows<T: PartialEq>(
         patches.push(Patch::Remove { selector: selector(name, id(row))? });
     }
     let mut staying = old.iter().filter(|row| now.contains(id(row)));
+    let next = new.iter().map(id).find(|id| before.contains(id));
     let mut last: Option<&String> = None;
     for row in new {
         if !before.contains(id(row)) {
-            let (selector, place) = match last {
-                Some(last) => (selector(name, last)?, Place::After),
-                None => (Selector::read("*", &[]).ok()?, first),
+            let (selector, place) = match (last, next) {
+                (Some(last), _) => (selector(name, last)?, Place::After),
+                (None, Some(next)) => (selector(name, next)?, Place::Before),
+                (None, None) => (Selector::read("*", &[]).ok()?, first),
             };
             patches.push(Patch::Add { selector, place, content: content(row) });
         } else {
