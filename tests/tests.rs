@@ -10,6 +10,7 @@ mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
 mod notifier;
+mod presence;
 mod programs;
 mod publication;
 mod registering;
