@@ -48,12 +48,13 @@ lint: deps
 	cargo clippy --all-targets --no-default-features --features cli -- -D warnings
 	cargo test --quiet --test tests architecture
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features --features cli
 	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
 
+# With the tests, so that after those nothing is compiled again for other features of the same dependencies.
 interop-core: deps-interop
-	cargo build --bins
+	cargo build --bins --tests
 	tests/interop/run core
 
 interop: deps-interop

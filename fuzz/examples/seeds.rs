@@ -24,6 +24,9 @@ fn main() -> io::Result<()> {
     for bytes in files(&data.join("sdp"), &["sdp"])? {
         seeds.add("sdp", &bytes)?;
     }
+    for bytes in files(&data.join("presence"), &["xml", "txt"])? {
+        seeds.add("presence", &bytes)?;
+    }
     for (name, target) in [("rtcp.json", "rtcp"), ("rtp.json", "rtp")] {
         let text = fs::read_to_string(data.join("media").join(name))?;
         for bytes in strings(&text, "\"hex\": \"").filter_map(|hex| unhex(&hex)) {

@@ -14,6 +14,7 @@
 //! * [`auth`], [`transport`]: digest (RFC 7616, RFC 8760); flows, Via rules, UDP sockets.
 //! * [`message`], [`sdp`], [`media`]: SIP messages; session descriptions (RFC 8866, RFC 3264); RTP, codecs, jitter
 //!   buffer, sound devices.
+//! * [`presence`]: the documents of presence and other event packages (RFC 3863 and many more).
 //! * [`time`], [`util`]: instants as numbers; slab, timing wheel, identifiers.
 //!
 //! # Where to start
@@ -135,6 +136,7 @@ pub mod endpoint;
 pub mod media;
 pub mod message;
 pub mod phone;
+pub mod presence;
 pub mod resolve;
 pub mod sdp;
 pub mod sim;
