@@ -11,9 +11,11 @@ mod ladder;
 mod lookup;
 mod presence;
 mod programs;
+mod publication;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscription;
 mod support;
 #[cfg(feature = "tls")]
 mod tls_check;

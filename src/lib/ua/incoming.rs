@@ -18,6 +18,9 @@ impl UserAgent {
         from: Flow,
         cx: &mut Cx<'_>,
     ) {
+        if request.method() == Method::Notify {
+            return self.notify(request, tag, id, from, cx);
+        }
         let call =
             self.by_tag(tag).filter(|&call| self.calls.get(call.0).is_some_and(|call| call.owns(&request)));
         if let Err(refusal) = self.understood(&request) {
@@ -28,6 +31,31 @@ impl UserAgent {
             Some(call) => self.act(call, cx, |call, cx| call.request(&request, id, from, cx)),
             None => {
                 // §12.2.2; a MESSAGE or OPTIONS that merely carries a tag is no exception.
+                self.stats.strays += 1;
+                let response = self.response(&request, 481).finish();
+                self.reply(id, response, cx);
+            }
+        }
+    }
+
+    /// What is notified of nothing we subscribed to gets 481 (RFC 6665 §4.1.3).
+    fn notify(&mut self, request: Request, tag: &str, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
+        let subscription = self.subscription_of(&request, tag);
+        let lists = subscription
+            .and_then(|id| self.subscription(id))
+            .is_some_and(super::subscription::Subscription::takes_lists);
+        let known: &[&str] = if lists { &["eventlist"] } else { &[] };
+        match (subscription, self.extensions(&request, known)) {
+            (Some(subscription), Ok(())) => {
+                self.act_on_subscription(subscription, cx, |subscription, cx| {
+                    subscription.notified(request, id, from, cx);
+                });
+            }
+            (Some(_), Err(refusal)) => {
+                let response = refusal.build(&self.config, &request);
+                self.reply(id, response, cx);
+            }
+            (None, _) => {
                 self.stats.strays += 1;
                 let response = self.response(&request, 481).finish();
                 self.reply(id, response, cx);
@@ -118,9 +146,16 @@ impl UserAgent {
         {
             return Err(Refusal::of(416));
         }
+        self.extensions(request, &[])?;
+        self.body_understood(request)
+    }
+
+    /// §8.2.2.3.
+    fn extensions(&self, request: &Request, known: &[&str]) -> Result<(), Refusal> {
         let mut unsupported = Vec::new();
         for option in request.each::<header::Require>() {
             match option {
+                Ok(option) if known.iter().any(|known| known.eq_ignore_ascii_case(option)) => {}
                 Ok(option) => unsupported.push(option.to_string()),
                 Err(_) => return Err(Refusal::of(400)),
             }
@@ -131,7 +166,7 @@ impl UserAgent {
                 extra: Some((HeaderId::Unsupported, unsupported.join(", "))),
             });
         }
-        self.body_understood(request)
+        Ok(())
     }
 
     /// §8.2.3: content we cannot read is refused unless it may be ignored.

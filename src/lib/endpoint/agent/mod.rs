@@ -1,11 +1,14 @@
-//! A user agent with an asynchronous face: calls, registrations and requests as values, their events as streams.
+//! A user agent with an asynchronous face: calls, registrations, subscriptions, publications and requests as values,
+//! their events as streams.
 //!
 //! Handles hold ids and channels only. Dropping a [`Call`] hangs it up, dropping a [`Registration`] removes its
-//! binding; nothing waits in `Drop`.
+//! binding, dropping a [`Subscription`] unsubscribes, dropping a [`Publication`] removes it; nothing waits in `Drop`.
 
 mod call;
+mod publication;
 mod query;
 mod registration;
+mod subscription;
 
 use std::collections::HashMap;
 
@@ -17,18 +20,22 @@ use crate::{
     transaction::ServerId,
     transport::{Flow, FlowError, Target},
     ua::{
-        self, CallId, Event, QueryId, RegistrationId, UserAgent,
+        self, CallId, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, UserAgent,
         call::{CallEvent, Invite},
         page::{Query, QueryEvent},
+        publication::{PublicationEvent, Publish},
         registration::{Register, RegistrationEvent},
+        subscription::{Subscribe, SubscriptionEvent},
     },
 };
 
 use super::{Builder, Endpoint, Poster, StartError, Unavailable};
 
 pub use call::Call;
+pub use publication::Publication;
 pub use query::Pending;
 pub use registration::Registration;
+pub use subscription::Subscription;
 
 /// A user agent on a shard of its own.
 pub struct Agent {
@@ -53,6 +60,8 @@ impl Agent {
             calls: HashMap::new(),
             registrations: HashMap::new(),
             queries: HashMap::new(),
+            subscriptions: HashMap::new(),
+            publications: HashMap::new(),
             routes: HashMap::new(),
             incoming,
             page,
@@ -101,6 +110,32 @@ impl Agent {
             .await
     }
 
+    /// Subscribes to somebody's state, or asks for it.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Unavailable> {
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.subscribe(subscribe, cx);
+                let (sender, events) = mpsc::channel(QUEUE);
+                agency.subscriptions.insert(id, subscription::Mailbox::new(sender));
+                agency.distribute(cx);
+                Subscription { id, events, poster: agency.poster.clone() }
+            })
+            .await
+    }
+
+    /// Publishes a state, or removes one.
+    pub async fn publish(&self, publish: Publish) -> Result<Publication, Unavailable> {
+        self.endpoint
+            .with(move |agency, cx| {
+                let id = agency.ua.publish(publish, cx);
+                let (sender, events) = mpsc::channel(QUEUE);
+                agency.publications.insert(id, sender);
+                agency.distribute(cx);
+                Publication { id, events, poster: agency.poster.clone() }
+            })
+            .await
+    }
+
     /// Sends a request outside calls.
     pub async fn query(&self, query: Query) -> Result<Pending, Unavailable> {
         self.endpoint
@@ -137,6 +172,8 @@ struct Agency {
     calls: HashMap<CallId, mpsc::Sender<CallEvent>>,
     registrations: HashMap<RegistrationId, mpsc::Sender<RegistrationEvent>>,
     queries: HashMap<QueryId, mpsc::Sender<QueryEvent>>,
+    subscriptions: HashMap<SubscriptionId, subscription::Mailbox>,
+    publications: HashMap<PublicationId, mpsc::Sender<PublicationEvent>>,
     routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
@@ -157,6 +194,8 @@ impl Agency {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Registration(id, event) => self.registration_event(id, event),
                 Event::Query(id, event) => self.query_event(id, event),
+                Event::Subscription(id, event) => self.subscription_event(id, event),
+                Event::Publication(id, event) => self.publication_event(id, event),
                 Event::Page { request, from } => {
                     if self.page.try_send(Page { request: *request, from }).is_err() {
                         tracing::warn!("nobody reads the messages that come in");
@@ -196,6 +235,27 @@ impl Agency {
         }
         if over {
             self.queries.remove(&id);
+        }
+    }
+
+    fn subscription_event(&mut self, id: SubscriptionId, event: SubscriptionEvent) {
+        let Some(mailbox) = self.subscriptions.get_mut(&id) else { return };
+        let over = matches!(event, SubscriptionEvent::Ended { .. });
+        mailbox.put(event);
+        if over {
+            self.subscriptions.remove(&id);
+        }
+    }
+
+    fn publication_event(&mut self, id: PublicationId, event: PublicationEvent) {
+        let Some(sender) = self.publications.get(&id) else { return };
+        let over = matches!(event, PublicationEvent::Ended { .. });
+        // As with registrations.
+        if over || sender.capacity() > 1 {
+            let _ = sender.try_send(event);
+        }
+        if over {
+            self.publications.remove(&id);
         }
     }
 

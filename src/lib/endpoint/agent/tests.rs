@@ -57,6 +57,8 @@ fn the_end_is_told_however_many_events_wait() {
         calls: HashMap::new(),
         registrations: HashMap::new(),
         queries: HashMap::new(),
+        subscriptions: HashMap::new(),
+        publications: HashMap::new(),
         routes: HashMap::new(),
         incoming,
         page,
