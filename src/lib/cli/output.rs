@@ -18,6 +18,7 @@ use super::{
     exit::ExitStatus,
     failure::Failure,
     live,
+    printable::PrintableLines,
     stop::{Stop, Why},
     write_out::Template,
 };
@@ -41,6 +42,7 @@ pub struct Out(Arc<Mutex<Inner>>);
 
 struct Inner {
     form: Form,
+    terminal: bool,
     colour: bool,
     started: Instant,
     stop: Stop,
@@ -53,13 +55,15 @@ impl Out {
     /// Standard output, coloured if it is a terminal and `NO_COLOR` is not set.
     pub(super) fn stdout(form: Form, started: Instant, stop: Stop) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = io::stdout().is_terminal() && !no_color;
-        Self::new(form, started, stop, colour, Box::new(io::stdout()))
+        let terminal = io::stdout().is_terminal();
+        let out = Self::new(form, started, stop, terminal && !no_color, Box::new(io::stdout()));
+        out.lock().terminal = terminal;
+        out
     }
 
     fn new(form: Form, started: Instant, stop: Stop, colour: bool, sink: Box<dyn Write + Send>) -> Self {
-        let summary = Summary::default();
-        Self(Arc::new(Mutex::new(Inner { form, colour, started, stop, summary, sink: Some(sink) })))
+        let (summary, terminal, sink) = (Summary::default(), false, Some(sink));
+        Self(Arc::new(Mutex::new(Inner { form, terminal, colour, started, stop, summary, sink })))
     }
 
     /// Reports something that happened. After the result, nothing is written any more.
@@ -88,6 +92,27 @@ impl Out {
         if inner.form == Form::Json {
             inner.write(&json_line(event.name(), event));
         }
+    }
+
+    /// Shows a person octets as they are, or harmlessly at a terminal; in the other forms events have them.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut inner = self.lock();
+        if matches!(inner.form, Form::Lines | Form::Plain) {
+            match inner.terminal {
+                true => inner.write(&PrintableLines { bytes, indent: "" }.to_string()),
+                false => inner.write_bytes(bytes),
+            }
+        }
+    }
+
+    /// Whether what a person is shown may be coloured.
+    pub fn is_coloured(&self) -> bool {
+        self.lock().colour
+    }
+
+    /// Whether it is data that is printed.
+    pub fn is_json(&self) -> bool {
+        self.lock().form == Form::Json
     }
 
     /// Changes what the result will say. It is written whatever happens later, so fill it in as soon as you know.
@@ -142,9 +167,13 @@ impl Inner {
         format!("{seconds:>8.3}  {style}{name:<11}{style:#}  {what}\n")
     }
 
-    fn write(&mut self, line: &str) {
+    fn write(&mut self, text: &str) {
+        self.write_bytes(text.as_bytes());
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
         let Some(sink) = &mut self.sink else { return };
-        let Err(error) = live::above(|| sink.write_all(line.as_bytes()).and_then(|()| sink.flush())) else {
+        let Err(error) = live::above(|| sink.write_all(bytes).and_then(|()| sink.flush())) else {
             return;
         };
         self.sink = None;
