@@ -271,7 +271,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way};
+    use crate::cli::{
+        event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way},
+        subscribe::told::{Malformed, Notified},
+    };
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
@@ -350,6 +353,32 @@ mod tests {
                 rtt_ms: 1.5,
             },
             Event::Bound { aor: "sip:a@b".into(), remote: "r".into(), code: 423, bindings: Vec::new() },
+            Event::Expected { target: "sip:a@b".into(), expectations: vec!["status=open".into()] },
+            Event::ForkEnded { target: "sip:a@b".into(), fork: 1, reason: "timeout".into() },
+            Event::Malformed(Box::new(Malformed { line: Some(1), column: Some(2), ..Malformed::default() })),
+            Event::Notified(Box::new(Notified {
+                sequence: 1,
+                changes: Some(Vec::new()),
+                ..Notified::default()
+            })),
+            Event::SubscribeAgain { target: "sip:a@b".into(), reason: "423".into() },
+            Event::Subscribed {
+                target: "sip:a@b".into(),
+                package: "presence".into(),
+                remote: "r".into(),
+                code: 200,
+                expires_ms: 1000.0,
+                rtt_ms: 1.0,
+            },
+            Event::SubscriptionFailed {
+                target: "sip:a@b".into(),
+                code: Some(503),
+                reason: "503 Busy".into(),
+                retry_ms: 1000.0,
+                remaining_ms: None,
+            },
+            Event::Unchanged { target: "sip:a@b".into(), fork: 0, expires_ms: 1000.0 },
+            Event::Unsubscribed { target: "sip:a@b".into(), reason: None },
             Event::FlowLost { aor: "sip:a@b".into(), remote: "r".into() },
             Event::NoResponse {
                 call_id: call_id(),

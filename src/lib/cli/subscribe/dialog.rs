@@ -87,26 +87,29 @@ pub(super) const SPEC: Spec = Spec {
         ],
         numbers: &["dialogs", "confirmed"],
     },
-    watched: || Box::new(Watch(Dialogs::default(), false)),
+    watched: || Box::new(Watch::default()),
 };
 
-/// The dialogs, and whether any document told of them.
-struct Watch(Dialogs, bool);
+/// The dialogs as they are now.
+#[derive(Default)]
+struct Watch {
+    /// Who is watched; nothing before the first document.
+    entity: Option<String>,
+    dialogs: Dialogs,
+}
 
 impl Watched for Watch {
     fn take(&mut self, content: &Content<'_>) -> Result<Applied, Refused> {
-        let document = content.document()?;
-        self.1 = true;
-        Ok(self.0.apply(document))
+        let document: DialogInfo = content.document()?;
+        self.entity = Some(document.entity.clone());
+        Ok(self.dialogs.apply(document))
     }
 
     fn view(&self) -> View {
         let mut view = View::default();
-        if !self.1 {
-            return view;
-        }
+        let Some(entity) = &self.entity else { return view };
         let mut table = Table::new(DIALOGS, "no calls");
-        for dialog in &self.0.dialogs {
+        for dialog in &self.dialogs.dialogs {
             let way = match &dialog.direction {
                 Some(Direction::Initiator) => "calls",
                 Some(Direction::Recipient) => "is called by",
@@ -118,9 +121,9 @@ impl Watched for Watch {
                 &dialog.id,
                 dialog.state == State::Terminated,
                 [
-                    named(&dialog.local),
+                    named(&dialog.local).unwrap_or_else(|| entity.clone()),
                     way.to_owned(),
-                    named(&dialog.remote),
+                    named(&dialog.remote).unwrap_or_else(|| "?".to_owned()),
                     dialog.state.to_string(),
                     super::json::joined(ended.into_iter().chain(code), ", "),
                     dialog.duration.map(span).unwrap_or_default(),
@@ -132,19 +135,19 @@ impl Watched for Watch {
     }
 
     fn document(&self) -> Value {
-        json!({ "dialogs": self.0.dialogs.iter().map(dialog).collect::<Vec<_>>() })
+        json!({ "entity": self.entity, "dialogs": self.dialogs.dialogs.iter().map(dialog).collect::<Vec<_>>() })
     }
 
     fn facts(&self) -> Facts {
         let mut facts = Facts::default();
-        if self.1 {
-            tell(&self.0.dialogs, &mut facts);
+        if self.entity.is_some() {
+            tell(&self.dialogs.dialogs, &mut facts);
         }
         facts
     }
 
     fn settle(&mut self) {
-        self.0.forget_terminated();
+        self.dialogs.forget_terminated();
     }
 }
 
@@ -182,7 +185,7 @@ pub(super) fn brief(dialogs: &[Dialog]) -> (String, String) {
     };
     let live = dialogs.iter().filter(|dialog| dialog.state != State::Terminated);
     match live.max_by_key(|dialog| rank(&dialog.state)) {
-        Some(dialog) => (dialog.state.to_string(), named(&dialog.remote)),
+        Some(dialog) => (dialog.state.to_string(), named(&dialog.remote).unwrap_or_default()),
         None => ("idle".to_owned(), String::new()),
     }
 }
@@ -192,10 +195,10 @@ fn uri(participant: &Participant) -> Option<&str> {
     identity.or_else(|| participant.target.as_ref().map(|target| target.uri.as_str()))
 }
 
-fn named(participant: &Participant) -> String {
+fn named(participant: &Participant) -> Option<String> {
     match (participant.identities.first(), uri(participant)) {
-        (Some(Identity { uri, display: Some(name) }), _) => format!("{name} <{uri}>"),
-        (_, uri) => uri.unwrap_or_default().to_owned(),
+        (Some(Identity { uri, display: Some(name) }), _) => Some(format!("{name} <{uri}>")),
+        (_, uri) => uri.map(str::to_owned),
     }
 }
 

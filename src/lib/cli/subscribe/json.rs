@@ -13,9 +13,10 @@ pub(super) fn time(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.to_string()))
 }
 
-/// Texts of notes in a row.
+/// Texts of notes in a row, on one line however they were laid out.
 pub(super) fn said(notes: &[Note]) -> String {
-    joined(notes.iter().map(|note| note.text.trim()), "; ")
+    let line = |note: &Note| note.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    joined(notes.iter().map(line), "; ")
 }
 
 /// What is not empty, with something between.

@@ -17,6 +17,8 @@ pub mod presence;
 pub mod reg;
 pub mod rls;
 mod run;
+#[cfg(test)]
+mod tests;
 pub mod told;
 pub(in crate::cli) mod view;
 pub mod winfo;

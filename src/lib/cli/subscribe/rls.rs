@@ -17,7 +17,7 @@ use crate::{
         Context, Failure, Program, args,
         generate::{Example, Manual, Section},
     },
-    message::{MultipartError, Part as MimePart},
+    message::{Multipart, MultipartError, Part as MimePart, header},
     presence::{
         Applied, Document,
         dialog_info::{DialogInfo, Dialogs},
@@ -159,6 +159,8 @@ enum Told {
     Presence(Box<Presence>),
     Dialogs(Dialogs),
     Messages(MessageSummary),
+    /// A list inside the list.
+    List(Box<Watch>),
     /// Of a kind that is not looked into.
     Other(String),
     /// It says nothing.
@@ -169,7 +171,15 @@ enum Told {
 struct Piece<'m> {
     id: Option<String>,
     kind: String,
-    body: &'m [u8],
+    part: MimePart<'m>,
+}
+
+/// A row of the table: who, by which instance, and what it told; lists inside the list are deeper.
+struct Row<'w> {
+    depth: usize,
+    resource: &'w Resource,
+    instance: Option<&'w Instance>,
+    told: Option<&'w Told>,
 }
 
 impl<'m> Piece<'m> {
@@ -179,11 +189,11 @@ impl<'m> Piece<'m> {
             found.map(|(_, value)| value.to_owned())
         };
         let kind = field("Content-Type").or_else(|| field("c")).unwrap_or_default();
-        Self { id: field("Content-ID"), kind, body: part.body() }
+        Self { id: field("Content-ID"), kind, part: *part }
     }
 
     fn content(&self) -> Content<'_> {
-        Content::part(&self.kind, self.body)
+        Content::part(&self.kind, self.part.body())
     }
 }
 
@@ -192,48 +202,7 @@ impl Watched for Watch {
         if !content.is(RELATED) && !content.is(MIXED) {
             return Err(content.unexpected(RELATED));
         }
-        let mut pieces = Vec::new();
-        for part in content.multipart()?.parts() {
-            match part {
-                Ok(part) => pieces.push(Piece::of(&part)),
-                // Senders that forget the closing line exist, and what came is whole.
-                Err(MultipartError::Unterminated) => {}
-                Err(why) => return Err(why.into()),
-            }
-        }
-        // The root is what `start` names, else the first one (RFC 2387 §3.2).
-        let start = content.start();
-        let root = pieces.iter().position(|piece| piece.id.is_some() && piece.id == start);
-        let root = root.or_else(|| pieces.iter().position(|piece| piece.content().is(ROOT)));
-        let root = root.ok_or(Refused::Missing(ROOT))?;
-        let root = pieces.remove(root);
-        let document: ResourceList = root.content().document().map_err(|why| about("the list", why))?;
-        self.uri.clone_from(&document.uri);
-        self.known = true;
-        let by_id = |piece: &Piece<'_>| Part {
-            content_id: piece.id.clone().unwrap_or_default(),
-            content_type: piece.kind.clone(),
-            body: (),
-        };
-        let bodies: HashMap<String, &Piece<'_>> =
-            pieces.iter().filter_map(|piece| Some((bare(piece.id.as_deref()?).to_owned(), piece))).collect();
-        let named = cids(&document);
-        let (applied, told) = self.list.apply(document, pieces.iter().map(by_id));
-        if applied == Applied::Full {
-            let there = |key: &(String, String)| {
-                self.list.resources.iter().any(|resource| {
-                    resource.uri == key.0 && resource.instances.iter().any(|instance| instance.id == key.1)
-                })
-            };
-            self.told.retain(|key, _| there(key));
-        }
-        for one in told {
-            let key = (one.resource, one.instance);
-            let Some(piece) = named.get(&key).and_then(|cid| bodies.get(bare(cid))) else { continue };
-            let before = self.told.remove(&key);
-            self.told.insert(key, Told::of(&piece.content(), before));
-        }
-        Ok(applied)
+        self.take_parts(&content.multipart()?, content.start())
     }
 
     fn view(&self) -> View {
@@ -244,34 +213,29 @@ impl Watched for Watch {
         view.line("list", self.uri.clone());
         view.line("name", said(&self.list.names));
         let mut table = Table::new(RESOURCES, "nobody is in the list");
-        for (resource, instance, told) in self.rows() {
+        for Row { depth, resource, instance, told } in self.rows() {
             let (status, doing) = told.map(Told::brief).unwrap_or_default();
-            let (state, over) = match instance {
-                Some(Instance { state, reason: Some(reason), .. }) => (format!("{state} ({reason})"), false),
-                Some(Instance { state, .. }) => (state.to_string(), false),
-                None => ("unknown".to_owned(), false),
+            let state = match instance {
+                Some(Instance { state, reason: Some(reason), .. }) => format!("{state} ({reason})"),
+                Some(Instance { state, .. }) => state.to_string(),
+                None => "unknown".to_owned(),
             };
-            let key = format!(
-                "{} {}",
-                resource.uri,
-                instance.map(|instance| instance.id.as_str()).unwrap_or_default()
-            );
-            table.row(
-                key.trim_end(),
-                over,
-                [resource.uri.clone(), said(&resource.names), state, status, doing],
-            );
+            let id = instance.map(|instance| instance.id.as_str()).unwrap_or_default();
+            let uri = format!("{:width$}{}", "", resource.uri, width = depth * 2);
+            let key = format!("{} {id}", resource.uri);
+            table.row(key.trim_end(), false, [uri, said(&resource.names), state, status, doing]);
         }
         view.tables.push(table);
         view
     }
 
     fn document(&self) -> Value {
-        let one = |(resource, instance, told): (&Resource, Option<&Instance>, Option<&Told>)| {
+        let one = |Row { resource, instance, told, depth }: Row<'_>| {
             let (status, _) = told.map(Told::brief).unwrap_or_default();
             json!({
                 "uri": resource.uri,
                 "name": resource.names.first().map(|name| &name.text),
+                "depth": depth,
                 "instance": instance.map(|instance| &instance.id),
                 "state": instance.map(|instance| instance.state.as_str()),
                 "reason": instance.and_then(|instance| instance.reason.as_ref()),
@@ -285,7 +249,7 @@ impl Watched for Watch {
         json!({
             "uri": self.uri,
             "name": self.list.names.first().map(|name| &name.text),
-            "resources": self.rows().map(one).collect::<Vec<_>>(),
+            "resources": self.rows().into_iter().map(one).collect::<Vec<_>>(),
         })
     }
 
@@ -294,29 +258,29 @@ impl Watched for Watch {
         if !self.known {
             return facts;
         }
+        let rows = self.rows();
         let states = |wanted: &State| {
-            let instances = self.list.resources.iter().flat_map(|resource| &resource.instances);
+            let instances = rows.iter().filter_map(|row| row.instance);
             instances.filter(|instance| instance.state == *wanted).count()
         };
-        facts.say("resources", self.list.resources.len());
+        facts.say("resources", rows.len());
         facts.say("active", states(&State::Active));
         facts.say("pending", states(&State::Pending));
         facts.say("terminated", states(&State::Terminated));
         let (mut open, mut closed) = (0, 0);
-        for (resource, instance, told) in self.rows() {
+        for Row { resource, instance, told, .. } in rows {
             if let Some(instance) = instance {
                 facts.say_of(&resource.uri, "state", &instance.state);
             }
-            match told {
-                Some(Told::Presence(presence)) => presence::tell(presence, Some(&resource.uri), &mut facts),
-                Some(other) if !other.brief().0.is_empty() => {
-                    facts.say_of(&resource.uri, "status", other.brief().0);
-                }
+            let status = told.map(|told| told.brief().0).unwrap_or_default();
+            match &*status {
+                "open" => open += 1,
+                "closed" => closed += 1,
                 _ => {}
             }
-            match told.map(|told| told.brief().0).as_deref() {
-                Some("open") => open += 1,
-                Some("closed") => closed += 1,
+            match told {
+                Some(Told::Presence(presence)) => presence::tell(presence, Some(&resource.uri), &mut facts),
+                _ if !status.is_empty() => facts.say_of(&resource.uri, "status", status),
                 _ => {}
             }
         }
@@ -327,20 +291,87 @@ impl Watched for Watch {
 }
 
 impl Watch {
-    /// Each instance, and resources without one.
-    fn rows(&self) -> impl Iterator<Item = (&Resource, Option<&Instance>, Option<&Told>)> {
-        self.list.resources.iter().flat_map(|resource| {
-            let told = |instance: &Instance| self.told.get(&(resource.uri.clone(), instance.id.clone()));
-            let alone = resource.instances.is_empty().then_some((resource, None, None));
-            let all =
-                resource.instances.iter().map(move |instance| (resource, Some(instance), told(instance)));
-            all.chain(alone)
-        })
+    fn take_parts(&mut self, multipart: &Multipart<'_>, start: Option<String>) -> Result<Applied, Refused> {
+        let mut pieces = Vec::new();
+        for part in multipart.parts() {
+            match part {
+                Ok(part) => pieces.push(Piece::of(&part)),
+                // Senders that forget the closing line exist, and what came is whole.
+                Err(MultipartError::Unterminated) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        // The root is what `start` names, else the first one (RFC 2387 §3.2).
+        let root = pieces.iter().position(|piece| piece.id.is_some() && piece.id == start);
+        let root = root.or_else(|| pieces.iter().position(|piece| piece.content().is(ROOT)));
+        let root = root.ok_or(Refused::Missing(ROOT))?;
+        let root = pieces.remove(root);
+        let document: ResourceList = root.content().document().map_err(|why| about("the list", why))?;
+        let uri = document.uri.clone();
+        let by_id = |piece: &Piece<'_>| Part {
+            content_id: piece.id.clone().unwrap_or_default(),
+            content_type: piece.kind.clone(),
+            body: (),
+        };
+        let bodies: HashMap<String, &Piece<'_>> =
+            pieces.iter().filter_map(|piece| Some((bare(piece.id.as_deref()?).to_owned(), piece))).collect();
+        let named = cids(&document);
+        let (applied, told) = self.list.apply(document, pieces.iter().map(by_id));
+        if applied != Applied::Stale {
+            (self.known, self.uri) = (true, uri);
+        }
+        if applied == Applied::Full {
+            let there = |key: &(String, String)| {
+                self.list.resources.iter().any(|resource| {
+                    resource.uri == key.0 && resource.instances.iter().any(|instance| instance.id == key.1)
+                })
+            };
+            self.told.retain(|key, _| there(key));
+        }
+        for one in told {
+            let key = (one.resource, one.instance);
+            let Some(piece) = named.get(&key).and_then(|cid| bodies.get(bare(cid))) else { continue };
+            let before = self.told.remove(&key);
+            self.told.insert(key, Told::of(piece, before));
+        }
+        Ok(applied)
+    }
+
+    /// Each instance, and resources without one; those of a list inside this one come after it.
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        self.add_rows(0, &mut rows);
+        rows
+    }
+
+    fn add_rows<'w>(&'w self, depth: usize, rows: &mut Vec<Row<'w>>) {
+        for resource in &self.list.resources {
+            if resource.instances.is_empty() {
+                rows.push(Row { depth, resource, instance: None, told: None });
+            }
+            for instance in &resource.instances {
+                let told = self.told.get(&(resource.uri.clone(), instance.id.clone()));
+                rows.push(Row { depth, resource, instance: Some(instance), told });
+                if let Some(Told::List(list)) = told {
+                    list.add_rows(depth + 1, rows);
+                }
+            }
+        }
     }
 }
 
 impl Told {
-    fn of(content: &Content<'_>, before: Option<Self>) -> Self {
+    fn of(piece: &Piece<'_>, before: Option<Self>) -> Self {
+        let content = piece.content();
+        if content.is(RELATED) || content.is(MIXED) {
+            let mut list = match before {
+                Some(Self::List(list)) => list,
+                _ => Box::default(),
+            };
+            let multipart = piece.part.multipart().map_err(Refused::from);
+            let taken = multipart.and_then(|multipart| list.take_parts(&multipart, start(&piece.part)));
+            return taken.map_or_else(Self::Malformed, |_| Self::List(list));
+        }
         if content.is(<Presence as Document>::MEDIA_TYPE) {
             return content
                 .document()
@@ -372,6 +403,7 @@ impl Told {
             Self::Presence(presence) => presence::brief(presence),
             Self::Dialogs(dialogs) => dialog::brief(&dialogs.dialogs),
             Self::Messages(summary) => mwi::brief(summary),
+            Self::List(list) => (String::new(), said(&list.list.names)),
             Self::Other(kind) => (String::new(), kind.clone()),
             Self::Malformed(refused) => (String::new(), format!("malformed: {refused}")),
         }
@@ -403,6 +435,12 @@ fn cids(list: &ResourceList) -> HashMap<(String, String), String> {
         })
     });
     instances.collect()
+}
+
+/// The Content-ID of the part that it begins with.
+fn start(part: &MimePart<'_>) -> Option<String> {
+    let kind = part.find::<header::ContentType>().ok()??;
+    kind.params.value("start").map(|start| start.trim_matches('"').to_owned())
 }
 
 fn about(of: &str, why: Refused) -> Refused {

@@ -24,7 +24,7 @@ use crate::{
     ua::{
         self,
         package::{self, Termination},
-        subscription::{Cause, Notification, Subscribe, SubscriptionEvent},
+        subscription::{Cause, Forking, Notification, Subscribe, SubscriptionEvent, Task},
     },
 };
 
@@ -49,6 +49,10 @@ pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Con
         subscribe.next = way.hop.map_or(NextHop::RequestUri, NextHop::Uri);
         (subscribe.task, subscribe.event, subscribe.accept) = (task, event.clone(), accept);
         (subscribe.lists, subscribe.body) = (spec.lists, wish.body);
+        if !matches!(task, Task::Keep { .. }) {
+            // Who asks wants an answer, not to wait whether there are others.
+            subscribe.forks = Forking::First;
+        }
         subscribe.auth = account.auth()?;
         let own = flags.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone()));
         subscribe.headers = wish.headers.into_iter().chain(own).collect();
@@ -269,6 +273,10 @@ impl<'a> Run<'a> {
             }
         }
         self.look(&notification.state);
+        if let Some(one) = self.forks.get_mut(&notification.fork).filter(|one| one.told.is_some()) {
+            one.watched.settle();
+            one.told = Some(one.watched.view());
+        }
         if matches!(notification.state, package::State::Terminated(_)) {
             self.forget(notification.fork);
         }
@@ -313,16 +321,14 @@ impl<'a> Run<'a> {
         };
         let shown = view.as_ref().filter(|_| is_new);
         let shown = shown.map(|view| view.render(before.as_ref(), self.cx.out.is_coloured()));
-        if is_known {
-            one.watched.settle();
-            one.told = Some(one.watched.view());
-        } else {
-            self.last = before;
+        match view.is_some() {
+            true => one.told = view.clone(),
+            false => self.last = before,
         }
         let heading = heading(&told);
         if self.flags.is_timeline() {
             self.cx.out.event(Event::Notified(Box::new(told)));
-            self.cx.out.text(shown.unwrap_or_default());
+            self.cx.out.text(indented(&shown.unwrap_or_default()));
             return;
         }
         self.cx.out.data(&Event::Notified(Box::new(told)));
@@ -477,6 +483,13 @@ impl<'a> Run<'a> {
         }
         self.cx.out.bytes(body);
     }
+}
+
+/// Below what stands after the time in a line of events.
+fn indented(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| if line == "\n" { line.to_owned() } else { format!("      {line}") })
+        .collect()
 }
 
 /// The first line of a state that stands alone.

@@ -86,7 +86,7 @@ pub(super) const SPEC: Spec = Spec {
         all: &[
             ("documents", "How many documents, elements and attributes are there (a number)."),
             ("path", "The path of one."),
-            ("change", "What became of one: there, new, changed or removed; change[PATH] is that of PATH."),
+            ("change", "What became of one: there, changed or removed; change[PATH] is that of PATH."),
             ("etag", "The entity-tag of a document."),
             ("subscription", "The state of the subscription: active, pending or terminated."),
         ],
@@ -204,6 +204,9 @@ impl Watched for Watch {
 
     fn settle(&mut self) {
         self.resources.retain(|_, resource| resource.change != "removed");
+        for resource in self.resources.values_mut() {
+            (resource.change, resource.what) = ("there", String::new());
+        }
     }
 }
 
