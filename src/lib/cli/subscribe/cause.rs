@@ -11,7 +11,13 @@ use crate::{
 /// What the end of a subscription means; nothing where it was no failure.
 pub(super) fn failure(cause: &Cause, target: &str, package: &str) -> Option<Failure> {
     Some(match cause {
-        Cause::Refused { status, reason, details, .. } => refused(*status, reason, details, target, package),
+        Cause::Refused { status, reason, retry_after, details } => {
+            let failure = refused(*status, reason, details, target, package);
+            match retry_after {
+                Some(after) => failure.hint(format_args!("it says to try again in {} s", after.as_secs())),
+                None => failure,
+            }
+        }
         Cause::Unauthorized { status, why, offered } => ask::unauthorized(target, *status, why, offered),
         Cause::Failed(why) => conversation::failure(why),
         Cause::Terminated(Termination { reason: Some(Reason::Invariant), .. }) => return None,

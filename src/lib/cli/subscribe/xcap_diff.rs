@@ -49,7 +49,7 @@ impl Program for Args {
         synopsis: &["[OPTIONS] [--document PATH]... [TARGET]"],
         sections: &[Section { title: "EXPECTATIONS", text: EXPECTATIONS, terms: SPEC.keys.all }],
         examples: &[Example {
-            about: "Watch the contact lists and rules of an account",
+            about: "Watch the contact lists of an account",
             command: "sip-subscribe-xcap-diff --account work --document resource-lists/",
         }],
     };
