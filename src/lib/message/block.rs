@@ -78,6 +78,15 @@ class!(
     |octets| is(octets, b'<') | is(octets, b';')
 );
 class!(
+    /// Anything but commas, quotes and angle brackets.
+    Plain,
+    |byte: u8| !matches!(byte, b',' | b'"' | b'<' | b'>'),
+    |octets: u8x16| {
+        let angles = (octets | u8x16::splat(2)).simd_eq(u8x16::splat(b'>'));
+        is(octets, b',') | is(octets, b'"') | angles
+    }
+);
+class!(
     /// Anything but ">".
     Inside,
     |byte: u8| byte != b'>',

@@ -15,9 +15,11 @@ pub fn count_values(message: &Message) -> (usize, usize) {
     let (mut count, mut malformed) = (0, 0);
     macro_rules! count {
         ($($field:ident)*) => {$(
-            for value in message.each::<header::$field>() {
-                count += 1;
-                malformed += usize::from(value.is_err());
+            if message.has(HeaderId::$field) {
+                for value in message.each::<header::$field>() {
+                    count += 1;
+                    malformed += usize::from(value.is_err());
+                }
             }
         )*};
     }

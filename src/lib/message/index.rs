@@ -40,6 +40,12 @@ impl Row {
     /// All zeros, which is quickly written.
     const EMPTY: Self = Self { name: 0, value: 0, end: 0, id: HeaderId::KNOWN[0] };
 
+    /// From `start` to the line's end at `end`; all lies in the head, so 16 bits do.
+    #[inline(always)]
+    pub(super) fn line_of(start: usize, end: usize) -> Self {
+        Self { name: start as u16, end: end as u16, ..Self::EMPTY }
+    }
+
     /// From where the name begins to the line's end, before anything in it is found.
     #[inline(always)]
     pub(super) fn line(&self) -> (usize, usize) {
@@ -109,26 +115,30 @@ impl Index {
         self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
 
-    /// Puts a row from `start` to `end` behind the `count` that there are; [`Index::set_len`] says at last how many
-    /// they have become. What is in it is found later. All lies in the head, so 16 bits do.
+    /// Puts a row from `start` to `end` behind the `count` that there are, if there is place for one more inline;
+    /// [`Index::set_len`] says at last how many they have become. What is in it is found later.
     #[inline(always)]
-    pub(super) fn put(&mut self, count: usize, start: usize, end: usize) {
-        match self.inline.get_mut(count) {
-            Some(place) => {
-                place.name = start as u16;
-                place.end = end as u16;
-            }
-            None => self.spill(start, end),
+    pub(super) fn put(&mut self, count: usize, start: usize, end: usize) -> bool {
+        let place = self.inline.get_mut(count);
+        let there = place.is_some();
+        if let Some(place) = place {
+            place.name = start as u16;
+            place.end = end as u16;
         }
+        there
     }
 
-    #[cold]
-    fn spill(&mut self, start: usize, end: usize) {
-        if self.spilled.is_empty() {
-            self.spilled.reserve(INLINE * 4);
-            self.spilled.extend_from_slice(&self.inline);
-        }
-        self.spilled.push(Row { name: start as u16, end: end as u16, ..Row::EMPTY });
+    /// All rows in a place with room for any number, once there are as many as fit inline;
+    /// [`Index::spilled`] says that they are all there.
+    pub(super) fn spill(&mut self) -> &mut Vec<Row> {
+        self.spilled.clear();
+        self.spilled.reserve(INLINE * 8);
+        self.spilled.extend_from_slice(&self.inline);
+        &mut self.spilled
+    }
+
+    pub(super) fn spilled(&mut self) {
+        self.count = self.spilled.len();
     }
 
     pub(super) fn set_len(&mut self, count: usize) {
@@ -147,7 +157,12 @@ impl Index {
 
     pub(super) fn push(&mut self, id: HeaderId, name: usize, value: Span) {
         let at = self.count;
-        self.put(at, name, value.end);
+        if !self.put(at, name, value.end) {
+            if at == INLINE {
+                self.spill();
+            }
+            self.spilled.push(Row::line_of(name, value.end));
+        }
         self.count += 1;
         let (rows, first) = self.parts();
         if let Some(row) = rows.get_mut(at) {

@@ -21,6 +21,9 @@ pub struct Limits {
 impl Limits {
     /// The largest head an index can describe.
     pub const MAX_HEAD: usize = u16::MAX as usize;
+    /// How many malformed values of one field [`Message::each`](super::Message::each) tells of: who sends more sends
+    /// nothing that is worth reading on, and each costs more than the octets of a sound message.
+    pub const MALFORMED: u8 = 16;
     /// For what this library wrote itself: only what the index cannot hold is refused.
     pub(super) const NONE: Self = Self {
         head: Self::MAX_HEAD,

@@ -220,7 +220,8 @@ impl Message {
     }
 
     /// Every value of a header field, over all its rows; comma lists are split (RFC 3261 §7.3.1).
-    /// A malformed value is one error, the values after it follow.
+    /// A malformed value is one error, the values after it follow, unless it is the one with which
+    /// [`Limits::MALFORMED`] is reached.
     pub fn each<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'_>, HeaderError>> {
         Values::<H>::of(self)
     }

@@ -45,6 +45,12 @@ impl<'m> Params<'m> {
     /// No parameters.
     pub const NONE: Params<'static> = Params::unmarked(Words::NONE, 0, Kind::Header);
 
+    /// No parameters, where they would be.
+    #[inline(always)]
+    pub(super) const fn none_at(at: usize) -> Params<'static> {
+        Params::unmarked(Words::NONE, at as u32, Kind::Header)
+    }
+
     /// `None`: there is no such parameter. `Some(None)`: it has no value, as in `;lr`.
     pub fn get(&self, name: &str) -> Option<Option<&'m str>> {
         self.find(name).map(|param| param.value)
@@ -136,7 +142,7 @@ impl<'m> Params<'m> {
     #[inline(always)]
     fn plain(octets: Octets<'m>, start: usize, end: usize) -> Option<Self> {
         if start >= end {
-            return Some(Self::unmarked(Words::NONE, start as u32, Kind::Header));
+            return Some(Self::none_at(start));
         }
         let octets = octets.checked(start, end);
         let mut walk = Walk::new(octets.bytes, start);
@@ -154,7 +160,7 @@ impl<'m> Params<'m> {
         mut byte: u8,
         end: usize,
     ) -> Option<Self> {
-        let mut params = Self::unmarked(Words::NONE, start as u32, Kind::Header);
+        let mut params = Self::none_at(start);
         let (mut at, mut marked) = (start, 0);
         let mut unmarked = Mark::default();
         while byte == b';' && at < end {

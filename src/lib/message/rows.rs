@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::{
     HeaderId, Limits,
     block::{self, LineEnds, end_of, equal, same},
-    index::{Index, Start},
+    index::{Index, Row, Start},
     scan::{self, Span},
 };
 
@@ -97,32 +97,90 @@ fn lines(head: &[u8], mut ends: LineEnds, mut start: usize, index: &mut Index) -
     let mut count = 0;
     loop {
         while let Some(end) = ends.next() {
-            match head.get(end..).and_then(|rest| rest.first_chunk()) {
-                Some(&[b'\r', b'\n', next]) => {
+            match line_end(head, start, end)? {
+                Line::Row => {
                     ends.pass_feed();
-                    if end == start {
-                        index.set_len(count);
-                        return Some(start);
+                    if !index.put(count, start, end) {
+                        return more_lines(head, ends, start, end, index);
                     }
-                    // White space at the start of a line makes it part of the row.
-                    if next <= b' ' && matches!(next, b' ' | b'\t') {
-                        continue;
-                    }
-                    index.put(count, start, end);
                     count += 1;
                     start = end + 2;
                 }
-                // Nothing is left but the empty line.
-                None if end == start && head.get(end..) == Some(b"\r\n") => {
+                Line::Fold => ends.pass_feed(),
+                Line::Other => {}
+                Line::Empty => {
                     index.set_len(count);
                     return Some(start);
                 }
-                _ if is_other(head, end) => {}
-                _ => return None,
             }
         }
         ends.look(head)?;
     }
+}
+
+/// The same for rows beyond those that `index` has place for, the first of which goes from `start` to `end`.
+#[cold]
+#[inline(never)]
+fn more_lines(
+    head: &[u8],
+    mut ends: LineEnds,
+    mut start: usize,
+    end: usize,
+    index: &mut Index,
+) -> Option<usize> {
+    let rows = index.spill();
+    rows.push(Row::line_of(start, end));
+    start = end + 2;
+    loop {
+        while let Some(end) = ends.next() {
+            match line_end(head, start, end)? {
+                Line::Row => {
+                    ends.pass_feed();
+                    rows.push(Row::line_of(start, end));
+                    start = end + 2;
+                }
+                Line::Fold => ends.pass_feed(),
+                Line::Other => {}
+                Line::Empty => {
+                    index.spilled();
+                    return Some(start);
+                }
+            }
+        }
+        ends.look(head)?;
+    }
+}
+
+/// What a low octet ends.
+enum Line {
+    Row,
+    /// A line whose row goes on.
+    Fold,
+    /// The empty line behind all rows.
+    Empty,
+    /// Nothing.
+    Other,
+}
+
+/// What the low octet at `end` ends, in a line that begins at `start`; `None` if it may not be there.
+#[inline(always)]
+fn line_end(head: &[u8], start: usize, end: usize) -> Option<Line> {
+    Some(match head.get(end..).and_then(|rest| rest.first_chunk()) {
+        Some(&[b'\r', b'\n', next]) => {
+            if end == start {
+                Line::Empty
+            } else if next <= b' ' && matches!(next, b' ' | b'\t') {
+                // White space at the start of a line makes it part of the row.
+                Line::Fold
+            } else {
+                Line::Row
+            }
+        }
+        // Nothing is left but the empty line.
+        None if end == start && head.get(end..) == Some(b"\r\n") => Line::Empty,
+        _ if is_other(head, end) => Line::Other,
+        _ => return None,
+    })
 }
 
 /// Finds names and values of the rows that `lines` found.
@@ -204,8 +262,8 @@ fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
     name.iter().copied().all(scan::is_token).then(|| (HeaderId::from_name(name), start + colon))
 }
 
-/// A known name of up to 15 octets at `start`, with a colon and one space behind it as nearly always, and where the
-/// value begins. Something is before `start`.
+/// A name of up to 15 octets at `start` that is known, or surely is not, with a colon behind it and one space at most, as nearly always, and
+/// where the value begins. Something is before `start`.
 #[inline(always)]
 fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
     let around = head.get(start.wrapping_sub(1)..)?.first_chunk::<19>()?;
@@ -215,15 +273,27 @@ fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
         return None;
     }
     let length = colons.trailing_zeros() as usize % 16;
-    if around[length + 2] != b' ' || around[length + 3] <= b' ' {
-        return None;
-    }
+    let value = match (around[length + 2], around[length + 3]) {
+        (b' ', b'!'..) => start + length + 2,
+        (b'!'.., _) => start + length + 1,
+        _ => return None,
+    };
     let key =
         Key { first: around[1], second: around[2], middle: around[length / 2 + 1], last: around[length] };
     let name = usize::from(NAMES.slots[key.slot(NAMES.factor)]) % COUNT;
     // All up to the first colon.
     let all = colons ^ colons.wrapping_sub(1);
-    (same(octets, UPPER, &NAMES.names[name]) & all == all).then(|| (NAMES.ids[name], start + length + 2))
+    if same(octets, UPPER, &NAMES.names[name]) & all == all {
+        return Some((NAMES.ids[name], value));
+    }
+    is_word(head, start, length).then_some((HeaderId::Unknown, value))
+}
+
+/// Whether the name at `start` is of letters, digits and hyphens, as most names are that are not known.
+#[cold]
+#[inline(never)]
+fn is_word(head: &[u8], start: usize, length: usize) -> bool {
+    length > 0 && end_of::<block::Host>(head, start) == start + length
 }
 
 /// Makes letters upper case, and nothing else a letter. It makes a hyphen a CR: a CR that stands alone is found

@@ -226,6 +226,13 @@ impl<'m> Cursor<'m> {
         found
     }
 
+    /// Goes behind `byte` if that is what is at `at`.
+    #[inline(always)]
+    pub(super) fn eat_at(&mut self, at: usize, byte: u8) -> bool {
+        self.at = at;
+        self.eat(byte)
+    }
+
     /// Takes `byte` with the white space around it.
     #[inline]
     pub fn eat_spaced(&mut self, byte: u8) -> bool {
@@ -264,14 +271,17 @@ impl<'m> Cursor<'m> {
     /// Takes a token of at least one octet.
     #[inline]
     pub fn token(&mut self) -> Result<&'m str, Malformed> {
-        if let Some((token, end)) = self.plain_token() {
-            self.at = end;
-            return Ok(token);
+        let start = self.at;
+        // What ends a value is no octet of a host.
+        let mut end = end_of::<block::Host>(self.octets.bytes, start);
+        if end < self.end && self.octets.bytes.get(end).copied().is_some_and(is_token) {
+            end += any_token(self.octets.bytes.get(end..self.end).unwrap_or_default());
         }
-        match any_token(self.rest()) {
-            0 => Err(Malformed::Token),
-            length => self.take_text(length).ok_or(Malformed::Token),
+        if end == start {
+            return Err(Malformed::Token);
         }
+        self.at = end;
+        self.octets.text(start, end).ok_or(Malformed::Token)
     }
 
     /// The token that comes next and where it ends, if it holds nothing that a host could not hold, as most do.
@@ -284,7 +294,7 @@ impl<'m> Cursor<'m> {
         if end == self.at || !bytes.get(end).is_none_or(is_end) {
             return None;
         }
-        Some((self.octets.ascii(self.at, end)?.as_str(), end))
+        Some((self.octets.text(self.at, end)?, end))
     }
 
     /// The same behind white space.
@@ -292,6 +302,36 @@ impl<'m> Cursor<'m> {
     pub(super) fn plain_spaced_token(mut self) -> Option<(&'m str, usize)> {
         self.skip_ws();
         self.plain_token()
+    }
+
+    /// Where the token that comes next ends, if it holds nothing that a host could not hold, or is "*".
+    #[inline(always)]
+    pub(super) fn plain_word_end(&self) -> Option<usize> {
+        let bytes = self.octets.bytes;
+        let end = end_of::<block::Host>(bytes, self.at);
+        let end = if end == self.at { end + usize::from(bytes.get(end) == Some(&b'*')) } else { end };
+        if end > self.at && end <= self.end { Some(end) } else { None }
+    }
+
+    /// Whether a value of a list ends at `end`, with no white space before its comma.
+    #[inline(always)]
+    pub(super) fn ends_at(&self, end: usize) -> bool {
+        end == self.end || self.octets.bytes.get(end) == Some(&b',')
+    }
+
+    /// A token or "*" which is all of the value that comes next, behind white space, and where it ends.
+    #[inline(always)]
+    pub(super) fn plain_value(mut self) -> Option<(&'m str, usize)> {
+        self.skip_ws();
+        let end = self.plain_word_end().filter(|&end| self.ends_at(end))?;
+        Some((self.octets.ascii(self.at, end)?.as_str(), end))
+    }
+
+    /// Where the value that comes next ends, if it is "*".
+    #[inline(always)]
+    pub(super) fn plain_star(&self) -> Option<usize> {
+        let end = self.at + 1;
+        if self.peek() == Some(b'*') && self.ends_at(end) { Some(end) } else { None }
     }
 
     /// Goes to the tokens of a list up to the first that holds what a host could not hold, or has other white space
@@ -436,8 +476,16 @@ pub(super) fn length_while(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
 
 /// The octets before the next comma that separates values: outside quotes and angle brackets
 /// (RFC 3261 §7.3.1). The whole text if there is none.
+#[inline(always)]
 pub(super) fn value_length(text: &[u8]) -> usize {
-    let mut at = 0;
+    // Most values are plain up to their comma.
+    let plain = end_of::<block::Plain>(text, 0);
+    if text.get(plain).is_none_or(|&byte| byte == b',') { plain } else { long_value_length(text, plain) }
+}
+
+/// The same from `at` on, where the first of a value's quotes or angle brackets is.
+#[inline(never)]
+fn long_value_length(text: &[u8], mut at: usize) -> usize {
     let mut bracketed = false;
     while let Some(&byte) = text.get(at) {
         at += 1;

@@ -51,6 +51,8 @@ pub mod reg;
 pub mod resource_lists;
 pub mod rlmi;
 pub mod rpid;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod token;
 mod version;

@@ -194,7 +194,8 @@ fn is_token(name: &str) -> bool {
 
 /// What stays on one line.
 fn line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    let kept = |character: char| !character.is_control() || character == '\t';
+    text.chars().map(|character| if kept(character) { character } else { ' ' }).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Presence that tells what changed: application/pidf-diff+xml (RFC 5262), as notifications (RFC 5263) and
 //! publications (RFC 5264) carry it.
 
+mod diff;
+
 use super::{
     Applied, Element, Error, Limits, Reason, XmlDocument,
     patch::{self, Patch, Unpatched},

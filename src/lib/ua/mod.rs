@@ -9,6 +9,7 @@ pub mod call;
 pub mod compositor;
 mod incoming;
 mod merged;
+pub mod notifier;
 pub mod package;
 pub mod page;
 pub mod publication;
@@ -21,7 +22,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, RequestId, Times, TransactionUser},
     time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError},
@@ -33,6 +34,7 @@ use crate::{
 
 use call::{Body, Call, CallEvent, Invite};
 use merged::Merged;
+use notifier::{Audience, Turns, Watcher, WatcherEvent};
 use page::{Asking, Query, QueryEvent};
 use publication::{Publication, PublicationEvent, Publish};
 use registration::{Register, Registration, RegistrationEvent};
@@ -53,6 +55,8 @@ pub struct Config {
     pub incoming_calls: bool,
     /// Most calls at once; 486 beyond.
     pub calls: usize,
+    /// What others may subscribe to here; without it SUBSCRIBE and PUBLISH are not taken (405).
+    pub notifier: Option<notifier::Config>,
 }
 
 impl Default for Config {
@@ -63,6 +67,7 @@ impl Default for Config {
             pages: false,
             incoming_calls: true,
             calls: 100_000,
+            notifier: None,
         }
     }
 }
@@ -117,6 +122,16 @@ impl std::fmt::Debug for PublicationId {
     }
 }
 
+/// Names one subscription of somebody else's for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatcherId(Key);
+
+impl std::fmt::Debug for WatcherId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "watcher {}.{}", self.0.index, self.0.generation)
+    }
+}
+
 /// What the application is told.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -125,6 +140,14 @@ pub enum Event {
     Query(QueryId, QueryEvent),
     Subscription(SubscriptionId, SubscriptionEvent),
     Publication(PublicationId, PublicationEvent),
+    Watcher(WatcherId, WatcherEvent),
+    /// A PUBLISH came for a package we know. Answer it at once with [`UserAgent::answer_publish`] or
+    /// [`UserAgent::refuse_publish`].
+    Publish {
+        request: Box<Request>,
+        id: ServerId,
+        from: Flow,
+    },
     /// A MESSAGE came and was answered 200.
     Page {
         request: Box<Request>,
@@ -134,6 +157,7 @@ pub enum Event {
     Routed {
         id: RequestId,
         flow: Flow,
+        times: Times,
     },
     /// The same, without success.
     NoRoute {
@@ -163,6 +187,9 @@ pub struct UserAgent {
     queries: Slab<Asking>,
     subscriptions: Slab<Subscription>,
     publications: Slab<Publication>,
+    watchers: Slab<Watcher>,
+    audience: Audience,
+    turns: Turns,
     requests: HashMap<RequestId, Owner>,
     invites: HashMap<ServerId, CallId>,
     merged: Merged,
@@ -179,6 +206,9 @@ impl UserAgent {
             queries: Slab::new(),
             subscriptions: Slab::new(),
             publications: Slab::new(),
+            watchers: Slab::new(),
+            audience: Audience::default(),
+            turns: Turns::default(),
             requests: HashMap::new(),
             invites: HashMap::new(),
             merged: Merged::default(),
@@ -523,6 +553,45 @@ impl UserAgent {
         }
     }
 
+    fn act_on_watcher(
+        &mut self,
+        id: WatcherId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Watcher, &mut UaCx<'_, '_, WatcherId>),
+    ) {
+        let Some(watcher) = self.watchers.get_mut(id.0) else { return };
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(watcher, &mut cx);
+        if watcher.takes_turn(stack.now()) {
+            self.turns.queue(id);
+        }
+        let mut moved = None;
+        if let Some((package, resource, place)) = watcher.seat().filter(|_| watcher.has_left()) {
+            watcher.unseat();
+            moved = self.audience.leave(package, &resource, place).map(|moved| (moved, place));
+        }
+        if watcher.is_over() {
+            if let Some(request) = watcher.request_id() {
+                self.requests.remove(&request);
+            }
+            self.watchers.remove(id.0);
+        } else if let Some(at) = watcher.arm(stack.now()) {
+            stack.wake(at, Usage::Watcher(id).token());
+        }
+        if let Some((moved, place)) = moved
+            && let Some(watcher) = self.watchers.get_mut(moved)
+        {
+            watcher.set_place(place);
+        }
+    }
+
     /// The subscription whose local tag this is, if the Call-ID is its own too.
     fn subscription_of(&self, request: &Request, tag: &str) -> Option<SubscriptionId> {
         let cookie = Cookie::decode(tag)?;
@@ -610,6 +679,12 @@ impl TransactionUser for UserAgent {
                 }
                 self.act_on_publication(publication, cx, |p, cx| p.response(id, &response, cx));
             }
+            Some(&Owner::Watcher(watcher)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.watcher_answered(watcher, id, &response, cx);
+            }
             Some(Owner::Past(acked)) => {
                 for outgoing in acked.again(&response, cx.flow(id)) {
                     send_and_forget(outgoing, cx, &mut self.requests);
@@ -639,6 +714,9 @@ impl TransactionUser for UserAgent {
             Some(Owner::Publication(publication)) => {
                 self.act_on_publication(publication, cx, |p, cx| p.failed(id, why, cx));
             }
+            Some(Owner::Watcher(watcher)) => {
+                self.act_on_watcher(watcher, cx, |watcher, cx| watcher.failed(id, why, cx));
+            }
             Some(Owner::Route) => self.events.push_back(Event::NoRoute { id, why }),
             Some(Owner::Nobody | Owner::Past(_)) | None => {}
         }
@@ -656,14 +734,17 @@ impl TransactionUser for UserAgent {
             Some(Usage::Registration(id)) => self.act_on_registration(id, cx, Registration::deadline),
             Some(Usage::Subscription(id)) => self.act_on_subscription(id, cx, Subscription::deadline),
             Some(Usage::Publication(id)) => self.act_on_publication(id, cx, Publication::deadline),
+            Some(Usage::Watcher(id)) => self.watcher_deadline(id, cx),
+            Some(Usage::Turns) => self.next_turns(cx),
             // A query waits for its transaction alone.
             Some(Usage::Query(_)) | None => {}
         }
     }
 
-    fn routed(&mut self, id: RequestId, flow: Flow, _cx: &mut Cx<'_>) {
+    fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         self.requests.remove(&id);
-        self.events.push_back(Event::Routed { id, flow });
+        let times = cx.times(id).unwrap_or_default();
+        self.events.push_back(Event::Routed { id, flow, times });
     }
 
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, cx: &mut Cx<'_>) {
@@ -685,5 +766,6 @@ impl TransactionUser for UserAgent {
         self.calls.iter().any(|(_, call)| call.is_using(flow))
             || self.registrations.iter().any(|(_, registration)| registration.is_using(flow))
             || self.subscriptions.iter().any(|(_, subscription)| subscription.is_using(flow))
+            || self.watchers.iter().any(|(_, watcher)| watcher.is_using(flow))
     }
 }

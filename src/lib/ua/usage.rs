@@ -11,8 +11,9 @@ use crate::{
 };
 
 use super::{
-    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId,
+    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, WatcherId,
     call::{Acked, CallEvent},
+    notifier::WatcherEvent,
     page::QueryEvent,
     publication::PublicationEvent,
     registration::RegistrationEvent,
@@ -26,6 +27,7 @@ pub(super) enum Owner {
     Query(QueryId),
     Subscription(SubscriptionId),
     Publication(PublicationId),
+    Watcher(WatcherId),
     /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
     Past(Box<Acked>),
     Route,
@@ -41,6 +43,9 @@ pub(super) enum Usage {
     Query(QueryId),
     Subscription(SubscriptionId),
     Publication(PublicationId),
+    Watcher(WatcherId),
+    /// All watchers: those who wait to be told something.
+    Turns,
 }
 
 impl From<CallId> for Usage {
@@ -73,6 +78,12 @@ impl From<PublicationId> for Usage {
     }
 }
 
+impl From<WatcherId> for Usage {
+    fn from(id: WatcherId) -> Self {
+        Self::Watcher(id)
+    }
+}
+
 impl From<Usage> for Owner {
     fn from(usage: Usage) -> Self {
         match usage {
@@ -81,6 +92,9 @@ impl From<Usage> for Owner {
             Usage::Query(id) => Self::Query(id),
             Usage::Subscription(id) => Self::Subscription(id),
             Usage::Publication(id) => Self::Publication(id),
+            Usage::Watcher(id) => Self::Watcher(id),
+            // They send nothing as such.
+            Usage::Turns => Self::Nobody,
         }
     }
 }
@@ -94,6 +108,8 @@ impl Usage {
             Self::Query(id) => (2, id.0),
             Self::Subscription(id) => (3, id.0),
             Self::Publication(id) => (4, id.0),
+            Self::Watcher(id) => (5, id.0),
+            Self::Turns => (6, Key { index: 0, generation: 0 }),
         };
         u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
     }
@@ -107,6 +123,8 @@ impl Usage {
             2 => Some(Self::Query(QueryId(key))),
             3 => Some(Self::Subscription(SubscriptionId(key))),
             4 => Some(Self::Publication(PublicationId(key))),
+            5 => Some(Self::Watcher(WatcherId(key))),
+            6 => Some(Self::Turns),
             _ => None,
         }
     }
@@ -194,6 +212,12 @@ impl UaCx<'_, '_, PublicationId> {
     }
 }
 
+impl UaCx<'_, '_, WatcherId> {
+    pub fn event(&mut self, event: WatcherEvent) {
+        self.events.push_back(Event::Watcher(self.id, event));
+    }
+}
+
 /// Sends something whose outcome nobody waits for.
 pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
     let is_ack = outgoing.is_ack();
@@ -217,6 +241,8 @@ mod tests {
             Usage::Query(QueryId(key)),
             Usage::Subscription(SubscriptionId(key)),
             Usage::Publication(PublicationId(key)),
+            Usage::Watcher(WatcherId(key)),
+            Usage::Turns,
         ] {
             assert_eq!(Usage::of_token(usage.token()), Some(usage));
         }

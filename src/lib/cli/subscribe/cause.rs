@@ -59,11 +59,10 @@ fn refused(status: u16, reason: &str, details: &[(String, String)], target: &str
     };
     match status {
         403 => failure.hint("check --user and the password, and whether you may watch this"),
-        405 | 501 => {
-            failure.hint(told("Allow", "it takes no subscriptions, but", "it takes no subscriptions at all"))
-        }
+        405 | 501 => failure.hint("it takes no subscriptions"),
         406 | 415 => failure.hint(told("Accept", "it can say", "try another --accept")),
-        420 | 421 => failure.hint(told("Require", "it wants", "it wants what we cannot do")),
+        420 => failure.hint(told("Unsupported", "it cannot do", "it cannot do what we require")),
+        421 => failure.hint("it wants what we cannot do"),
         480 => failure.hint("nobody is there who could tell; try again later"),
         489 => {
             let otherwise = format!("it does not know {package}, and does not say what it knows");

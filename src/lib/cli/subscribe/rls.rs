@@ -1,7 +1,7 @@
 //! `sip-subscribe-rls`: its flags, its manual, and what the state of a list (RFC 4662) looks like: a row for each
 //! resource. The list may be kept by the server, or come along with the subscription (RFC 5367).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -320,16 +320,17 @@ impl Watch {
         if applied != Applied::Stale {
             (self.known, self.uri) = (true, uri);
         }
-        if applied == Applied::Full {
-            let there = |key: &(String, String)| {
-                self.list.resources.iter().any(|resource| {
-                    resource.uri == key.0 && resource.instances.iter().any(|instance| instance.id == key.1)
-                })
-            };
-            self.told.retain(|key, _| there(key));
-        }
-        for one in told {
-            let key = (one.resource, one.instance);
+        let rows = self.list.resources.iter().flat_map(|resource| {
+            resource.instances.iter().map(|instance| (resource.uri.as_str(), instance.id.as_str()))
+        });
+        let there: HashSet<_> = rows.collect();
+        self.told.retain(|(resource, instance), _| there.contains(&(resource.as_str(), instance.as_str())));
+        // What has no row any more is not kept.
+        let told: Vec<_> = told.into_iter().map(|one| (one.resource, one.instance)).collect();
+        let told = told
+            .into_iter()
+            .filter(|(resource, instance)| there.contains(&(resource.as_str(), instance.as_str())));
+        for key in told.collect::<Vec<_>>() {
             let Some(piece) = named.get(&key).and_then(|cid| bodies.get(bare(cid))) else { continue };
             let before = self.told.remove(&key);
             self.told.insert(key, Told::of(piece, before));

@@ -16,7 +16,7 @@ header!(
         }
         NameAddr::read(cursor).map(ContactValue::Addr)
     },
-    stops
+    words |cursor: Cursor<'m>| Some((ContactValue::Star, cursor.plain_star()?))
 );
 
 /// One Contact value.

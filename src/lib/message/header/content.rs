@@ -12,16 +12,16 @@ header!(
     ContentType, Single, MediaType<'m>, MediaType::read);
 header!(
     /// Bodies the sender takes; an empty field means none.
-    Accept, OptionalList, MediaType<'m>, MediaType::read);
+    Accept, OptionalList, MediaType<'m>, MediaType::read, words MediaType::plain);
 header!(
     /// What the body is for.
     ContentDisposition, Single, TokenParams<'m>, TokenParams::read);
 header!(
     /// How the body is encoded, innermost first.
-    ContentEncoding, List, &'m str, Cursor::token);
+    ContentEncoding, List, &'m str, Cursor::token, tokens);
 header!(
     /// Languages of the body.
-    ContentLanguage, List, &'m str, Cursor::token);
+    ContentLanguage, List, &'m str, Cursor::token, tokens);
 header!(
     /// The name of the body, `local@domain`, by which cid URIs refer to it; without the brackets.
     ContentId, Single, &'m str, |cursor: &mut Cursor<'m>| {
@@ -45,10 +45,10 @@ header!(
 );
 header!(
     /// Encodings the sender takes, possibly none but identity.
-    AcceptEncoding, OptionalList, TokenParams<'m>, TokenParams::read);
+    AcceptEncoding, OptionalList, TokenParams<'m>, TokenParams::read, words TokenParams::plain);
 header!(
     /// Languages the sender takes.
-    AcceptLanguage, OptionalList, TokenParams<'m>, TokenParams::read);
+    AcceptLanguage, OptionalList, TokenParams<'m>, TokenParams::read, words TokenParams::plain);
 
 /// `type/subtype;params`; `*` stands for any in a range.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +85,21 @@ impl<'m> MediaType<'m> {
         }
         Ok(Self { type_, subtype: cursor.token()?, params: Params::read(cursor)? })
     }
+
+    /// One without parameters that comes next in a list, and where it ends.
+    #[inline(always)]
+    fn plain(mut cursor: Cursor<'m>) -> Option<(Self, usize)> {
+        cursor.skip_ws();
+        let start = cursor.at;
+        let slash = cursor.plain_word_end()?;
+        if !cursor.eat_at(slash, b'/') {
+            return None;
+        }
+        let end = cursor.plain_word_end().filter(|&end| cursor.ends_at(end))?;
+        let type_ = cursor.octets.text(start, slash)?;
+        let subtype = cursor.octets.text(slash + 1, end)?;
+        Some((Self { type_, subtype, params: Params::none_at(end) }, end))
+    }
 }
 
 impl fmt::Display for MediaType<'_> {
@@ -115,6 +130,13 @@ impl<'m> TokenParams<'m> {
 
     pub(super) fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         Ok(Self { token: cursor.token()?, params: Params::read(cursor)? })
+    }
+
+    /// One without parameters that comes next in a list, and where it ends.
+    #[inline(always)]
+    pub(super) fn plain(cursor: Cursor<'m>) -> Option<(Self, usize)> {
+        let (token, end) = cursor.plain_value()?;
+        Some((Self { token, params: Params::none_at(end) }, end))
     }
 }
 

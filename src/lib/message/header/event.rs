@@ -11,4 +11,4 @@ header!(
     SubscriptionState, Single, TokenParams<'m>, TokenParams::read);
 header!(
     /// Event packages the sender supports.
-    AllowEvents, List, &'m str, Cursor::token);
+    AllowEvents, List, &'m str, Cursor::token, tokens);

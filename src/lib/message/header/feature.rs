@@ -8,13 +8,13 @@ use crate::message::{Cursor, Malformed, Params};
 
 header!(
     /// What a contact should be able to do to get the request.
-    AcceptContact, List, FeatureSet<'m>, FeatureSet::read);
+    AcceptContact, List, FeatureSet<'m>, FeatureSet::read, words FeatureSet::plain);
 header!(
     /// What a contact that gets the request must not be able to do.
-    RejectContact, List, FeatureSet<'m>, FeatureSet::read);
+    RejectContact, List, FeatureSet<'m>, FeatureSet::read, words FeatureSet::plain);
 header!(
     /// What the elements on the way can do.
-    FeatureCaps, List, FeatureSet<'m>, FeatureSet::read);
+    FeatureCaps, List, FeatureSet<'m>, FeatureSet::read, words FeatureSet::plain);
 
 /// `*` with feature parameters.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,13 @@ impl<'m> FeatureSet<'m> {
             return Err(Malformed::Star);
         }
         Ok(Self { params: Params::read(cursor)? })
+    }
+
+    /// One without any, and where it ends.
+    #[inline(always)]
+    fn plain(cursor: Cursor<'m>) -> Option<(Self, usize)> {
+        let end = cursor.plain_star()?;
+        Some((Self { params: Params::none_at(end) }, end))
     }
 }
 

@@ -7,4 +7,4 @@ header!(
     InfoPackage, Single, TokenParams<'m>, TokenParams::read);
 header!(
     /// Packages the sender is willing to receive, possibly none.
-    RecvInfo, OptionalList, TokenParams<'m>, TokenParams::read);
+    RecvInfo, OptionalList, TokenParams<'m>, TokenParams::read, words TokenParams::plain);

@@ -182,6 +182,16 @@ macro_rules! header {
             }
         );
     };
+    ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, words $word:expr) => {
+        header!(
+            $(#[$doc])* $name, $form, $view, $read, cut,
+            const STOPS_AT_COMMA: bool = true;
+            #[inline(always)]
+            fn plain_word<'m>(cursor: $crate::message::Cursor<'m>) -> Option<($view, usize)> {
+                ($word)(cursor)
+            }
+        );
+    };
     ($(#[$doc:meta])* $name:ident, $form:ident, $view:ty, $read:expr, cut $(, $($more:item)*)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ header!(
     PVisitedNetworkId, List, VisitedNetwork<'m>, VisitedNetwork::read);
 header!(
     /// The access network: type or class, cell identities.
-    PAccessNetworkInfo, List, TokenParams<'m>, TokenParams::read);
+    PAccessNetworkInfo, List, TokenParams<'m>, TokenParams::read, words TokenParams::plain);
 header!(
     /// Where charging data goes: ccf, ecf and others.
     PChargingFunctionAddresses, List, ParamList<'m>, ParamList::read);
@@ -35,7 +35,7 @@ header!(
     PAssertedService, List, Uri<'m>, bare_uri);
 header!(
     /// Whether early media may flow: sendrecv, gated, supported, …
-    PEarlyMedia, OptionalList, &'m str, Cursor::token);
+    PEarlyMedia, OptionalList, &'m str, Cursor::token, tokens);
 header!(
     /// Tokens that authorise the use of resources, in hexadecimal digits.
     PMediaAuthorization, List, &'m str, |cursor: &mut Cursor<'m>| {

@@ -9,6 +9,10 @@ header!(
     /// Why a request or response was sent, one value per protocol.
     Reason, List, ReasonValue<'m>, |cursor: &mut Cursor<'m>| {
         Ok(ReasonValue { protocol: cursor.token()?, params: Params::read(cursor)? })
+    },
+    words |cursor: Cursor<'m>| {
+        let (protocol, end) = cursor.plain_value()?;
+        Some((ReasonValue { protocol, params: Params::none_at(end) }, end))
     }
 );
 header!(

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{Form, Header};
 use crate::message::{
-    Cursor, HeaderError, HeaderId, Malformed, Message, Span, Text,
+    Cursor, HeaderError, HeaderId, Limits, Malformed, Message, Span, Text, block,
     scan::{self, Octets},
 };
 
@@ -55,10 +55,10 @@ impl<'m> RawHeader<'m> {
     }
 
     /// The values of the row, read as the field's type; a malformed value is one error, the values after
-    /// it follow. For any other field's type the same as [`RawHeader::read`] goes.
+    /// it follow, unless it is the one with which [`Limits::MALFORMED`] is reached. For any other field's type the same as [`RawHeader::read`] goes.
     #[inline]
     pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
-        RowValues::<H>::of(self.octets, self.span)
+        RowValues::<H>::of(self.octets, self.span, Limits::MALFORMED)
     }
 
     /// The same as [`RawHeader::values`] for all that are sound up to the first malformed one, whose error it
@@ -68,10 +68,10 @@ impl<'m> RawHeader<'m> {
         let all = Cursor::within(self.octets, self.span);
         let Some(next) = H::plain_front(all, &mut with) else { return Ok(()) };
         if H::FORM == Form::Single {
-            with(&read_value::<H>(all)?);
+            with(&read_value::<H>(&mut { all })?);
             return Ok(());
         }
-        let mut values = RowValues::<H>::of(self.octets, self.span);
+        let mut values = RowValues::<H>::of(self.octets, self.span, Limits::MALFORMED);
         values.rest.at = next;
         while values.left {
             with(&values.next_any()?);
@@ -82,7 +82,10 @@ impl<'m> RawHeader<'m> {
     /// Reads the row's first value as another field's type; for fields this library does not know.
     pub fn read<H: Header>(&self) -> Result<H::View<'m>, HeaderError> {
         let length = if H::FORM == Form::Single { self.value.len() } else { scan::value_length(self.value) };
-        read_value::<H>(Cursor::within(self.octets, Span::new(self.span.start, self.span.start + length)))
+        read_value::<H>(&mut Cursor::within(
+            self.octets,
+            Span::new(self.span.start, self.span.start + length),
+        ))
     }
 }
 
@@ -156,12 +159,12 @@ pub(in crate::message) fn first<'m, H: Header>(
         let octets = Octets::new(&message.bytes);
         let all = Cursor::within(octets, span);
         if H::FORM == Form::Single {
-            return Some(read_value::<H>(all));
+            return Some(read_value::<H>(&mut { all }));
         }
         if let Some(view) = H::plain(&all) {
             return Some(Ok(view));
         }
-        return RowValues::<H>::of(octets, span).next();
+        return RowValues::<H>::of(octets, span, Limits::MALFORMED).next();
     }
 }
 
@@ -173,16 +176,24 @@ struct RowValues<'m, H> {
     left: bool,
     /// Whether values can be read without cutting them off first, which may look at all of the row.
     uncut: bool,
+    /// How many malformed ones are still told of.
+    patience: u8,
     field: PhantomData<H>,
 }
 
 impl<'m, H: Header> RowValues<'m, H> {
     #[inline]
-    fn of(octets: Octets<'m>, row: Span) -> Self {
+    fn of(octets: Octets<'m>, row: Span, patience: u8) -> Self {
         let empty = H::FORM == Form::OptionalList && row.is_empty();
         // Otherwise it might be done for each value.
         let octets = if H::FORM == Form::Single { octets } else { octets.checked(row.start, row.end) };
-        Self { rest: Cursor::within(octets, row), left: !empty, uncut: H::STOPS_AT_COMMA, field: PhantomData }
+        Self {
+            rest: Cursor::within(octets, row),
+            left: !empty,
+            uncut: H::STOPS_AT_COMMA,
+            patience,
+            field: PhantomData,
+        }
     }
 
     /// Passes over a value that ends at `end`, if another or nothing follows it right there.
@@ -199,9 +210,11 @@ impl<'m, H: Header> RowValues<'m, H> {
         comma
     }
 
+    /// Counts a malformed value; after the last that is told of the rest is not read.
     #[inline(always)]
-    fn copy(&self) -> Self {
-        Self { field: PhantomData, ..*self }
+    fn tire(&mut self) {
+        self.patience = self.patience.saturating_sub(1);
+        self.left &= self.patience > 0;
     }
 
     /// The next value, whatever it is.
@@ -209,7 +222,7 @@ impl<'m, H: Header> RowValues<'m, H> {
     fn next_any(&mut self) -> Result<H::View<'m>, HeaderError> {
         if H::FORM == Form::Single {
             self.left = false;
-            return read_value::<H>(self.rest);
+            return read_value::<H>(&mut self.rest);
         }
         if !self.uncut {
             return self.next_cut();
@@ -234,21 +247,35 @@ impl<'m, H: Header> RowValues<'m, H> {
         }
     }
 
+    /// The next value that is no plain word.
+    #[inline(never)]
+    fn next_slowly(&mut self) -> Result<H::View<'m>, HeaderError> {
+        let value = self.next_any();
+        if value.is_err() {
+            self.tire();
+        }
+        value
+    }
+
     /// From here on cuts values off, and gives the next value with all that is before its comma.
     fn next_cut(&mut self) -> Result<H::View<'m>, HeaderError> {
-        let length = scan::value_length(self.rest.rest());
-        let value = Cursor { end: self.rest.at + length, ..self.rest };
+        let Cursor { octets, at, end } = self.rest;
+        let value_end = at + scan::value_length(octets.bytes.get(at..end).unwrap_or_default());
         self.uncut = false;
-        self.left = value.end < self.rest.end;
-        self.rest.at = value.end + usize::from(self.left);
-        read_value::<H>(value)
+        self.left = value_end < end;
+        // What is left is the value itself for as long as it is read.
+        self.rest.end = value_end;
+        let value = read_value::<H>(&mut self.rest);
+        self.rest.end = end;
+        self.rest.at = value_end + usize::from(self.left);
+        value
     }
 }
 
 impl<'m, H: Header> Iterator for RowValues<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if !self.left {
             return None;
@@ -258,44 +285,56 @@ impl<'m, H: Header> Iterator for RowValues<'m, H> {
         {
             return Some(Ok(view));
         }
-        // What is here stays in registers.
-        let mut here = self.copy();
-        let value = here.next_any();
-        *self = here;
-        Some(value)
+        Some(self.next_slowly())
     }
 }
 
 /// The values of one field.
 pub(in crate::message) struct Values<'m, H> {
     message: &'m Message,
-    next_row: usize,
+    /// The row that comes next.
+    next_row: Option<usize>,
     row: RowValues<'m, H>,
 }
 
 impl<'m, H: Header> Values<'m, H> {
+    #[inline(always)]
     pub(in crate::message) fn of(message: &'m Message) -> Self {
-        let row = RowValues { rest: Cursor::new(b""), left: false, uncut: false, field: PhantomData };
-        Self { message, next_row: 0, row }
+        let rest = Cursor::new(b"");
+        let row =
+            RowValues { rest, left: false, uncut: false, patience: Limits::MALFORMED, field: PhantomData };
+        Self { message, next_row: message.index.first(H::ID), row }
     }
 }
 
 impl<'m, H: Header> Iterator for Values<'m, H> {
     type Item = Result<H::View<'m>, HeaderError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(value) = self.row.next() {
+            if self.row.left {
+                return self.row.next();
+            }
+            let at = self.next_row.filter(|_| self.row.patience > 0)?;
+            let index = &self.message.index;
+            self.next_row = index.next(H::ID, at + 1);
+            let span = index.row(at)?.value();
+            let octets = Octets::new(&self.message.bytes);
+            if H::FORM == Form::Single || is_short_value(octets.bytes, span) {
+                let mut all = Cursor::within(octets, span);
+                if let Some((view, end)) = H::plain_word(all)
+                    && end == all.end
+                {
+                    return Some(Ok(view));
+                }
+                let value = read_value::<H>(&mut all);
+                if value.is_err() {
+                    self.row.tire();
+                }
                 return Some(value);
             }
-            let index = &self.message.index;
-            let at = match self.next_row {
-                0 => index.first(H::ID)?,
-                next => index.next(H::ID, next)?,
-            };
-            self.next_row = at + 1;
-            let span = self.message.index.row(at)?.value();
-            self.row = RowValues::of(Octets::new(&self.message.bytes), span);
+            self.row = RowValues::of(octets, span, self.row.patience);
         }
     }
 }
@@ -315,14 +354,22 @@ pub(in crate::message) fn spans(row: RawHeader<'_>) -> impl Iterator<Item = Span
     })
 }
 
+/// Whether a row is at most sixteen octets with no comma, so that it is one value and soon read.
+#[inline(always)]
+fn is_short_value(bytes: &[u8], row: Span) -> bool {
+    let block = bytes.get(row.start..).and_then(|rest| rest.first_chunk());
+    let length = row.end.wrapping_sub(row.start);
+    matches!(length, 1..=16) && block.is_some_and(|block| block::equal(b',', block) << (32 - length) == 0)
+}
+
 /// One value, and nothing after it.
-#[inline]
-fn read_value<H: Header>(mut cursor: Cursor<'_>) -> Result<H::View<'_>, HeaderError> {
+#[inline(always)]
+fn read_value<'m, H: Header>(cursor: &mut Cursor<'m>) -> Result<H::View<'m>, HeaderError> {
     cursor.skip_ws();
     if cursor.is_done() && H::FORM != Form::Single {
         return Err(malformed::<H>(cursor.at, Malformed::Empty));
     }
-    match H::read(&mut cursor) {
+    match H::read(cursor) {
         Ok(view) => match cursor.finish() {
             Ok(()) => Ok(view),
             Err(why) => Err(malformed::<H>(cursor.at, why)),

@@ -37,7 +37,7 @@ impl Publication {
         }
         let Some(pending) = self.pending.take_if(|pending| pending.id == id) else { return };
         match response.status() {
-            200..=299 => return self.granted(&pending, response, cx),
+            200..=299 => self.granted(&pending, response, cx),
             401 | 407 => {
                 self.unsaid(&pending);
                 self.challenged(&pending, response, cx);
