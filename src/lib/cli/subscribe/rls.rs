@@ -150,8 +150,8 @@ struct Watch {
     known: bool,
     uri: String,
     list: Resources<()>,
-    /// What instances told, by resource and instance.
-    told: HashMap<(String, String), Told>,
+    /// What instances told, by resource and instance, each with its octets.
+    told: HashMap<(String, String), (usize, Told)>,
 }
 
 /// The state of one instance.
@@ -332,8 +332,12 @@ impl Watch {
             .filter(|(resource, instance)| there.contains(&(resource.as_str(), instance.as_str())));
         for key in told.collect::<Vec<_>>() {
             let Some(piece) = named.get(&key).and_then(|cid| bodies.get(bare(cid))) else { continue };
-            let before = self.told.remove(&key);
-            self.told.insert(key, Told::of(piece, before));
+            let before = self.told.remove(&key).map(|(_, told)| told);
+            self.told.insert(key, (piece.part.body().len(), Told::of(piece, before)));
+        }
+        if self.told.values().map(|(octets, _)| octets).sum::<usize>() > MOST {
+            *self = Self::default();
+            return Ok(Applied::Gap);
         }
         Ok(applied)
     }
@@ -351,7 +355,7 @@ impl Watch {
                 rows.push(Row { depth, resource, instance: None, told: None });
             }
             for instance in &resource.instances {
-                let told = self.told.get(&(resource.uri.clone(), instance.id.clone()));
+                let told = self.told.get(&(resource.uri.clone(), instance.id.clone())).map(|(_, told)| told);
                 rows.push(Row { depth, resource, instance: Some(instance), told });
                 if let Some(Told::List(list)) = told {
                     list.add_rows(depth + 1, rows);
@@ -456,6 +460,8 @@ fn bare(id: &str) -> &str {
 }
 
 const ROOT: &str = <ResourceList as Document>::MEDIA_TYPE;
+/// Octets of all documents together; beyond it what is known is dropped, as the list itself is.
+const MOST: usize = 16 << 20;
 const RELATED: &str = "multipart/related";
 /// What some servers call it.
 const MIXED: &str = "multipart/mixed";

@@ -88,21 +88,18 @@ impl View {
         let pen = Pen { colour };
         let mut out = String::new();
         let mut lines: Vec<(Mark, &Line)> = Vec::new();
+        let (old, now) = (before.map(Self::by_label), self.by_label());
         for line in &self.lines {
-            let earlier = before.map(|before| before.lines.iter().find(|old| old.label == line.label));
-            let mark = match earlier {
+            let mark = match old.as_ref().map(|old| old.get(&*line.label)) {
                 None => Mark::Same,
                 Some(None) => Mark::Came,
-                Some(Some(old)) if old.value == line.value => Mark::Same,
+                Some(Some(old)) if **old == *line.value => Mark::Same,
                 Some(Some(_)) => Mark::Changed,
             };
             lines.push((mark, line));
         }
-        for old in before.iter().flat_map(|before| &before.lines) {
-            if !self.lines.iter().any(|line| line.label == old.label) {
-                lines.push((Mark::Went, old));
-            }
-        }
+        let gone = before.iter().flat_map(|before| &before.lines);
+        lines.extend(gone.filter(|old| !now.contains_key(&*old.label)).map(|old| (Mark::Went, old)));
         let width = lines.iter().map(|(_, line)| width(&line.label)).max().unwrap_or(0);
         for (mark, line) in &lines {
             pen.line(&mut out, *mark, &format!("{}  {}", padded(&line.label, width), Printable(&line.value)));
@@ -119,16 +116,16 @@ impl View {
     /// What is different from what was before, in the order in which it is shown.
     pub fn changes(&self, before: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
+        let (old, now) = (before.by_label(), self.by_label());
         for line in &self.lines {
-            let old = before.lines.iter().find(|old| old.label == line.label).map(|old| &old.value);
-            if old != Some(&line.value) {
-                changes.push(Change::new(&line.label, old.cloned(), Some(line.value.clone())));
+            let old = old.get(&*line.label);
+            if old != Some(&&*line.value) {
+                let from = old.map(|old| (*old).to_owned());
+                changes.push(Change::new(&line.label, from, Some(line.value.clone())));
             }
         }
-        for old in &before.lines {
-            if !self.lines.iter().any(|line| line.label == old.label) {
-                changes.push(Change::new(&old.label, Some(old.value.clone()), None));
-            }
+        for gone in before.lines.iter().filter(|old| !now.contains_key(&*old.label)) {
+            changes.push(Change::new(&gone.label, Some(gone.value.clone()), None));
         }
         for table in &self.tables {
             let earlier = before.table(table);
@@ -152,6 +149,10 @@ impl View {
             changes.extend(gone.rows.iter().map(|row| Change::new(&row.key, Some(gone.said(row)), None)));
         }
         changes
+    }
+
+    fn by_label(&self) -> HashMap<&str, &str> {
+        self.lines.iter().map(|line| (&*line.label, &*line.value)).collect()
     }
 
     fn table(&self, like: &Table) -> Option<&Table> {
