@@ -16,6 +16,7 @@ mod publication;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscribing;
 mod subscription;
 mod support;
 #[cfg(feature = "tls")]
