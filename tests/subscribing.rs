@@ -39,10 +39,10 @@ impl Notifier {
         self.number += 1;
         let Self { peer, subscribe: (subscribe, to), number } = self;
         let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
-        let cseq = subscribe.number();
+        let branch = subscribe.must("Call-ID").to_owned();
         let tag = if subscribe.must("To").contains(";tag=") { "" } else { ";tag=peer" };
         let text = format!(
-            "NOTIFY {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKn{cseq}x{number}\r\nMax-Forwards: 70\r\n\
+            "NOTIFY {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{branch}x{number}\r\nMax-Forwards: 70\r\n\
              From: {}{tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} NOTIFY\r\nContact: <sip:{}>\r\nEvent: {}\r\n\
              Subscription-State: {state}\r\n{kind}Content-Length: {}\r\n\r\n{body}",
             subscribe.contact(),
@@ -422,7 +422,7 @@ fn polling() {
     let next = peer.receive("another SUBSCRIBE", |text| text.method() == "SUBSCRIBE");
     assert!(next.0.header("To").is_some_and(|to| !to.contains(";tag=")), "{}", next.0.0);
     let mut notifier = Notifier::of(peer, next);
-    notifier.notify("terminated;reason=timeout", PIDF, &presence("closed", ""));
+    assert_eq!(notifier.notify("terminated;reason=timeout", PIDF, &presence("closed", "")), 200);
     let finished = running.finish().expect(0);
     valid(&finished);
     let changes = &events(&finished, "notified")[1]["changes"];
