@@ -232,7 +232,13 @@ impl Responder {
                 }
                 Event::Registration(_, event) => self.notice(Notice::Registration(event)),
                 // Nobody asked for these here.
-                Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {}
+                Event::Query(..)
+                | Event::Subscription(..)
+                | Event::Publication(..)
+                | Event::Watcher(..)
+                | Event::Publish { .. }
+                | Event::Routed { .. }
+                | Event::NoRoute { .. } => {}
             }
         }
     }

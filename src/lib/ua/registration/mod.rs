@@ -12,6 +12,8 @@ mod machine;
 mod request;
 mod response;
 
+pub(super) use response::refresh_in;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
@@ -109,7 +111,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// `failures` in a row, at least one; `random` is any number.
-    fn wait(&self, failures: u32, random: u64) -> Duration {
+    pub(super) fn wait(&self, failures: u32, random: u64) -> Duration {
         let doubled = self.base.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
         let bound = doubled.min(self.longest);
         let half = bound / 2;

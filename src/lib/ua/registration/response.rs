@@ -253,7 +253,7 @@ impl Registration {
 
 /// Early enough that a lost REGISTER can be repeated for as long as a transaction takes, and not at the same moment
 /// for all who were cut off together.
-pub(super) fn refresh_in(expires: Duration, random: u64) -> Duration {
+pub(in crate::ua) fn refresh_in(expires: Duration, random: u64) -> Duration {
     let thousandths = 750 + u32::try_from(random % 151).unwrap_or(0);
     let usual = expires * thousandths / 1000;
     let early = expires.saturating_sub(TRANSACTION).max(expires * (thousandths - 250) / 1000);
