@@ -34,7 +34,7 @@ use crate::{
 
 use call::{Body, Call, CallEvent, Invite};
 use merged::Merged;
-use notifier::{Audience, Watcher, WatcherEvent};
+use notifier::{Audience, Turns, Watcher, WatcherEvent};
 use page::{Asking, Query, QueryEvent};
 use publication::{Publication, PublicationEvent, Publish};
 use registration::{Register, Registration, RegistrationEvent};
@@ -188,6 +188,7 @@ pub struct UserAgent {
     publications: Slab<Publication>,
     watchers: Slab<Watcher>,
     audience: Audience,
+    turns: Turns,
     requests: HashMap<RequestId, Owner>,
     invites: HashMap<ServerId, CallId>,
     merged: Merged,
@@ -206,6 +207,7 @@ impl UserAgent {
             publications: Slab::new(),
             watchers: Slab::new(),
             audience: Audience::default(),
+            turns: Turns::default(),
             requests: HashMap::new(),
             invites: HashMap::new(),
             merged: Merged::default(),
@@ -566,6 +568,9 @@ impl UserAgent {
             id,
         };
         act(watcher, &mut cx);
+        if watcher.takes_turn(stack.now()) {
+            self.turns.queue(id);
+        }
         let mut moved = None;
         if let Some((package, resource, place)) = watcher.seat().filter(|_| watcher.has_left()) {
             watcher.unseat();
@@ -728,7 +733,8 @@ impl TransactionUser for UserAgent {
             Some(Usage::Registration(id)) => self.act_on_registration(id, cx, Registration::deadline),
             Some(Usage::Subscription(id)) => self.act_on_subscription(id, cx, Subscription::deadline),
             Some(Usage::Publication(id)) => self.act_on_publication(id, cx, Publication::deadline),
-            Some(Usage::Watcher(id)) => self.act_on_watcher(id, cx, Watcher::deadline),
+            Some(Usage::Watcher(id)) => self.watcher_deadline(id, cx),
+            Some(Usage::Turns) => self.next_turns(cx),
             // A query waits for its transaction alone.
             Some(Usage::Query(_)) | None => {}
         }

@@ -44,6 +44,8 @@ pub(super) enum Usage {
     Subscription(SubscriptionId),
     Publication(PublicationId),
     Watcher(WatcherId),
+    /// All watchers: those who wait to be told something.
+    Turns,
 }
 
 impl From<CallId> for Usage {
@@ -91,6 +93,8 @@ impl From<Usage> for Owner {
             Usage::Subscription(id) => Self::Subscription(id),
             Usage::Publication(id) => Self::Publication(id),
             Usage::Watcher(id) => Self::Watcher(id),
+            // They send nothing as such.
+            Usage::Turns => Self::Nobody,
         }
     }
 }
@@ -105,6 +109,7 @@ impl Usage {
             Self::Subscription(id) => (3, id.0),
             Self::Publication(id) => (4, id.0),
             Self::Watcher(id) => (5, id.0),
+            Self::Turns => (6, Key { index: 0, generation: 0 }),
         };
         u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
     }
@@ -119,6 +124,7 @@ impl Usage {
             3 => Some(Self::Subscription(SubscriptionId(key))),
             4 => Some(Self::Publication(PublicationId(key))),
             5 => Some(Self::Watcher(WatcherId(key))),
+            6 => Some(Self::Turns),
             _ => None,
         }
     }
@@ -236,6 +242,7 @@ mod tests {
             Usage::Subscription(SubscriptionId(key)),
             Usage::Publication(PublicationId(key)),
             Usage::Watcher(WatcherId(key)),
+            Usage::Turns,
         ] {
             assert_eq!(Usage::of_token(usage.token()), Some(usage));
         }

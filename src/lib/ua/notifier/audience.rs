@@ -1,8 +1,16 @@
-//! Who watches what: by package and resource, so that a change finds everybody it concerns at once.
+//! Who watches what: by package and resource, so that a change finds everybody it concerns at once; and who is told
+//! next, as not everybody can be at once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
-use crate::util::slab::Key;
+use crate::{
+    time::{Duration, Instant},
+    ua::WatcherId,
+    util::slab::Key,
+};
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -49,9 +57,65 @@ impl Audience {
     }
 }
 
+/// Those who are to be told something, each once: so many in a span of time, then so many in the next.
+#[derive(Debug, Default)]
+pub struct Turns {
+    waiting: VecDeque<WatcherId>,
+    /// When the span began.
+    since: Option<Instant>,
+    /// Told in it.
+    count: usize,
+    /// The stack was asked to wake us.
+    pub is_armed: bool,
+}
+
+impl Turns {
+    pub fn queue(&mut self, watcher: WatcherId) {
+        self.waiting.push_back(watcher);
+    }
+
+    /// Whose turn it is now.
+    pub fn next(&mut self, now: Instant, burst: usize) -> Option<WatcherId> {
+        if self.since.is_none_or(|since| now - since >= SPAN) {
+            (self.since, self.count) = (Some(now), 0);
+        }
+        if self.count >= burst {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        self.count += 1;
+        Some(next)
+    }
+
+    /// When to go on, if somebody waits and that is not seen to yet.
+    pub fn arm(&mut self) -> Option<Instant> {
+        if self.waiting.is_empty() || std::mem::replace(&mut self.is_armed, true) {
+            return None;
+        }
+        self.since.map(|since| since + SPAN)
+    }
+}
+
+const SPAN: Duration = Duration::from_millis(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_take_their_turns_at_a_time() {
+        let mut turns = Turns::default();
+        let id = |index| WatcherId(Key { index, generation: 1 });
+        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+        (0..5).for_each(|index| turns.queue(id(index)));
+        assert_eq!((turns.next(at(3), 2), turns.next(at(4), 2)), (Some(id(0)), Some(id(1))));
+        assert_eq!((turns.next(at(12), 2), turns.arm()), (None, Some(at(13))));
+        assert_eq!(turns.arm(), None);
+        turns.is_armed = false;
+        assert_eq!((turns.next(at(13), 9), turns.next(at(13), 9)), (Some(id(2)), Some(id(3))));
+        assert_eq!((turns.next(at(13), 9), turns.next(at(13), 9)), (Some(id(4)), None));
+        assert_eq!(turns.arm(), None);
+    }
 
     #[test]
     fn places_are_kept_in_order() {

@@ -34,8 +34,9 @@ use super::{
     UserAgent, WatcherId,
     compositor::{Refused, Stored},
     package::{Package, Reason},
+    usage::Usage,
 };
-pub(super) use audience::Audience;
+pub(super) use audience::{Audience, Turns};
 pub use watcher::Watcher;
 
 /// What a user agent notifies of, and how much.
@@ -49,6 +50,9 @@ pub struct Config {
     pub most: Duration,
     /// Watchers at once; 503 beyond.
     pub watchers: usize,
+    /// Watchers who are told of changes within ten milliseconds; the others have to wait for the next ten. What leaves at
+    /// once in greater numbers is lost on the way.
+    pub burst: usize,
     /// Whether PUBLISH is taken ([`Event::Publish`](super::Event::Publish)).
     pub publications: bool,
 }
@@ -61,6 +65,7 @@ impl Default for Config {
             least: Duration::from_secs(60),
             most: Duration::from_secs(3600),
             watchers: 100_000,
+            burst: 100,
             publications: false,
         }
     }
@@ -178,7 +183,8 @@ impl UserAgent {
 
     /// Tells one watcher a new state, as soon as the package allows. Who is known to have it is told nothing.
     pub fn notify(&mut self, id: WatcherId, document: Arc<Document>, cx: &mut Cx<'_>) {
-        self.act_on_watcher(id, cx, |watcher, cx| watcher.notify(document, cx));
+        self.act_on_watcher(id, cx, |watcher, _| watcher.learn(document));
+        self.take_turns(cx);
     }
 
     /// Tells it to all who watch this resource for this package; how many there are.
@@ -191,8 +197,9 @@ impl UserAgent {
     ) -> usize {
         let watchers: Vec<_> = self.watchers_of(event, resource).collect();
         for &id in &watchers {
-            self.notify(id, document.clone(), cx);
+            self.act_on_watcher(id, cx, |watcher, _| watcher.learn(document.clone()));
         }
+        self.take_turns(cx);
         watchers.len()
     }
 
@@ -205,6 +212,7 @@ impl UserAgent {
         cx: &mut Cx<'_>,
     ) {
         self.act_on_watcher(id, cx, |watcher, cx| watcher.set_standing(standing, document, cx));
+        self.take_turns(cx);
     }
 
     /// Ends a subscription with its last NOTIFY (§4.2.2).
@@ -281,5 +289,27 @@ impl UserAgent {
         cx: &mut Cx<'_>,
     ) {
         self.act_on_watcher(watcher, cx, |watcher, cx| watcher.response(id, response, cx));
+        self.take_turns(cx);
+    }
+
+    pub(super) fn watcher_deadline(&mut self, watcher: WatcherId, cx: &mut Cx<'_>) {
+        self.act_on_watcher(watcher, cx, Watcher::deadline);
+        self.take_turns(cx);
+    }
+
+    /// It is time for the next who wait to be told.
+    pub(super) fn next_turns(&mut self, cx: &mut Cx<'_>) {
+        self.turns.is_armed = false;
+        self.take_turns(cx);
+    }
+
+    fn take_turns(&mut self, cx: &mut Cx<'_>) {
+        let Some(burst) = self.config.notifier.as_ref().map(|config| config.burst.max(1)) else { return };
+        while let Some(id) = self.turns.next(cx.now(), burst) {
+            self.act_on_watcher(id, cx, Watcher::turn);
+        }
+        if let Some(at) = self.turns.arm() {
+            cx.wake(at, Usage::Turns.token());
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Watcher {
     sips: bool,
     /// There is something it was not told.
     dirty: bool,
+    /// It is among those who are told next.
+    queued: bool,
     /// The state it was told, or is to be told.
     pub(super) document: Option<Arc<Document>>,
     pub(super) condition: Condition,
@@ -105,6 +107,7 @@ impl Watcher {
             standing: Standing::Pending,
             sips: request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips),
             dirty: false,
+            queued: false,
             document: None,
             condition: Condition::of(request),
             event_id,
@@ -269,13 +272,24 @@ impl Watcher {
         self.take(Input::Refuse, cx);
     }
 
-    /// A new state.
-    pub(super) fn notify(&mut self, document: Arc<Document>, cx: &mut UaCx<'_, '_, WatcherId>) {
+    /// A new state; it is told when its turn has come.
+    pub(super) fn learn(&mut self, document: Arc<Document>) {
         let is_same = self.document.as_ref().is_some_and(|known| *known.etag == *document.etag);
         self.document = Some(document);
-        if !is_same && !self.condition.holds(self.document.as_ref()) {
-            self.dirty = true;
-            self.look(cx);
+        self.dirty |= !is_same && !self.condition.holds(self.document.as_ref());
+    }
+
+    /// Whether it is to stand among those who are told next, where it does not yet.
+    pub(in crate::ua) fn takes_turn(&mut self, now: Instant) -> bool {
+        let is_due = self.dirty && self.machine.state() == State::Held && now >= self.not_before;
+        is_due && !std::mem::replace(&mut self.queued, true)
+    }
+
+    /// Its turn has come.
+    pub(super) fn turn(&mut self, cx: &mut UaCx<'_, '_, WatcherId>) {
+        self.queued = false;
+        if self.dirty {
+            self.take(Input::Say, cx);
         }
     }
 
@@ -288,7 +302,7 @@ impl Watcher {
         let is_new = self.standing != standing;
         self.standing = standing;
         match document {
-            Some(document) if !is_new => return self.notify(document, cx),
+            Some(document) if !is_new => return self.learn(document),
             Some(document) => self.document = Some(document),
             None => {}
         }
@@ -423,16 +437,15 @@ impl Watcher {
             return self.refuse(480, &[], Cause::Undecided, cx);
         }
         if self.asked.is_none() && self.until <= now {
-            return self.terminate(Cause::Expired, None, cx);
+            self.terminate(Cause::Expired, None, cx);
         }
-        self.look(cx);
     }
 
     /// Far deadlines are asked for in steps: the stack keeps what it was asked for though it may be wanted no more.
     pub(in crate::ua) fn arm(&mut self, now: Instant) -> Option<Instant> {
         let next = match (&self.asked, self.machine.state()) {
             (Some(_), _) => self.decide_until,
-            (None, State::Held) if self.dirty => self.not_before.min(self.until),
+            (None, State::Held) if self.dirty && !self.queued => self.not_before.min(self.until),
             (None, State::Held | State::Notifying) if self.ending.is_none() => self.until,
             // Its last NOTIFY ends by itself.
             _ => return None,
@@ -445,17 +458,9 @@ impl Watcher {
         Some(next)
     }
 
-    /// Says what there is to say, if it is time.
-    fn look(&mut self, cx: &mut UaCx<'_, '_, WatcherId>) {
-        if self.dirty && cx.now() >= self.not_before {
-            self.take(Input::Say, cx);
-        }
-    }
-
     fn take(&mut self, input: Input, cx: &mut UaCx<'_, '_, WatcherId>) {
         match self.machine.take(input) {
             Act::Nothing => {}
-            Act::Look => self.look(cx),
             Act::Notify => {
                 self.dirty = false;
                 self.not_before = cx.now() + cx.package(self.package).map_or(Duration::ZERO, |p| p.pace());
