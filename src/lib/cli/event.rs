@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use super::event_state::{Publication, Published, Watcher};
 use super::printable::Printable;
 #[cfg(feature = "tls")]
 use super::tls_report::TlsReport;
@@ -142,6 +143,24 @@ pub enum Event {
         sequence: Option<u64>,
         reason: String,
     },
+    /// Something was published at a server of ours, or ran out there.
+    Publication(Box<Publication>),
+    /// A publication failed and is tried again.
+    PublicationFailed {
+        target: String,
+        code: Option<u16>,
+        reason: String,
+        retry_ms: f64,
+        /// How long what is published still holds.
+        remaining_ms: Option<f64>,
+    },
+    /// A PUBLISH goes out again, changed.
+    PublishAgain {
+        target: String,
+        reason: String,
+    },
+    /// A state of ours is published.
+    Published(Box<Published>),
     /// Any other provisional.
     Progress {
         call_id: String,
@@ -256,6 +275,12 @@ pub enum Event {
     /// What a server's TLS is like.
     #[cfg(feature = "tls")]
     Tls(Box<TlsReport>),
+    /// What was published is taken away.
+    Unpublished {
+        target: String,
+        package: String,
+        rtt_ms: f64,
+    },
     /// Bindings were removed.
     Unregistered {
         aor: String,
@@ -264,6 +289,8 @@ pub enum Event {
         bindings: Vec<Binding>,
         rtt_ms: f64,
     },
+    /// A subscription at a server of ours.
+    Watcher(Box<Watcher>),
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -292,6 +319,10 @@ impl Event {
             Self::Media { .. } => "media",
             Self::NoResponse { .. } => "no-response",
             Self::Progress { .. } => "progress",
+            Self::Publication(_) => "publication",
+            Self::PublicationFailed { .. } => "publication-failed",
+            Self::PublishAgain { .. } => "publish-again",
+            Self::Published(_) => "published",
             Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
             Self::Registered(_) => "registered",
@@ -305,7 +336,9 @@ impl Event {
             Self::Rule { .. } => "rule",
             Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
+            Self::Unpublished { .. } => "unpublished",
             Self::Unregistered { .. } => "unregistered",
+            Self::Watcher(_) => "watcher",
             Self::Targets { .. } => "targets",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
@@ -382,6 +415,16 @@ impl fmt::Display for Event {
                     Printable(reason)
                 )
             }
+            Self::Publication(publication) => write!(f, "{publication}"),
+            Self::PublicationFailed { target, reason, retry_ms, .. } => {
+                write!(f, "{}: {}; again in {:.0} s", Printable(target), Printable(reason), retry_ms / 1000.0)
+            }
+            Self::PublishAgain { target, reason } => {
+                write!(f, "{}: {}", Printable(target), Printable(reason))
+            }
+            Self::Published(published) => write!(f, "{published}"),
+            Self::Unpublished { target, package, .. } => write!(f, "{package} of {}", Printable(target)),
+            Self::Watcher(watcher) => write!(f, "{watcher}"),
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
             }

@@ -25,6 +25,7 @@ mod datagram;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod event;
+pub mod event_state;
 pub mod exit;
 pub mod failure;
 pub mod generate;
@@ -38,6 +39,7 @@ pub mod options;
 pub mod output;
 mod place;
 pub mod printable;
+pub mod publish;
 mod recorder;
 pub mod register;
 mod registering;
