@@ -93,7 +93,9 @@ fn presence_goes_from_the_publisher_to_the_watcher() {
     valid(&removed);
     assert!(removed.events().iter().any(|event| event["event"] == "unpublished"), "{removed}");
     assert!(watcher.told().body().contains("away"));
-    publish(PRESENCE, &[&alice, "--remove", "--etag", newer]).expect(16).says(&["412"]);
+    // That it is not there any more is what was wanted, but not what was expected.
+    let again = publish(PRESENCE, &[&alice, "--remove", "--etag", newer]).expect(0);
+    assert!(again.events().iter().any(|event| event["event"] == "warning"), "{again}");
     valid(&server.stop());
 }
 
@@ -105,27 +107,25 @@ fn what_is_kept_is_changed_by_lines_and_removed_in_the_end() {
     assert!(!watcher.told().body().contains("tuple"), "nothing is known");
     let args = ["--json", "--local", "127.0.0.1", "--timeout", "1m", "--commands", &alice];
     let lines = "mood happy\nmoood sad\nactivity meeting, busy\n";
-    let finished = Program::with_input(PRESENCE, args, lines).finish().expect(0);
+    let program = Program::with_input(PRESENCE, args, lines);
+    // States that follow each other fast may be told as one.
+    while !watcher.told().body().contains("busy") {}
+    let finished = program.finish().expect(0);
     valid(&finished);
     let names: Vec<_> = finished.events().iter().map(|event| event["event"].clone()).collect();
     assert!(names.contains(&json!("warning")), "{finished}");
     assert_eq!(names.iter().filter(|name| **name == "unpublished").count(), 1, "{finished}");
-    // States that follow each other fast may be told as one.
-    let mut bodies = Vec::new();
-    while bodies.last().is_none_or(|body: &String| body.contains("tuple")) {
-        bodies.push(watcher.told().body().to_owned());
-    }
-    assert!(bodies.iter().any(|body| body.contains("meeting") && body.contains("happy")), "{bodies:#?}");
+    while watcher.told().body().contains("tuple") {}
 
     // Ctrl-C does the same.
     let kept = start(PRESENCE, &[&alice, "--keep"]);
     let published = kept.event("published");
     assert!(published["refresh_ms"].as_f64().unwrap() > 0.0);
-    assert!(watcher.told().body().contains("open"));
+    while !watcher.told().body().contains("open") {}
     kept.interrupt();
     let finished = kept.finish().expect(0);
     valid(&finished);
-    assert!(!watcher.told().body().contains("tuple"));
+    while watcher.told().body().contains("tuple") {}
     // And so does a change at an interval.
     let auto = start(PRESENCE, &[&alice, "--auto", "100ms"]);
     auto.event("published");

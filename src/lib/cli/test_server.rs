@@ -84,7 +84,6 @@ pub struct Presence {
     /// NAME=USER,...: who subscribes to NAME, and knows lists (RFC 4662), is told the states of all of them. May be
     /// repeated.
     #[arg(long, value_name = "LIST")]
-    #[arg(hide_short_help = true)]
     pub list: Vec<List>,
 
     /// Who may watch, such as bob=block [default: all]
@@ -93,7 +92,6 @@ pub struct Presence {
     /// subscriptions are refused, with polite-block they seem to be told, and with confirm they wait for a decision that
     /// never comes. May be repeated: the last one that names a watcher counts.
     #[arg(long, value_name = "RULE")]
-    #[arg(hide_short_help = true)]
     pub watcher: Vec<Rule>,
 }
 
@@ -339,6 +337,21 @@ mod tests {
             ["[::1]:5071 over TLS", "[::1]:5073 over WSS", "127.0.0.1:80 over WS", "0.0.0.0:5070 over UDP"]
         );
         assert!(Args::try_parse_from(["test", "--listen", "sctp:127.0.0.1"]).is_err());
+    }
+
+    #[test]
+    fn states_lists_and_rules_are_of_the_file_and_then_of_the_flags() {
+        let config = "[server]\nevent = ['presence=open', 'mwi=3/1(1/0),fax:1/0']\nlist = 'friends=alice,bob'\n\
+                      watcher = ['block', '@example.com=allow']";
+        let events = settings("--event presence:bob=closed --watcher eve=polite-block", config).events;
+        let users: Vec<_> = events.stated.iter().map(|stated| stated.user.as_deref()).collect();
+        assert_eq!(users, [None, None, Some("bob")]);
+        assert_eq!((events.lists[0].members.len(), events.rules.len()), (2, 3));
+        assert_eq!(settings("", "").events, events::Config::default());
+        let mistake = Config::parse("[server]\nwatcher = 'maybe'").unwrap_err().to_string();
+        assert!(mistake.contains("2:11: `maybe` is none of allow, block"), "{mistake}");
+        let mistake = Args::try_parse_from(["test", "--event", "mwi=@/nonexistent"]).unwrap_err().to_string();
+        assert!(mistake.contains("cannot read /nonexistent"), "{mistake}");
     }
 
     #[test]

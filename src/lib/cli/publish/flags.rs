@@ -43,24 +43,29 @@ pub struct Publication {
     ///
     /// One change a line, as at a terminal with --keep. The end of the input ends the run.
     #[arg(long, conflicts_with = "remove")]
+    #[arg(hide_short_help = true)]
     pub commands: bool,
 
     /// Change it at random at this interval; keeps it
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "remove")]
+    #[arg(hide_short_help = true)]
     pub auto: Option<Duration>,
 
     /// How long to publish at a time [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "remove")]
+    #[arg(hide_short_help = true)]
     pub expires: Option<Duration>,
 
     /// Go on with what is published under this entity-tag
     ///
     /// It is replaced. If the server does not know it any more, the state is published anew.
     #[arg(long, value_name = "TAG")]
+    #[arg(hide_short_help = true)]
     pub etag: Option<String>,
 
     /// Remove what is published under --etag
     #[arg(long, requires = "etag", conflicts_with = "keep")]
+    #[arg(hide_short_help = true)]
     pub remove: bool,
 }
 

@@ -63,6 +63,7 @@ pub struct Said {
     ///
     /// Places of RFC 4589, separated by commas. Free text after other:.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = place)]
+    #[arg(hide_short_help = true)]
     pub place: Vec<Place>,
 
     /// A few words for people to read

@@ -18,7 +18,7 @@ use crate::{
     time::Instant,
 };
 
-use super::{super::bindings::Binding, resource};
+use super::{super::bindings::Binding, Row, resource};
 
 /// Whether a body is a document of a package.
 pub(super) fn check(package: &str, body: &[u8]) -> Result<(), Error> {
@@ -90,10 +90,10 @@ pub(super) fn xcap_root(entity: &str) -> String {
 pub(super) fn registration(
     entity: &str,
     bindings: &[Binding],
-    told: &[(String, String, Option<Instant>)],
+    told: &[Row],
     version: u32,
     now: Instant,
-) -> (Bytes, Vec<(String, String, Option<Instant>)>) {
+) -> (Bytes, Vec<Row>) {
     let left = |until: Instant| (until - now).as_micros().div_ceil(1_000_000);
     let state = match (bindings, told) {
         ([], []) => reg::State::Init,
