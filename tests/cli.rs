@@ -16,7 +16,8 @@ use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
 use sipkit::cli::{
-    ExitStatus, Program, call, generate::Manual, message, options, publish, register, settings, test_server,
+    ExitStatus, Program, call, generate::Manual, message, options, publish, register, settings, subscribe,
+    test_server,
 };
 
 #[cfg(feature = "dns")]
@@ -48,6 +49,26 @@ const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_PUBLISH_PRESENCE.0, SIP_PUBLISH_PRESENCE.1, publish::presence::Args::MANUAL),
     (SIP_REGISTER.0, SIP_REGISTER.1, register::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
+    (
+        "sip-subscribe-conference",
+        env!("CARGO_BIN_EXE_sip-subscribe-conference"),
+        subscribe::conference::Args::MANUAL,
+    ),
+    ("sip-subscribe-dialog", env!("CARGO_BIN_EXE_sip-subscribe-dialog"), subscribe::dialog::Args::MANUAL),
+    ("sip-subscribe-mwi", env!("CARGO_BIN_EXE_sip-subscribe-mwi"), subscribe::mwi::Args::MANUAL),
+    (
+        "sip-subscribe-presence",
+        env!("CARGO_BIN_EXE_sip-subscribe-presence"),
+        subscribe::presence::Args::MANUAL,
+    ),
+    ("sip-subscribe-reg", env!("CARGO_BIN_EXE_sip-subscribe-reg"), subscribe::reg::Args::MANUAL),
+    ("sip-subscribe-rls", env!("CARGO_BIN_EXE_sip-subscribe-rls"), subscribe::rls::Args::MANUAL),
+    ("sip-subscribe-winfo", env!("CARGO_BIN_EXE_sip-subscribe-winfo"), subscribe::winfo::Args::MANUAL),
+    (
+        "sip-subscribe-xcap-diff",
+        env!("CARGO_BIN_EXE_sip-subscribe-xcap-diff"),
+        subscribe::xcap_diff::Args::MANUAL,
+    ),
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
     #[cfg(feature = "tls")]
     (SIP_TLS_CHECK.0, SIP_TLS_CHECK.1, sipkit::cli::tls_check::Args::MANUAL),
@@ -135,6 +156,23 @@ fn a_mistake_in_the_flags_is_named_with_the_nearest() {
         assert!(errors.contains(told), "{flags:?}: {errors}");
         assert!(output.stdout.is_empty(), "{flags:?}: results only on standard output");
     }
+    for (path, flags, told) in [
+        (SIP_MESSAGE.1, &["--type", "text", "sip:a@127.0.0.1", "x"][..], "such as text/plain"),
+        (SIP_MESSAGE.1, &["--type", "text/plain\r\nX: y", "sip:a@127.0.0.1", "x"], "such as text/plain"),
+        (SIP_OPTIONS.1, &["http://127.0.0.1"], "the scheme http is not known"),
+        (SIP_OPTIONS.1, &["sip:127.0.0.1:0"], "nobody listens on port 0"),
+        (SIP_OPTIONS.1, &["--transport", "tcp", "sip:127.0.0.1;transport=udp"], "contradicts ;transport=udp"),
+        (SIP_OPTIONS.1, &["--transport", "udp", "sips:127.0.0.1"], "encrypted, which UDP is not"),
+    ] {
+        let output = finish(Folder::new().command(path).args(flags));
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {errors}");
+        assert!(errors.contains(told) && !errors.contains("DNS"), "{flags:?}: {errors}");
+    }
+    // So does whoever monitors.
+    let output = finish(Folder::new().command(SIP_OPTIONS.1).args(["--monitoring", "--crti", "1s", "sip:a"]));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).starts_with("SIP UNKNOWN - unexpected argument '--crti'"), "{output:?}");
     // Whoever reads JSON gets its one result even so.
     let output = finish(Folder::new().command(SIP_CALL.1).args(["--json", "--jsno"]));
     assert_eq!(output.status.code(), Some(2));
@@ -261,6 +299,14 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
                 "sip-publish-presence" => publish::presence::Args::try_parse_from(&words).map(drop),
                 "sip-register" => register::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-conference" => subscribe::conference::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-dialog" => subscribe::dialog::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-mwi" => subscribe::mwi::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-presence" => subscribe::presence::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-reg" => subscribe::reg::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-rls" => subscribe::rls::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-winfo" => subscribe::winfo::Args::try_parse_from(&words).map(drop),
+                "sip-subscribe-xcap-diff" => subscribe::xcap_diff::Args::try_parse_from(&words).map(drop),
                 #[cfg(feature = "tls")]
                 "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
                 _ => test_server::Args::try_parse_from(&words).map(drop),
@@ -270,14 +316,14 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
     }
 }
 
-/// All but the two that no program returns so far.
+/// All but the one that no program returns so far.
 #[test]
 fn the_readme_tells_every_exit_status() {
     let readme = include_str!("../README.md");
     let table = readme.split("## Exit status").nth(1).expect("a section").split("\n## ").next().unwrap();
     let mut told: Vec<u8> = table.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
     told.sort_unstable();
-    let unused = [ExitStatus::Media, ExitStatus::Expectation];
+    let unused = [ExitStatus::Media];
     let codes = ExitStatus::ALL.iter().filter(|status| !unused.contains(status));
     assert_eq!(told, codes.map(|status| status.code()).collect::<Vec<_>>());
 }
@@ -327,6 +373,52 @@ fn completions_are_scripts_of_their_shell() {
     }
     let zsh = text(&finish(Folder::new().command(SIP_CALL.1).args(["--generate", "zsh"])).stdout);
     assert!(zsh.contains(r"]:NAME\: VALUE:") && zsh.contains(r"]:IP[\:PORT]:"), "{zsh}");
+}
+
+/// What nobody reads.
+fn unread(command: &mut Command) -> Background {
+    Background(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn who_does_not_read_standard_output_does_not_keep_a_program() {
+    let server = Server::start();
+    let target = format!("sip:echo@{}", server.addr);
+    let ping = |more: &[&str]| {
+        let mut command = Command::new(SIP_OPTIONS.1);
+        let flags = ["--json", "--count", "1000000", "--interval", "1ms", "--local", "127.0.0.1", "-H"];
+        command.args(flags).arg(format!("X-Long: {}", "x".repeat(100))).args(more).arg(&target);
+        unread(&mut command)
+    };
+    // A pipe takes 64 KiB, we keep a mebibyte.
+    let mut program = ping(&["--timeout", "8s"]);
+    let begun = Instant::now();
+    assert_eq!(wait(&mut program, Duration::from_secs(30)).code(), Some(3));
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    let mut told = String::new();
+    program.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("missing from standard output, which was not read"), "{told}");
+    // The first Ctrl-C.
+    let mut program = ping(&[]);
+    thread::sleep(Duration::from_secs(2));
+    let pid = nix::unistd::Pid::from_raw(program.0.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(wait(&mut program, Duration::from_secs(10)).code(), Some(130));
+    server.stop();
+}
+
+#[test]
+fn the_deadline_holds_where_nobody_writes_the_password() {
+    let folder = Folder::new();
+    let pipe = folder.0.join("password");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut command = folder.command(SIP_OPTIONS.1);
+    command.args(["--json", "--timeout", "300ms", "--user", "a", "--password-file"]).arg(&pipe);
+    let begun = Instant::now();
+    let output = finish(command.arg("sip:a@127.0.0.1:9"));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(text(&output.stdout).contains("\"exit\":3"), "{}", text(&output.stdout));
 }
 
 #[test]

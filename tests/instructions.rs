@@ -144,7 +144,7 @@ impl Bench {
         for (name, values, text) in dense() {
             let found = cost(name, text.as_bytes()) / values as f64;
             println!("{values:6}  {found:18.1}  {name}");
-            if found > 2.0 * value {
+            if found > 3.0 * value {
                 dear.push(name);
             }
         }
@@ -152,8 +152,8 @@ impl Bench {
     }
 }
 
-/// Inputs that would take long if anything were looked at again and again: each close to 64 KiB. An octet may
-/// cost as much as four of an ordinary message.
+/// Inputs that would take long if anything were looked at again and again, or if there were much to do for a few
+/// octets: each close to 64 KiB. An octet may cost as much as four of an ordinary message.
 fn hostile() -> Vec<(&'static str, String)> {
     vec![
         ("parentheses", message(format!("Retry-After: 1 {}\r\n", "(".repeat(64_000)))),
@@ -164,11 +164,23 @@ fn hostile() -> Vec<(&'static str, String)> {
         ),
         ("parentheses in a product", row("User-Agent", "(")),
         ("10000 header fields", message("z:b\r\n".repeat(10_000))),
+        ("10000 Contacts", message("m:*\r\n".repeat(10_000))),
+        ("10000 malformed header fields", message("a:b\r\n".repeat(10_000))),
+        ("10000 malformed Vias", message("v:a\r\n".repeat(10_000))),
         ("3000 Vias", message("Via:SIP/2.0/UDP a;b\r\n".repeat(3_000))),
         ("folds", row("Subject", "\r\n ")),
         ("folds in a list", row("Allow", "\r\n A,")),
         ("folds before a value", message(format!("Via: {}SIP/2.0/UDP a\r\n", "\r\n ".repeat(21_000)))),
+        ("nothing but commas", row("Contact", ",")),
+        ("commas and no brackets", row("Contact", "a b,")),
+        ("quotes and commas", row("Contact", "\",")),
+        ("stars and commas", row("Contact", "*,")),
         ("commas in a list of tokens", row("Supported", "a,")),
+        ("commas in Warning", row("Warning", "1,")),
+        ("commas in Accept", row("Accept", "*/*,")),
+        ("commas in Accept-Encoding", row("Accept-Encoding", "a,")),
+        ("commas in History-Info", row("History-Info", "<sip:a>,")),
+        ("commas and feature tags", row("Accept-Contact", "*;a=\"<b>\",")),
         ("commas in a product", row("User-Agent", ",")),
         ("addresses", row("Contact", "<sip:a@b.example>, ")),
         ("open brackets", row("Route", "<")),
@@ -188,26 +200,20 @@ fn hostile() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The same with a value, most of them malformed, in every octet or few, and how many values that are: what one
-/// costs, whatever its length, weighs more here than the octets. A value may cost as much as two of an ordinary
-/// message.
+/// Sound values of a few octets each, and how many those are: what one costs, whatever its length, weighs more here
+/// than the octets, which by themselves cost more than four of an ordinary message. A value may cost as much as three
+/// of an ordinary message.
 fn dense() -> Vec<(&'static str, usize, String)> {
-    let rows = |name, piece: &str| (name, 10_000, message(piece.repeat(10_000)));
-    let values = |name, field: &str, piece: &str| {
-        let text = row(field, piece);
-        (name, text.matches(',').count(), text)
+    let values = |name, field: &str, value: &str| {
+        let text = row(field, value);
+        (name, text.matches(value).count(), text)
     };
     vec![
-        rows("10000 Contacts", "m:*\r\n"),
-        rows("10000 malformed header fields", "a:b\r\n"),
-        rows("10000 malformed Vias", "v:a\r\n"),
-        values("nothing but commas", "Contact", ","),
-        values("commas and no brackets", "Contact", "a b,"),
-        values("quotes and commas", "Contact", "\","),
-        values("commas in Warning", "Warning", "1,"),
-        values("commas in Accept", "Accept", "*/*,"),
-        values("commas in History-Info", "History-Info", "<sip:a>,"),
-        values("feature tags", "Accept-Contact", "*;a=\"<b>\","),
+        values("reasons of one octet", "Reason", "a,"),
+        values("mechanisms of one octet", "Security-Client", "a,"),
+        values("addresses of three octets", "P-Asserted-Identity", "a:b,"),
+        values("addresses of seven octets", "Route", "<sip:a>,"),
+        values("addresses with an index", "History-Info", "<a:b>;index=1,"),
     ]
 }
 

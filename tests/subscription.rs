@@ -562,6 +562,16 @@ fn fetching_and_polling() {
     lab.run(1);
     lab.saw(&["ended: 503"]);
 
+    // Notifiers that do not say that this was all.
+    for (says, last) in [("active;expires=0", "ended"), ("pending;expires=600", "ended")] {
+        let mut lab = Lab::new(vec![Plan::says(&[(0, says)])]);
+        lab.subscribe(|subscribe| subscribe.task = Task::Fetch);
+        lab.run(40);
+        assert_eq!(lab.watcher().log.last().unwrap(), last, "{:?}", lab.watcher().log);
+        lab.run(40);
+        lab.quiet();
+    }
+
     // All notifiers there are, until timer N.
     let over = "terminated;reason=timeout";
     let mut lab = Lab::new(vec![Plan::says(&[(0, over), (1, over)])]);

@@ -17,6 +17,7 @@ mod publishing;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscribing;
 mod subscription;
 mod support;
 #[cfg(feature = "tls")]

@@ -268,7 +268,7 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 17] = [
     "sip-call",
     "sip-message",
     "sip-options",
@@ -276,6 +276,14 @@ const PROGRAMS: [&str; 9] = [
     "sip-publish-presence",
     "sip-register",
     "sip-settings",
+    "sip-subscribe-conference",
+    "sip-subscribe-dialog",
+    "sip-subscribe-mwi",
+    "sip-subscribe-presence",
+    "sip-subscribe-reg",
+    "sip-subscribe-rls",
+    "sip-subscribe-winfo",
+    "sip-subscribe-xcap-diff",
     "sip-test-server",
     "sip-tls-check",
 ];

@@ -10,7 +10,10 @@ use std::{
     io::{self, IsTerminal, Write},
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +40,7 @@ pub mod message;
 mod nearest;
 pub mod options;
 pub mod output;
+mod pipe;
 mod place;
 pub mod printable;
 pub mod publish;
@@ -48,6 +52,7 @@ mod segments;
 mod serve;
 pub mod settings;
 pub mod stop;
+pub mod subscribe;
 pub mod terminal;
 pub mod test_server;
 #[cfg(feature = "tls")]
@@ -91,6 +96,11 @@ pub trait Program: clap::Parser {
     const TIMELINE: bool = true;
 
     fn common(&self) -> &args::Common;
+
+    /// The same, where it depends on what was asked for.
+    fn is_timeline(&self) -> bool {
+        Self::TIMELINE
+    }
 
     /// Whether a monitoring system asks: one line and its own exit statuses ([`Summary::check`]) instead of ours.
     fn is_monitored(&self) -> bool {
@@ -160,12 +170,18 @@ where
         report if report.json => Form::Json,
         args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
         _ if args.is_monitored() => Form::Check,
-        _ if P::TIMELINE => Form::Lines,
+        _ if args.is_timeline() => Form::Lines,
         _ => Form::Plain,
     };
     let is_monitored = args.is_monitored();
     let live = P::LIVE && form == Form::Lines && is_person_there();
-    let out = Out::stdout(form, started, stop.clone());
+    let out = match Out::stdout(form, started, stop.clone()) {
+        Ok(out) => out,
+        Err(error) => {
+            complain(name, &Failure::new(ExitStatus::Defect, format_args!("cannot start a thread: {error}")));
+            return ExitStatus::Defect.into();
+        }
+    };
     catch_panics(name, &stop);
 
     let outcome = open_recorder(args.common()).and_then(|tap| {
@@ -186,9 +202,27 @@ where
             .map_err(Failure::usage)
             .and_then(|config| {
                 let timeout = args.common().run.timeout.or(config.defaults.timeout);
+                let deadline = timeout.map(|timeout| started + timeout);
+                out.ends_at(deadline);
+                let is_over = Arc::new(AtomicBool::new(false));
+                if let Some(deadline) = deadline {
+                    let (out, is_over) = (out.clone(), is_over.clone());
+                    let leave = move || {
+                        let failure = Failure::from(Why::Deadline);
+                        complain(name, &failure);
+                        out.finish(ExitStatus::Deadline, Some(&failure));
+                    };
+                    stop::watch_deadline(deadline, 2 * GRACE, stop.clone(), is_over, leave).map_err(
+                        |error| {
+                            Failure::new(ExitStatus::Defect, format_args!("cannot start a thread: {error}"))
+                        },
+                    )?;
+                }
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
-                drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)
+                let outcome = drive(|| program(args, cx), deadline, &stop);
+                is_over.store(true, Ordering::Release);
+                outcome
             });
         match recorder.map_or(0, |recorder| recorder.finish()) {
             0 => {}
@@ -255,13 +289,16 @@ fn answer_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return ExitStatus::Done.into();
     }
+    let message = error.render().to_string();
+    let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
     if std::env::args_os().any(|argument| argument == "--monitoring") {
+        // A bar would begin the performance data.
+        let line = printable::Printable(first).to_string().replace('|', "/");
+        let _ = writeln!(io::stdout(), "SIP UNKNOWN - {line}");
         return CHECK_UNKNOWN.into();
     }
     if std::env::args_os().any(|argument| argument == "--json") {
-        let message = error.render().to_string();
-        let first = message.lines().next().unwrap_or_default();
-        output::early_json_result(ExitStatus::Usage, first.trim_start_matches("error: "));
+        output::early_json_result(ExitStatus::Usage, first);
     }
     ExitStatus::Usage.into()
 }

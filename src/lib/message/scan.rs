@@ -324,7 +324,7 @@ impl<'m> Cursor<'m> {
     pub(super) fn plain_value(mut self) -> Option<(&'m str, usize)> {
         self.skip_ws();
         let end = self.plain_word_end().filter(|&end| self.ends_at(end))?;
-        Some((self.octets.text(self.at, end)?, end))
+        Some((self.octets.ascii(self.at, end)?.as_str(), end))
     }
 
     /// Where the value that comes next ends, if it is "*".

@@ -1,6 +1,10 @@
 //! The dialogs of a user: dialog-info (RFC 4235), with the attributes of shared appearances (RFC 7463).
 
-use super::{Applied, Element, Error, Reason, XmlDocument, tokens, version::Version, winfo};
+use super::{
+    Applied, Document, Element, Error, Reason, XmlDocument, tokens,
+    version::{Version, Weight},
+    winfo,
+};
 
 tokens! {
     /// The state of a dialog (RFC 4235 §3.7.1).
@@ -323,6 +327,7 @@ impl XmlDocument for DialogInfo {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dialogs {
     version: Version,
+    weight: Weight,
     /// The dialogs as they are now.
     pub dialogs: Vec<Dialog>,
 }
@@ -334,6 +339,7 @@ impl Dialogs {
         if applied == Applied::Stale {
             return applied;
         }
+        let size = document.write().len();
         let before = super::by_key(&self.dialogs, |dialog| dialog.id.as_str());
         for dialog in &mut document.dialogs {
             if let Some(&before) = before.get(dialog.id.as_str()) {
@@ -344,6 +350,16 @@ impl Dialogs {
             self.dialogs = document.dialogs;
         } else {
             super::replace_by(&mut self.dialogs, document.dialogs, |dialog| dialog.id.clone());
+        }
+        if applied == Applied::Full {
+            self.weight = Weight::default();
+        }
+        if !self
+            .weight
+            .add(size, || DialogInfo { dialogs: self.dialogs.clone(), ..DialogInfo::default() }.write().len())
+        {
+            *self = Self { version: self.version, ..Self::default() };
+            return Applied::Gap;
         }
         applied
     }

@@ -1,6 +1,10 @@
 //! The registrations of a user: reginfo (RFC 3680), with the GRUUs of RFC 5628.
 
-use super::{Applied, Element, Error, Note, XmlDocument, tokens, version::Version, winfo};
+use super::{
+    Applied, Document, Element, Error, Note, XmlDocument, tokens,
+    version::{Version, Weight},
+    winfo,
+};
 
 tokens! {
     /// The state of a registration (RFC 3680 §4.7.1).
@@ -220,6 +224,7 @@ impl XmlDocument for RegInfo {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Registrations {
     version: Version,
+    weight: Weight,
     /// The registrations as they are now.
     pub registrations: Vec<Registration>,
 }
@@ -228,6 +233,7 @@ impl Registrations {
     /// Takes a document in. What has ended stays until [`forget_terminated`](Self::forget_terminated).
     pub fn apply(&mut self, document: RegInfo) -> Applied {
         let applied = self.version.next(document.version, document.full);
+        let size = document.write().len();
         match applied {
             Applied::Stale => {}
             Applied::Full => self.registrations = document.registrations,
@@ -240,6 +246,15 @@ impl Registrations {
                     super::replace_by(&mut registration.contacts, new.contacts, |contact| contact.id.clone());
                 },
             ),
+        }
+        if applied == Applied::Full {
+            self.weight = Weight::default();
+        }
+        if !self.weight.add(size, || {
+            RegInfo { registrations: self.registrations.clone(), ..RegInfo::default() }.write().len()
+        }) {
+            *self = Self { version: self.version, ..Self::default() };
+            return Applied::Gap;
         }
         applied
     }

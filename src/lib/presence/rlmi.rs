@@ -1,9 +1,12 @@
 //! Lists of resources: resource list meta-information (RFC 4662), the root of a multipart/related body, and the
 //! other parts of that body by their Content-IDs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Applied, Element, Error, Note, XmlDocument, tokens, version::Version};
+use super::{
+    Applied, Document, Element, Error, Note, XmlDocument, tokens,
+    version::{Version, Weight},
+};
 
 tokens! {
     /// The state of the subscription to a resource (§5.5), as in Subscription-State.
@@ -151,6 +154,7 @@ pub struct Part<B> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resources<B> {
     version: Version,
+    weight: Weight,
     /// What the list is called.
     pub names: Vec<Note>,
     /// The resources as they are now.
@@ -161,7 +165,13 @@ pub struct Resources<B> {
 
 impl<B> Default for Resources<B> {
     fn default() -> Self {
-        Self { version: Version::default(), names: Vec::new(), resources: Vec::new(), parts: HashMap::new() }
+        Self {
+            version: Version::default(),
+            weight: Weight::default(),
+            names: Vec::new(),
+            resources: Vec::new(),
+            parts: HashMap::new(),
+        }
     }
 }
 
@@ -180,7 +190,8 @@ impl<B> Resources<B> {
     /// Takes a notification in: the root and the parts beside it. Says what the root told of, in its order.
     ///
     /// A part that is itself a multipart/related is the state of a list inside this one: the caller takes it apart
-    /// and keeps its state in [`Resources`] of its own. Parts that no instance names are dropped.
+    /// and keeps its state in [`Resources`] of its own. Parts that no instance names are dropped, and those above
+    /// 10,000.
     pub fn apply(
         &mut self,
         root: ResourceList,
@@ -191,6 +202,7 @@ impl<B> Resources<B> {
         if applied == Applied::Stale {
             return (applied, told);
         }
+        let size = root.write().len();
         let mut parts: HashMap<String, Part<B>> =
             parts.into_iter().map(|part| (bare(&part.content_id).to_owned(), part)).collect();
         let mut before = std::mem::take(&mut self.parts);
@@ -200,7 +212,8 @@ impl<B> Resources<B> {
         for resource in &root.resources {
             for instance in &resource.instances {
                 let key = (resource.uri.clone(), instance.id.clone());
-                let part = instance.cid.as_deref().and_then(|cid| parts.remove(bare(cid)));
+                let room = self.parts.len() < PARTS || self.parts.contains_key(&key);
+                let part = instance.cid.as_deref().filter(|_| room).and_then(|cid| parts.remove(bare(cid)));
                 let (resource, instance) = key.clone();
                 told.push(Told { resource, instance, part: part.is_some() });
                 if let Some(part) = part {
@@ -215,6 +228,21 @@ impl<B> Resources<B> {
             self.resources = root.resources;
         } else {
             super::replace_by(&mut self.resources, root.resources, |resource| resource.uri.clone());
+            let resources = self.resources.iter();
+            let instances = resources.flat_map(|resource| {
+                resource.instances.iter().map(|instance| (resource.uri.as_str(), instance.id.as_str()))
+            });
+            let there: HashSet<_> = instances.collect();
+            self.parts
+                .retain(|(resource, instance), _| there.contains(&(resource.as_str(), instance.as_str())));
+        }
+        if applied == Applied::Full {
+            self.weight = Weight::default();
+        }
+        let whole = || ResourceList { resources: self.resources.clone(), ..ResourceList::default() };
+        if !self.weight.add(size, || whole().write().len()) {
+            *self = Self { version: self.version, ..Self::default() };
+            return (Applied::Gap, told);
         }
         (applied, told)
     }
@@ -248,5 +276,6 @@ fn bare(cid: &str) -> &str {
     cid.strip_prefix("cid:").unwrap_or(cid)
 }
 
+const PARTS: usize = 10_000;
 /// The namespace of resource list meta-information.
 pub const RLMI: &str = "urn:ietf:params:xml:ns:rlmi";

@@ -50,6 +50,23 @@ fn watchers_are_kept_by_list_and_id() {
     assert!(told(&state).is_empty());
 }
 
+#[test]
+fn states_do_not_grow_for_ever() {
+    let mut state = Watchers::default();
+    let name = "x".repeat(800_000);
+    for number in 0..40 {
+        let mut watcher =
+            Watcher::new("sip:a@b", format!("i{number}"), winfo::Status::Active, winfo::Event::Subscribe);
+        watcher.display_name = Some(name.clone());
+        let list = WatcherList { resource: "r".into(), package: "p".into(), watchers: vec![watcher] };
+        let document =
+            WatcherInfo { version: number, full: number == 0, lists: vec![list], ..WatcherInfo::default() };
+        let applied = state.apply(document);
+        assert_eq!(applied.needs_refresh(), number == 20, "{number}");
+        assert!(state.lists.iter().map(|list| list.watchers.len()).sum::<usize>() <= 21);
+    }
+}
+
 /// RFC 4235 §4.1.6: what is not told again is as it was.
 #[test]
 fn dialogs_keep_what_is_not_told_again() {

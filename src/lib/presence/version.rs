@@ -8,6 +8,7 @@ pub enum Applied {
     /// A change to what was there.
     Partial,
     /// A change, but documents before it were lost: subscribe again, so that the whole state is sent.
+    /// If the state became larger than 16 MiB as a document, it was dropped, and this is told too.
     Gap,
     /// Older than what is there: it changed nothing.
     Stale,
@@ -42,9 +43,38 @@ impl Version {
     }
 }
 
+/// How large a state has become, in octets of what it would be as a document: changes may add to it for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Weight(usize);
+
+impl Weight {
+    /// A change of that size was taken in. Whether the state is still within its bound; `whole` is its true size,
+    /// asked for only when the changes add up to more.
+    pub(super) fn add(&mut self, change: usize, whole: impl FnOnce() -> usize) -> bool {
+        self.0 = self.0.saturating_add(change);
+        if self.0 > HEAVIEST {
+            self.0 = whole();
+        }
+        self.0 <= HEAVIEST
+    }
+}
+
+const HEAVIEST: usize = 16 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn states_are_weighed_when_changes_add_up() {
+        let mut weight = Weight::default();
+        for _ in 0..16 {
+            assert!(weight.add(1 << 20, || panic!("not yet")));
+        }
+        assert!(weight.add(1, || 1000), "most changes replaced each other");
+        assert!(weight.add(1 << 20, || panic!("not again")));
+        assert!(!weight.add(16 << 20, || HEAVIEST + 1));
+    }
 
     /// Every last version against every kind of next one.
     #[test]

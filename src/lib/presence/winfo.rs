@@ -1,6 +1,9 @@
 //! Watcher information: who subscribes to what (RFC 3857, RFC 3858).
 
-use super::{Applied, Element, Error, Reason, XmlDocument, tokens, version::Version};
+use super::{
+    Applied, Document, Element, Error, Reason, XmlDocument, tokens,
+    version::{Version, Weight},
+};
 
 tokens! {
     /// The state of a subscription (RFC 3857 §4.7.1).
@@ -151,6 +154,7 @@ pub(super) fn full(root: &Element) -> Result<bool, Error> {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Watchers {
     version: Version,
+    weight: Weight,
     /// The lists as they are now.
     pub lists: Vec<WatcherList>,
 }
@@ -159,6 +163,7 @@ impl Watchers {
     /// Takes a document in. Terminated watchers stay until [`forget_terminated`](Self::forget_terminated).
     pub fn apply(&mut self, document: WatcherInfo) -> Applied {
         let applied = self.version.next(document.version, document.full);
+        let size = document.write().len();
         match applied {
             Applied::Stale => {}
             Applied::Full => self.lists = document.lists,
@@ -170,6 +175,16 @@ impl Watchers {
                     super::replace_by(&mut list.watchers, new.watchers, |watcher| watcher.id.clone());
                 },
             ),
+        }
+        if applied == Applied::Full {
+            self.weight = Weight::default();
+        }
+        if !self
+            .weight
+            .add(size, || WatcherInfo { lists: self.lists.clone(), ..WatcherInfo::default() }.write().len())
+        {
+            *self = Self { version: self.version, ..Self::default() };
+            return Applied::Gap;
         }
         applied
     }

@@ -22,7 +22,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, RequestId, Times, TransactionUser},
     time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError},
@@ -157,6 +157,7 @@ pub enum Event {
     Routed {
         id: RequestId,
         flow: Flow,
+        times: Times,
     },
     /// The same, without success.
     NoRoute {
@@ -744,9 +745,10 @@ impl TransactionUser for UserAgent {
         }
     }
 
-    fn routed(&mut self, id: RequestId, flow: Flow, _cx: &mut Cx<'_>) {
+    fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         self.requests.remove(&id);
-        self.events.push_back(Event::Routed { id, flow });
+        let times = cx.times(id).unwrap_or_default();
+        self.events.push_back(Event::Routed { id, flow, times });
     }
 
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, cx: &mut Cx<'_>) {

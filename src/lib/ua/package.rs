@@ -35,6 +35,7 @@ pub trait Package: fmt::Debug + Send + Sync {
 /// A package that is no more than what its specification says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
+    /// See [`Package::name`], and so on.
     pub name: &'static str,
     pub types: &'static [&'static str],
     pub expires: Duration,

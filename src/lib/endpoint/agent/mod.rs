@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     message::{Request, Response, UriBuf},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, RequestId, Times, TransactionUser},
     transaction::ServerId,
     transport::{Flow, FlowError, Target},
     ua::{
@@ -39,6 +39,9 @@ pub use query::Pending;
 pub use registration::Registration;
 pub use subscription::Subscription;
 pub use watcher::{Submission, Watcher};
+
+/// The flow that requests take, and how long it took to find and open it; or why there is none.
+pub type Routed = Result<(Flow, Times), Failure>;
 
 /// A user agent on a shard of its own.
 pub struct Agent {
@@ -85,8 +88,9 @@ impl Agent {
         self.endpoint.local()
     }
 
-    /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say.
-    pub async fn route(&self, uri: UriBuf) -> Result<Result<Flow, Failure>, Unavailable> {
+    /// Which flow requests to `uri` would take: its local address is what Via, Contact and SDP will say. And how long
+    /// it took to find out and to open it.
+    pub async fn route(&self, uri: UriBuf) -> Result<Routed, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.endpoint
             .with(move |agency, cx| {
@@ -127,8 +131,10 @@ impl Agent {
                 let id = agency.ua.subscribe(subscribe, cx);
                 let (sender, events) = mpsc::channel(QUEUE);
                 agency.subscriptions.insert(id, subscription::Mailbox::new(sender));
+                let call_id = agency.ua.subscription(id).map(|one| one.call_id().to_owned());
                 agency.distribute(cx);
-                Subscription { id, events, poster: agency.poster.clone() }
+                let call_id = call_id.unwrap_or_default();
+                Subscription { id, call_id, events, poster: agency.poster.clone() }
             })
             .await
     }
@@ -195,7 +201,7 @@ struct Agency {
     subscriptions: HashMap<SubscriptionId, subscription::Mailbox>,
     publications: HashMap<PublicationId, mpsc::Sender<PublicationEvent>>,
     watchers: HashMap<WatcherId, mpsc::Sender<WatcherEvent>>,
-    routes: HashMap<RequestId, oneshot::Sender<Result<Flow, Failure>>>,
+    routes: HashMap<RequestId, oneshot::Sender<Routed>>,
     incoming: mpsc::Sender<Call>,
     page: mpsc::Sender<Page>,
     arrival: mpsc::Sender<Watcher>,
@@ -234,9 +240,9 @@ impl Agency {
                         tracing::warn!("nobody reads the messages that come in");
                     }
                 }
-                Event::Routed { id, flow } => {
+                Event::Routed { id, flow, times } => {
                     if let Some(reply) = self.routes.remove(&id) {
-                        let _ = reply.send(Ok(flow));
+                        let _ = reply.send(Ok((flow, times)));
                     }
                 }
                 Event::NoRoute { id, why } => {

@@ -10,7 +10,7 @@ use crate::message::{Cursor, Malformed, NameAddr, escape};
 
 header!(
     /// Where the request has been, oldest first.
-    HistoryInfo, List, HistoryEntry<'m>, HistoryEntry::read);
+    HistoryInfo, List, HistoryEntry<'m>, HistoryEntry::read, stops);
 
 /// One step of the way.
 #[derive(Debug, Clone, Copy)]

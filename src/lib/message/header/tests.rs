@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::message::{HeaderError, Host, Limits, Message, Method, NameAddr, UriError};
+use crate::message::{HeaderError, HeaderId, Host, Limits, Message, Method, NameAddr, UriError};
 
 fn message(rows: &str) -> Message {
     let text = format!("OPTIONS sip:bob@example.com SIP/2.0\r\n{rows}\r\n\r\n");
@@ -254,4 +254,55 @@ fn texts_and_words() {
     assert_eq!(message.header::<UserAgent>().unwrap(), "a b \"c\\d\"");
     assert_eq!(read::<CallId>("a b"), Err(Malformed::Trailing));
     assert_eq!(read::<CallId>(""), Err(Malformed::Empty));
+}
+
+#[test]
+fn the_rest_of_a_field_with_many_malformed_values_is_not_read() {
+    let told = usize::from(Limits::MALFORMED);
+    let read = |rows: &str| {
+        let all: Vec<_> = message(rows).each::<Contact>().map(|value| value.is_ok()).collect();
+        (all.iter().filter(|&&sound| !sound).count(), all.len())
+    };
+    // In one row, and over several, with a sound value before each or without.
+    assert_eq!(read(&format!("Contact: {}<sip:a>", ",".repeat(told - 1))), (told - 1, told));
+    assert_eq!(read(&format!("Contact: {}<sip:a>", ",".repeat(told))), (told, told));
+    assert_eq!(read(&format!("Contact: {}a", "<sip:a>, b c, ".repeat(told))), (told, 2 * told));
+    assert_eq!(read(&vec!["Contact: <"; told + 1].join("\r\n")), (told, told));
+    assert_eq!(
+        read(&vec!["Contact: *, \"never ends, so it is one"; told + 1].join("\r\n")),
+        (told, 2 * told)
+    );
+    // The next field is read.
+    let message = message(&format!("Contact: {}\r\nAllow: BYE", ",".repeat(99)));
+    assert_eq!(message.each::<Allow>().count(), 1);
+    assert_eq!(
+        message.raw(HeaderId::Contact).map(|row| row.values::<Contact>().count()).sum::<usize>(),
+        told
+    );
+}
+
+#[test]
+fn rows_without_values_are_passed_over() {
+    let rows = ["Supported:"; 200].join("\r\n");
+    assert_eq!(message(&rows).each::<Supported>().count(), 0);
+    assert_eq!(message(&format!("{rows}\r\nk: a, b")).each::<Supported>().count(), 2);
+}
+
+#[test]
+fn words_are_read_alike_with_and_without_parameters() {
+    for value in ["*/*", "a/*", "*/* ", "a/b;q=0.5", "a/b ;q=1", "a-b.c/d"] {
+        let alone = read::<Accept>(value);
+        assert!(alone.is_ok(), "{value}: {alone:?}");
+        for list in [format!("{value},text/x"), format!(" {value}, text/x"), format!("text/x, {value}")] {
+            let all = message(&format!("Accept: {list}"));
+            let all: Vec<_> = all.each::<Accept>().map(|each| each.unwrap().to_string()).collect();
+            assert!(
+                all.len() == 2 && all.iter().any(|each| each.starts_with(value.split(' ').next().unwrap())),
+                "{list}: {all:?}"
+            );
+        }
+    }
+    assert_eq!(read::<Accept>("*/"), Err(Malformed::Token));
+    assert_eq!(read::<Contact>("*x").map(|_| ()), Err(Malformed::Trailing));
+    assert_eq!(read::<AcceptContact>("*").map(|_| ()), Ok(()));
 }

@@ -217,11 +217,6 @@ impl<'m, H: Header> RowValues<'m, H> {
         self.left &= self.patience > 0;
     }
 
-    #[inline(always)]
-    fn copy(&self) -> Self {
-        Self { field: PhantomData, ..*self }
-    }
-
     /// The next value, whatever it is.
     #[inline]
     fn next_any(&mut self) -> Result<H::View<'m>, HeaderError> {
@@ -255,15 +250,7 @@ impl<'m, H: Header> RowValues<'m, H> {
     /// The next value that is no plain word.
     #[inline(never)]
     fn next_slowly(&mut self) -> Result<H::View<'m>, HeaderError> {
-        let value = if self.uncut {
-            // What is here stays in registers.
-            let mut here = self.copy();
-            let value = here.next_any();
-            *self = here;
-            value
-        } else {
-            self.next_cut()
-        };
+        let value = self.next_any();
         if value.is_err() {
             self.tire();
         }

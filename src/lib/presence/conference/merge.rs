@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::{CONFERENCE, Change, ConferenceInfo};
-use crate::presence::{Applied, Element, Error, Node, XmlDocument, version::Version};
+use crate::presence::{
+    Applied, Element, Error, Node, XmlDocument,
+    version::{Version, Weight},
+};
 
 /// A conference, kept from document to document of a subscription.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,6 +30,11 @@ impl Conference {
             (Applied::Partial, Some(info)) => {
                 let mut whole = info.to_element();
                 merge(&mut whole, &document.to_element());
+                let mut weight = Weight::default();
+                if !weight.add(whole.write().len(), || usize::MAX) {
+                    (self.version, self.info) = (before, None);
+                    return Ok(Applied::Gap);
+                }
                 let mut merged = ConferenceInfo::from_element(&whole)?;
                 merged.version = document.version;
                 self.info = Some(merged);

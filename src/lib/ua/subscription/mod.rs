@@ -1,7 +1,7 @@
 //! One wish to be notified of somebody's state (RFC 6665): subscribed for, kept up until it is not wanted any more, or
 //! asked for once or from time to time (§4.4.3).
 //!
-//! A SUBSCRIBE may lead to several subscriptions where it forks (§4.1.4): each is a [`Fork`] with a dialog of its own,
+//! A SUBSCRIBE may lead to several subscriptions where it forks (§4.1.4): each is a `Fork` with a dialog of its own,
 //! made by its first NOTIFY, which may come before the 2xx. They are refreshed in time; when the last is gone its reason
 //! says whether and when to subscribe anew (§4.1.3). Challenges, 423 and one redirection are followed, failures tried
 //! again after growing pauses. Where the notifier names its state by an entity-tag, refreshes ask only for what changed
@@ -549,6 +549,7 @@ impl Cause {
             },
             // What failed within a dialog may go well in a new one.
             Self::Refused { status: 481, .. } | Self::Failed(_) | Self::Silent if held => Input::Renew,
+            Self::Expired if one => Input::Done,
             Self::Expired => Input::Renew,
             Self::Refused { status, .. } => match status {
                 // Timeout, interval, unavailable, too many, server trouble: these pass.

@@ -107,7 +107,11 @@ impl Subscription {
                 attempt.accepted.as_ref().filter(|(to, _)| **to == *tag).and_then(|(_, expires)| *expires);
         }
         let told = expires.or(granted.map(seconds));
-        let holds = told.unwrap_or(seconds(self.expires).max(super::SOONEST));
+        let mut holds = told.unwrap_or(seconds(self.expires));
+        if self.expires == 0 {
+            // Who asked once is owed one NOTIFY that ends it (§4.4.3), and waits no longer than for any.
+            holds = holds.clamp(super::SOONEST, cx.stack.timing().t1 * 64);
+        }
         self.forks.push(Fork::new(number, dialog, holds, told.is_some(), now, random));
         Ok((number, state, expires))
     }
