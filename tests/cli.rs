@@ -16,7 +16,8 @@ use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
 use sipkit::cli::{
-    ExitStatus, Program, call, generate::Manual, message, options, register, settings, subscribe, test_server,
+    ExitStatus, Program, call, generate::Manual, message, options, publish, register, settings, subscribe,
+    test_server,
 };
 
 #[cfg(feature = "dns")]
@@ -28,6 +29,9 @@ mod terminal;
 const SIP_CALL: (&str, &str) = ("sip-call", env!("CARGO_BIN_EXE_sip-call"));
 const SIP_MESSAGE: (&str, &str) = ("sip-message", env!("CARGO_BIN_EXE_sip-message"));
 const SIP_OPTIONS: (&str, &str) = ("sip-options", env!("CARGO_BIN_EXE_sip-options"));
+const SIP_PUBLISH_MWI: (&str, &str) = ("sip-publish-mwi", env!("CARGO_BIN_EXE_sip-publish-mwi"));
+const SIP_PUBLISH_PRESENCE: (&str, &str) =
+    ("sip-publish-presence", env!("CARGO_BIN_EXE_sip-publish-presence"));
 const SIP_REGISTER: (&str, &str) = ("sip-register", env!("CARGO_BIN_EXE_sip-register"));
 const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_sip-test-server"));
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
@@ -41,6 +45,8 @@ const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_DNS.0, SIP_DNS.1, dns::Args::MANUAL),
     (SIP_MESSAGE.0, SIP_MESSAGE.1, message::Args::MANUAL),
     (SIP_OPTIONS.0, SIP_OPTIONS.1, options::Args::MANUAL),
+    (SIP_PUBLISH_MWI.0, SIP_PUBLISH_MWI.1, publish::mwi::Args::MANUAL),
+    (SIP_PUBLISH_PRESENCE.0, SIP_PUBLISH_PRESENCE.1, publish::presence::Args::MANUAL),
     (SIP_REGISTER.0, SIP_REGISTER.1, register::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
     (
@@ -289,6 +295,8 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
                 "sip-dns" => dns::Args::try_parse_from(&words).map(drop),
                 "sip-message" => message::Args::try_parse_from(&words).map(drop),
                 "sip-options" => options::Args::try_parse_from(&words).map(drop),
+                "sip-publish-mwi" => publish::mwi::Args::try_parse_from(&words).map(drop),
+                "sip-publish-presence" => publish::presence::Args::try_parse_from(&words).map(drop),
                 "sip-register" => register::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
                 "sip-subscribe-conference" => subscribe::conference::Args::try_parse_from(&words).map(drop),

@@ -13,6 +13,7 @@ mod notifier;
 mod presence;
 mod programs;
 mod publication;
+mod publishing;
 mod registering;
 mod registration;
 mod slow_reader;

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 #[cfg(feature = "tls")]
 use super::tls_report::TlsReport;
 use super::{
+    event_state::{Publication, Published, Watcher},
     printable::Printable,
     subscribe::told::{Malformed, Notified},
 };
@@ -161,6 +162,24 @@ pub enum Event {
     },
     /// A NOTIFY came.
     Notified(Box<Notified>),
+    /// Something was published at a server of ours, or ran out there.
+    Publication(Box<Publication>),
+    /// A publication failed and is tried again.
+    PublicationFailed {
+        target: String,
+        code: Option<u16>,
+        reason: String,
+        retry_ms: f64,
+        /// How long what is published still holds.
+        remaining_ms: Option<f64>,
+    },
+    /// A PUBLISH goes out again, changed.
+    PublishAgain {
+        target: String,
+        reason: String,
+    },
+    /// A state of ours is published.
+    Published(Box<Published>),
     /// Any other provisional.
     Progress {
         call_id: String,
@@ -304,6 +323,12 @@ pub enum Event {
         fork: u32,
         expires_ms: f64,
     },
+    /// What was published is taken away.
+    Unpublished {
+        target: String,
+        package: String,
+        rtt_ms: f64,
+    },
     /// Bindings were removed.
     Unregistered {
         aor: String,
@@ -318,6 +343,8 @@ pub enum Event {
         /// Why, if not because it was enough.
         reason: Option<String>,
     },
+    /// A subscription at a server of ours.
+    Watcher(Box<Watcher>),
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -350,6 +377,10 @@ impl Event {
             Self::NoResponse { .. } => "no-response",
             Self::Notified(_) => "notified",
             Self::Progress { .. } => "progress",
+            Self::Publication(_) => "publication",
+            Self::PublicationFailed { .. } => "publication-failed",
+            Self::PublishAgain { .. } => "publish-again",
+            Self::Published(_) => "published",
             Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
             Self::Registered(_) => "registered",
@@ -367,8 +398,10 @@ impl Event {
             Self::Subscribed { .. } => "subscribed",
             Self::SubscriptionFailed { .. } => "subscription-failed",
             Self::Unchanged { .. } => "unchanged",
+            Self::Unpublished { .. } => "unpublished",
             Self::Unregistered { .. } => "unregistered",
             Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Watcher(_) => "watcher",
             Self::Targets { .. } => "targets",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
@@ -453,6 +486,16 @@ impl fmt::Display for Event {
                     Printable(reason)
                 )
             }
+            Self::Publication(publication) => write!(f, "{publication}"),
+            Self::PublicationFailed { target, reason, retry_ms, .. } => {
+                write!(f, "{}: {}; again in {:.0} s", Printable(target), Printable(reason), retry_ms / 1000.0)
+            }
+            Self::PublishAgain { target, reason } => {
+                write!(f, "{}: {}", Printable(target), Printable(reason))
+            }
+            Self::Published(published) => write!(f, "{published}"),
+            Self::Unpublished { target, package, .. } => write!(f, "{package} of {}", Printable(target)),
+            Self::Watcher(watcher) => write!(f, "{watcher}"),
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
             }

@@ -268,10 +268,12 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 17] = [
     "sip-call",
     "sip-message",
     "sip-options",
+    "sip-publish-mwi",
+    "sip-publish-presence",
     "sip-register",
     "sip-settings",
     "sip-subscribe-conference",

@@ -28,6 +28,7 @@ mod datagram;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod event;
+pub mod event_state;
 pub mod exit;
 pub mod failure;
 pub mod generate;
@@ -42,6 +43,7 @@ pub mod output;
 mod pipe;
 mod place;
 pub mod printable;
+pub mod publish;
 mod recorder;
 pub mod register;
 mod registering;

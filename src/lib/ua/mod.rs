@@ -198,6 +198,10 @@ pub struct UserAgent {
 }
 
 impl UserAgent {
+    /// A deadline with this token is the application's own: it may ask the stack for it, and the user agent does nothing
+    /// when it has come.
+    pub const SPARE_TOKEN: u64 = usage::SPARE_TOKEN;
+
     pub fn new(config: Config) -> Self {
         Self {
             config,
