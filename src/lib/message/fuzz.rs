@@ -179,14 +179,23 @@ fn read_all(message: &Message) {
 
 /// Rows read one by one hold what the message says of their fields.
 fn check_rows(message: &Message) {
-    let by_field: usize = message.raw(HeaderId::Via).map(|row| row.values::<Via>().count()).sum();
-    assert_eq!(by_field, message.each::<Via>().count());
-    let in_order = message.headers().filter(|row| row.id == HeaderId::Contact);
-    let contacts: usize = in_order.map(|row| row.values::<Contact>().filter(Result::is_ok).count()).sum();
-    assert_eq!(contacts, message.each::<Contact>().filter(Result::is_ok).count());
+    if is_read_to_the_end::<Via>(message) {
+        let by_field: usize = message.raw(HeaderId::Via).map(|row| row.values::<Via>().count()).sum();
+        assert_eq!(by_field, message.each::<Via>().count());
+    }
+    if is_read_to_the_end::<Contact>(message) {
+        let in_order = message.headers().filter(|row| row.id == HeaderId::Contact);
+        let contacts: usize = in_order.map(|row| row.values::<Contact>().filter(Result::is_ok).count()).sum();
+        assert_eq!(contacts, message.each::<Contact>().filter(Result::is_ok).count());
+    }
     if let (Ok(from), Ok(tag)) = (message.from(), message.from_tag()) {
         assert_eq!(from.tag(), tag);
     }
+}
+
+/// Whether all values of a field are told of, as not too many are malformed.
+fn is_read_to_the_end<H: Header>(message: &Message) -> bool {
+    message.each::<H>().filter(Result::is_err).count() < usize::from(Limits::MALFORMED)
 }
 
 fn read_uri(uri: Uri<'_>) {
@@ -207,7 +216,9 @@ fn edit(message: &Message) {
     let again = Message::parse(edited.bytes().clone(), &Limits::NONE);
     assert_eq!(again.as_ref(), Ok(&edited), "what is written can be read");
     assert_eq!(edited.body(), b"body");
-    assert_eq!(edited.each::<Via>().count(), vias + 1);
+    if is_read_to_the_end::<Via>(&edited) {
+        assert_eq!(edited.each::<Via>().count(), vias + 1);
+    }
     assert_eq!(edited.named("X").count(), message.named("X").count(), "nothing breaks out");
 }
 
