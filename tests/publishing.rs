@@ -217,3 +217,27 @@ fn what_goes_wrong_is_said() {
     publish(PRESENCE, &[&peer.uri(), "--remove"]).expect(2).says(&["--etag"]);
     publish(PRESENCE, &[&peer.uri(), "--file", "/nonexistent.xml"]).expect(2).says(&["cannot read"]);
 }
+
+#[test]
+fn who_subscribes_sees_what_is_published() {
+    let server = Server::with(&["--list", "friends=alice,bob", "--event", "presence:bob=away"]);
+    let alice = server.uri("alice");
+    let watch = |program: &str, args: &[&str]| start(program, args);
+    let presence =
+        watch(env!("CARGO_BIN_EXE_sip-subscribe-presence"), &[&alice, "--expect", "activity=meeting"]);
+    presence.event("notified");
+    let winfo = watch(env!("CARGO_BIN_EXE_sip-subscribe-winfo"), &[&alice, "--expect", "active>=1"]);
+    let list = watch(
+        env!("CARGO_BIN_EXE_sip-subscribe-rls"),
+        &[&server.uri("friends"), "--expect", "activity[alice]=meeting", "--expect", "activity[bob]=away"],
+    );
+    list.event("notified");
+    let mwi = watch(env!("CARGO_BIN_EXE_sip-subscribe-mwi"), &[&alice, "--expect", "voice-new>=2"]);
+    mwi.event("notified");
+    publish(PRESENCE, &[&alice, "--activity", "meeting"]).expect(0);
+    publish(MWI, &[&alice, "--voice", "2/0"]).expect(0);
+    for program in [presence, winfo, list, mwi] {
+        valid(&program.finish().expect(0));
+    }
+    valid(&server.stop());
+}
