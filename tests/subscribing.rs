@@ -399,7 +399,7 @@ fn every_package() {
 fn an_account_is_its_own_target() {
     let folder = Folder::new();
     let peer = Peer::new();
-    let config = folder.file("config.toml", &format!("[account.work]\nfrom = 'sip:alice@{}'\n", peer.addr));
+    let config = folder.file("config.toml", format!("[account.work]\nfrom = 'sip:alice@{}'\n", peer.addr));
     let running = subscribe("mwi", &["--config", &config, "--account", "work", "--json", "--once"]);
     let mut notifier = Notifier::accept(peer);
     assert!(
