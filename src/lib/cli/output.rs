@@ -2,7 +2,7 @@
 //!
 //! For a person one line per event, with `--json` one JSON object per line (JSON Lines), with `--write-out` only the
 //! user's line at the end. A reader that goes away ends the run gracefully; one that stays and does not read keeps it
-//! from nothing: see [`pipe`](super::pipe).
+//! from nothing: see `pipe.rs`.
 
 use std::{
     fmt,
@@ -338,6 +338,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::cli::event_state::{Publication, Published, Watcher};
     use crate::cli::{
         event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way},
         subscribe::told::{Malformed, Notified},
@@ -553,6 +554,47 @@ mod tests {
                 duration_ms: None,
             },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },
+            Event::Watcher(Box::new(Watcher {
+                what: "accepted",
+                package: "presence".into(),
+                resource: "sip:alice@192.0.2.1".into(),
+                watcher: Some("sip:bob@192.0.2.2".into()),
+                handling: Some("allow".into()),
+                expires_ms: Some(3_600_000.0),
+                ..Watcher::default()
+            })),
+            Event::Publication(Box::new(Publication {
+                what: "initial",
+                package: "presence".into(),
+                resource: "sip:alice@192.0.2.1".into(),
+                etag: Some("a1".into()),
+                ..Publication::default()
+            })),
+            Event::Published(Box::new(Published {
+                target: "sip:alice@192.0.2.1".into(),
+                package: "presence".into(),
+                operation: "initial",
+                etag: Some("a1".into()),
+                expires_ms: 3_600_000.0,
+                rtt_ms: 0.4,
+                ..Published::default()
+            })),
+            Event::PublicationFailed {
+                target: "sip:alice@192.0.2.1".into(),
+                code: Some(503),
+                reason: "503 Service Unavailable".into(),
+                retry_ms: 4_000.0,
+                remaining_ms: Some(60_000.0),
+            },
+            Event::PublishAgain {
+                target: "sip:alice@192.0.2.1".into(),
+                reason: "423 Interval Too Brief".into(),
+            },
+            Event::Unpublished {
+                target: "sip:alice@192.0.2.1".into(),
+                package: "presence".into(),
+                rtt_ms: 0.4,
+            },
         ]
     }
 

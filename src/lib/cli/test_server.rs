@@ -76,6 +76,8 @@ pub struct Presence {
     ///
     /// PACKAGE[:USER]=STATE, of all users or of one; @FILE instead of STATE is a document. It holds as long as nothing is
     /// published. May be repeated; the manual lists the words of each package.
+    // The help is no Markdown: nothing is linked to.
+    #[allow(rustdoc::broken_intra_doc_links)]
     #[arg(long, value_name = "STATE")]
     pub event: Vec<EventState>,
 

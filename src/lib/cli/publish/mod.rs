@@ -1,8 +1,8 @@
 //! The programs that publish: `sip-publish-presence` and `sip-publish-mwi` (RFC 3903).
 //!
-//! They differ in the state that is published: a [`State`] each, in a file of its own with its flags and its manual. What is
-//! shared: [`flags`] what can be asked for, [`run`] the loop from the first PUBLISH to the exit status, [`typed`] lines
-//! that change the state, [`cause`] why a publication is over.
+//! They differ in the state that is published: a `State` each, in a file of its own with its flags and its manual. What is
+//! shared: [`flags`] what can be asked for, `run` the loop from the first PUBLISH to the exit status, `typed` lines
+//! that change the state, `cause` why a publication is over.
 
 mod cause;
 pub mod flags;

@@ -52,6 +52,8 @@ pub struct Subscription {
     /// KEY=VALUE, or with !=, >=, <=, >, < (numbers) or ~ (contains). May be repeated: all must hold. The manual lists
     /// the keys. With --once or --count the exit status is 31 if it does not hold; with --timeout 3 if it never came
     /// about. KEY[WHO] looks only at what is said of WHO.
+    // The help is no Markdown: nothing is linked to.
+    #[allow(rustdoc::broken_intra_doc_links)]
     #[arg(long, value_name = "EXPR")]
     pub expect: Vec<Expectation>,
 

@@ -1,9 +1,9 @@
 //! The programs that subscribe: `sip-subscribe-presence` and its relatives (RFC 6665).
 //!
-//! They differ in what they subscribe to and in what its documents mean: a [`Spec`] and a [`Watched`] each, in a file of
-//! their own with their flags and their manual. Everything else is shared: [`flags`] what can be asked for, [`run`] the
-//! loop from the first SUBSCRIBE to the exit status, [`expect`] what scripts wait for, [`view`] what a person is shown,
-//! [`content`] how a body becomes a document, [`cause`] why a subscription is over, [`json`] documents as data.
+//! They differ in what they subscribe to and in what its documents mean: a `Spec` and a `Watched` each, in a file of
+//! their own with their flags and their manual. Everything else is shared: [`flags`] what can be asked for, `run` the
+//! loop from the first SUBSCRIBE to the exit status, [`expect`] what scripts wait for, `view` what a person is shown,
+//! `content` how a body becomes a document, `cause` why a subscription is over, `json` documents as data.
 
 mod cause;
 pub mod conference;
