@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sipkit::{
+    auth,
     message::{AddressBuf, Builder, HeaderId, Message, Method, Request, Response, UriBuf},
     sim::{LinkConfig, Node, World},
     stack::{self, Contact, Cx, Failure, NextHop, Outgoing, Output, RequestId, Stack, TransactionUser},
@@ -176,6 +177,16 @@ impl TransactionUser for Peer {
     fn request(&mut self, request: Request, id: Option<ServerId>, _: Flow, cx: &mut Cx<'_>) {
         let Some(id) = id else { return };
         self.notifies.push(request.clone());
+        // A proxy on the way that wants credentials.
+        if self.answer == 407 && !request.has(HeaderId::ProxyAuthorization) {
+            let challenge = "Digest realm=\"way\", nonce=\"n\", qop=\"auth\"";
+            let response =
+                Builder::response(&request, 407, None).header(HeaderId::ProxyAuthenticate, challenge);
+            return cx.respond(id, response.finish()).unwrap();
+        }
+        if self.answer == 407 {
+            return cx.respond(id, Builder::response(&request, 200, None).finish()).unwrap();
+        }
         if self.answer > 0 {
             cx.respond(id, Builder::response(&request, self.answer, None).finish()).unwrap();
         }
@@ -318,6 +329,36 @@ fn a_whole_life() {
     lab.quiet();
     let numbers: Vec<_> = lab.peer().notifies.iter().map(|n| n.cseq().unwrap().number).collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_for_notifications() {
+    let logins = vec![auth::Login::new("server", "secret")];
+    let mut lab = Lab::with(notifier::Config { auth: auth::Client::new(logins), ..config() });
+    lab.world.with(lab.peer, |peer, _| peer.answer = 407);
+    assert_eq!(lab.ask("bob", &[PRESENCE]), 200);
+    lab.tell("[busy]");
+    let numbers = |lab: &Lab| -> Vec<_> {
+        let of = |notify: &Request| (notify.cseq().unwrap().number, notify.has(HeaderId::ProxyAuthorization));
+        lab.peer().notifies.iter().map(of).collect()
+    };
+    // Asked once; from then on they are there at once, with the next number each.
+    assert_eq!(numbers(&lab), [(1, false), (2, true), (3, true)]);
+    assert_eq!(lab.last(), "active;expires=3600 [busy]");
+    assert_eq!(lab.server().log, ["presence for 3600"]);
+    lab.again(&[PRESENCE, expires("0")]);
+    lab.quiet();
+
+    // Who has none tells of it. What is not let through is lost, and the subscription is not (RFC 5057 §5.3).
+    let mut lab = Lab::new();
+    lab.world.with(lab.peer, |peer, _| peer.answer = 407);
+    assert_eq!(lab.ask("bob", &[PRESENCE]), 200);
+    lab.tell("[busy]");
+    assert_eq!(numbers(&lab), [(1, false), (2, false)]);
+    assert_eq!(lab.server().log, ["presence for 3600", "NOTIFY failed 407", "NOTIFY failed 407"]);
+    assert_eq!(lab.server().ua.watchers(), 1);
+    lab.again(&[PRESENCE, expires("0")]);
+    lab.quiet();
 }
 
 #[test]

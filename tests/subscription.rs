@@ -119,8 +119,8 @@ impl TransactionUser for Watcher {
         self.react();
     }
 
-    fn is_using(&self, flow: &Flow) -> bool {
-        self.ua.is_using(flow)
+    fn flows(&self, tell: &mut dyn FnMut(&Flow)) {
+        self.ua.flows(tell);
     }
 }
 

@@ -30,6 +30,11 @@ impl Client {
         Self { logins, only: None, sessions: Vec::new() }
     }
 
+    /// Whether there is anything to answer with.
+    pub fn has_logins(&self) -> bool {
+        !self.logins.is_empty()
+    }
+
     /// Answers nothing but this algorithm.
     #[must_use]
     pub fn only(mut self, algorithm: Option<Algorithm>) -> Self {

@@ -268,7 +268,9 @@ fn event_of(notice: events::Notice) -> Event {
                     Watcher { what: "refreshed", expires_ms: Some(milliseconds(expires)), ..told }
                 }
                 Happened::NotifyFailed { status } => {
-                    Watcher { what: "notify-failed", code: Some(status), ..told }
+                    let reason = matches!(status, 401 | 407)
+                        .then(|| "who notifies is asked for credentials on the way, and has none".to_owned());
+                    Watcher { what: "notify-failed", code: Some(status), reason, ..told }
                 }
                 Happened::Ended { why } => Watcher { what: "ended", reason: Some(why), ..told },
             }))

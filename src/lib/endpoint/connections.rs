@@ -281,7 +281,7 @@ impl Connections {
         self.table.iter().filter(|(_, c)| is_idle(c)).map(|(_, connection)| connection.flow).collect()
     }
 
-    /// Something relies on this idle connection: it is asked again later.
+    /// This idle connection stays: it is asked again later.
     pub fn keep(&mut self, flow: &Flow, now: Instant) {
         if let Some(connection) = self.table.get_mut(flow.key()) {
             connection.active = now;

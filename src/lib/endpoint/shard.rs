@@ -124,14 +124,12 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             if self.stack.next_deadline().is_some_and(|at| at <= now) {
                 self.stack.advance(now, &mut self.user);
             }
-            for flow in self.connections.sweep(now) {
-                if self.stack.is_using(&flow, &self.user) {
-                    self.connections.keep(&flow, now);
-                } else {
-                    tracing::debug!(remote = %flow.remote, "idle connection closed");
-                    self.connections.close(&flow);
-                    self.stack.closed(now, flow, FlowError::Idle, &mut self.user);
-                }
+            let idle = self.connections.sweep(now);
+            idle.iter().for_each(|flow| self.connections.keep(flow, now));
+            for flow in self.stack.unused(idle, &self.user) {
+                tracing::debug!(remote = %flow.remote, "idle connection closed");
+                self.connections.close(&flow);
+                self.stack.closed(now, flow, FlowError::Idle, &mut self.user);
             }
         }
         self.carry_out();

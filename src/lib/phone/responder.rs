@@ -686,8 +686,8 @@ impl TransactionUser for Responder {
         self.react(cx);
     }
 
-    fn is_using(&self, flow: &Flow) -> bool {
-        self.ua.is_using(flow)
+    fn flows(&self, tell: &mut dyn FnMut(&Flow)) {
+        self.ua.flows(tell);
     }
 }
 

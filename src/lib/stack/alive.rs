@@ -173,7 +173,7 @@ mod tests {
             let (now, output) = next(&mut stack, &mut user);
             assert!((80..=100).contains(&now.since(last).as_secs()), "{now:?} after {last:?}");
             assert!(matches!(output, Output::Transmit { bytes, .. } if bytes == "\r\n\r\n"));
-            assert!(stack.is_using(&flow(Protocol::Tcp), &user));
+            assert_eq!(stack.unused(vec![flow(Protocol::Tcp)], &user), []);
             last = now + Duration::from_millis(30);
             stack.pong(last, flow(Protocol::Tcp));
         }

@@ -216,9 +216,19 @@ impl Stack {
         self.settle(now, user);
     }
 
-    /// Whether something still needs this connection, so that it must not be closed for being idle.
-    pub fn is_using(&self, flow: &Flow, user: &dyn TransactionUser) -> bool {
-        self.core.alive.has(flow) || self.core.table.is_using(flow.key()) || user.is_using(flow)
+    /// Of these idle connections those that nothing needs any more, so that they may be closed. What the user relies on
+    /// is gone through once, however many there are.
+    pub fn unused(&self, mut idle: Vec<Flow>, user: &dyn TransactionUser) -> Vec<Flow> {
+        idle.retain(|flow| !self.core.alive.has(flow) && !self.core.table.is_using(flow.key()));
+        if idle.is_empty() {
+            return idle;
+        }
+        let name = |flow: &Flow| (flow.protocol, flow.slot, flow.generation);
+        let mut unused: HashMap<_, _> = idle.into_iter().map(|flow| (name(&flow), flow)).collect();
+        user.flows(&mut |flow| {
+            unused.remove(&name(flow));
+        });
+        unused.into_values().collect()
     }
 
     fn dispatch(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {

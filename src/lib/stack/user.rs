@@ -48,11 +48,9 @@ pub trait TransactionUser {
     /// A connection is gone, whoever closed it. What waited on it has been told already, or tried elsewhere.
     fn flow_lost(&mut self, _flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {}
 
-    /// Whether a dialog or a registration relies on this connection, so that it must not be closed although it
-    /// is idle. Transactions under way keep it open by themselves.
-    fn is_using(&self, _flow: &Flow) -> bool {
-        false
-    }
+    /// Tells each flow that a dialog or a registration relies on, in any order and as often as it likes: connections
+    /// among them are not closed for being idle. Transactions under way keep theirs open by themselves.
+    fn flows(&self, _tell: &mut dyn FnMut(&Flow)) {}
 }
 
 /// Names one outgoing request from [`Cx::send`] to its final response or failure, across the targets

@@ -738,10 +738,12 @@ impl TransactionUser for UserAgent {
         }
     }
 
-    fn is_using(&self, flow: &Flow) -> bool {
-        self.calls.iter().any(|(_, call)| call.is_using(flow))
-            || self.registrations.iter().any(|(_, registration)| registration.is_using(flow))
-            || self.subscriptions.iter().any(|(_, subscription)| subscription.is_using(flow))
-            || self.watchers.iter().any(|(_, watcher)| watcher.is_using(flow))
+    fn flows(&self, tell: &mut dyn FnMut(&Flow)) {
+        let mut each = |flow: Option<Flow>| flow.iter().for_each(&mut *tell);
+        self.calls.iter().for_each(|(_, call)| each(call.flow()));
+        self.registrations.iter().for_each(|(_, registration)| each(registration.flow()));
+        let forks = self.subscriptions.iter().flat_map(|(_, subscription)| subscription.flows());
+        forks.for_each(|flow| each(Some(flow)));
+        self.watchers.iter().for_each(|(_, watcher)| each(Some(watcher.flow())));
     }
 }

@@ -17,9 +17,8 @@ pub(super) fn failure(cause: &Cause, target: &str, package: &str) -> Failure {
             match status {
                 404 => failure.hint("check the address: nothing can be published there"),
                 405 | 501 => failure.hint("it takes no publications"),
-                412 => {
-                    failure.hint("what was published is not there any more: leave --etag out to publish anew")
-                }
+                412 => failure
+                    .hint("nothing is published under that entity-tag: it ran out, was replaced, or removed"),
                 413 => failure.hint("the document is too large for it"),
                 415 => match detail("Accept") {
                     Some(types) => failure.hint(format_args!("it takes {types}")),

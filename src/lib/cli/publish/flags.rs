@@ -92,8 +92,20 @@ impl Publication {
     }
 }
 
-/// The content of a file, or of standard input for a dash.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+impl File {
+    /// The document that was named, and its name.
+    pub(super) fn read(&self, publication: &Publication) -> Result<Option<(String, Vec<u8>)>, Failure> {
+        let Some(path) = &self.file else { return Ok(None) };
+        if publication.commands && path == Path::new("-") {
+            return Err(Failure::usage("--file - and --commands both read standard input")
+                .hint("give the document as a file, such as --file <(command)"));
+        }
+        read(path).map(Some)
+    }
+}
+
+/// The content of a file, or of standard input for a dash, and what to call it.
+fn read(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     let mut content = Vec::new();
     let is_stdin = path == Path::new("-");
     let read = match is_stdin {
@@ -108,7 +120,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         Ok(size) if size as u64 > MOST_READ => {
             Err(Failure::usage(format_args!("{name} has more than {MOST_READ} octets")))
         }
-        Ok(_) => Ok(content),
+        Ok(_) => Ok((name, content)),
     }
 }
 

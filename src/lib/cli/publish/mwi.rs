@@ -116,12 +116,11 @@ struct Mailbox {
 impl Mailbox {
     fn new(args: &Args) -> Result<Self, Failure> {
         let said = &args.state;
-        let mut mailbox = match &args.file.file {
+        let mut mailbox = match args.file.read(&args.flags.publication)? {
             None => Self { summary: MessageSummary::default(), as_read: None },
-            Some(path) => {
-                let content = flags::read(path)?;
+            Some((name, content)) => {
                 let summary = MessageSummary::read(&content)
-                    .map_err(|why| Failure::usage(format_args!("{}: {why}", path.display())))?;
+                    .map_err(|why| Failure::usage(format_args!("{name}: {why}")))?;
                 Self { summary, as_read: Some(content) }
             }
         };

@@ -1,6 +1,6 @@
 //! `sip-publish-presence`: its flags, its manual, and presence as it is published (RFC 3863, 4479, 4480).
 
-use std::{path::Path, time::SystemTime};
+use std::time::SystemTime;
 
 use clap::Parser;
 
@@ -139,7 +139,7 @@ impl Program for Args {
 
 /// Publishes it.
 pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
-    let state = Own::new(&args.state, args.file.file.as_deref())?;
+    let state = Own::new(&args.state, args.file.read(&args.flags.publication)?)?;
     run::publish(package::PRESENCE, args.address.as_deref(), state, args.flags, cx).await
 }
 
@@ -197,18 +197,17 @@ struct Own {
 }
 
 impl Own {
-    fn new(said: &Said, file: Option<&Path>) -> Result<Self, Failure> {
-        let id = machine();
+    fn new(said: &Said, file: Option<(String, Vec<u8>)>) -> Result<Self, Failure> {
+        let (id, is_of_flags) = (machine(), file.is_none());
         let mut own = match file {
             None => Self { presence: Presence::default(), as_read: None, id },
-            Some(path) => {
-                let content = flags::read(path)?;
-                let presence = Presence::read(&content)
-                    .map_err(|why| Failure::usage(format_args!("{}: {why}", path.display())))?;
+            Some((name, content)) => {
+                let presence =
+                    Presence::read(&content).map_err(|why| Failure::usage(format_args!("{name}: {why}")))?;
                 Self { presence, as_read: Some(content), id }
             }
         };
-        if file.is_none() || said.status.is_some() {
+        if is_of_flags || said.status.is_some() {
             own.set_status(said.status.unwrap_or(Basic::Open));
         }
         if !said.activity.is_empty() {
@@ -347,7 +346,8 @@ mod tests {
 
     fn own(flags: &str) -> Own {
         let args = Args::try_parse_from(format!("test {flags}").split_whitespace()).expect("known flags");
-        Own::new(&args.state, args.file.file.as_deref()).expect("readable")
+        let file = args.file.read(&args.flags.publication).expect("readable");
+        Own::new(&args.state, file).expect("a document")
     }
 
     fn published(own: &Own) -> Presence {
@@ -404,8 +404,11 @@ mod tests {
             (published(&own).entity.as_str(), published(&own).basic()),
             ("sip:x@y", Some(Basic::Closed))
         );
-        std::fs::write(&path, "<presence>").unwrap();
-        assert!(Own::new(&Said::default(), Some(&path)).is_err_and(|why| why.to_string().contains("1:")));
+        let broken = Some(("x.xml".to_owned(), b"<presence>".to_vec()));
+        let wrong = Own::new(&Said::default(), broken).map(drop).unwrap_err().to_string();
+        assert!(wrong.contains("x.xml: 1:"), "{wrong}");
+        let both = Args::try_parse_from(["test", "--file", "-", "--commands"]).unwrap();
+        assert!(both.file.read(&both.flags.publication).is_err(), "both read standard input");
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -55,9 +55,7 @@ pub(super) async fn publish<S: State>(
         publish.auth = account.auth()?;
         publish.headers = flags.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
         let (target, package) = (target.to_string(), package.name.to_owned());
-        Run { target, package, state, flags: &flags, cx: &cx, goal: false, removed: false }
-            .run(&agent, publish)
-            .await
+        Run { target, package, state, flags: &flags, cx: &cx, goal: false }.run(&agent, publish).await
     };
     let outcome = outcome.await;
     agent.stop().await;
@@ -85,8 +83,6 @@ struct Run<'a, S> {
     cx: &'a Context,
     /// Something is published.
     goal: bool,
-    /// It was taken away.
-    removed: bool,
 }
 
 impl<S: State> Run<'_, S> {
@@ -220,7 +216,6 @@ impl<S: State> Run<'_, S> {
                 }))
             }
             PublicationEvent::Removed { round_trip } => {
-                self.removed = true;
                 self.answered(200, None, round_trip);
                 Event::Unpublished { target, package: self.package.clone(), rtt_ms: milliseconds(round_trip) }
             }
@@ -259,12 +254,7 @@ impl<S: State> Run<'_, S> {
     }
 
     fn ended(&self, cause: Option<Cause>) -> Result<(), Failure> {
-        let Some(cause) = cause else {
-            if self.flags.publication.remove && !self.removed {
-                self.warn(format!("nothing is published for {} under that entity-tag", self.target));
-            }
-            return Ok(());
-        };
+        let Some(cause) = cause else { return Ok(()) };
         self.cx.out.summary(|summary| {
             if let Some(code) = cause::code(&cause) {
                 summary.code = Some(code);

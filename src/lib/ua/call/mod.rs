@@ -395,9 +395,9 @@ impl Call {
         }
     }
 
-    /// Whether its dialog relies on this connection.
-    pub(super) fn is_using(&self, flow: &Flow) -> bool {
-        self.dialog.as_ref().is_some_and(|dialog| dialog.flow().is_same(flow))
+    /// What its dialog relies on.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        self.dialog.as_ref().map(Dialog::flow)
     }
 
     /// A request of the peer within the dialog.

@@ -14,7 +14,7 @@ use crate::{
     util::id::Cookie,
 };
 
-use super::{Watcher, watcher::Asked};
+use super::{Watcher, challenge::Challenges, watcher::Asked};
 
 impl UserAgent {
     /// A SUBSCRIBE outside dialogs.
@@ -54,11 +54,11 @@ impl UserAgent {
                 return self.refuse(&request, id, 400, cx);
             }
         };
-        let (shard, now) = (cx.shard(), cx.now());
+        let (shard, now, challenges) = (cx.shard(), cx.now(), Challenges::of(&config.auth));
         let asked = Asked { id, request, expires, from };
         let key = self.watchers.insert_with(|key| {
             let cookie = cx.ids().cookie(shard, key);
-            Watcher::new(cookie, package, dialog, asked, now)
+            Watcher::new(cookie, package, dialog, asked, now).answering(challenges)
         });
         self.act_on_watcher(WatcherId(key), cx, Watcher::arrived);
     }

@@ -8,10 +8,11 @@
 //!
 //! A watcher is meant to be small, as there may be tens of thousands: documents and names of resources are shared.
 //!
-//! `machine.rs` says what comes when, `watcher.rs` does it, `notify.rs` writes NOTIFYs, `incoming.rs` takes requests,
-//! `audience.rs` knows who watches what.
+//! `machine.rs` says what comes when, `watcher.rs` does it, `notify.rs` writes NOTIFYs, `challenge.rs` answers who asks
+//! for credentials, `incoming.rs` takes requests, `audience.rs` knows who watches what.
 
 mod audience;
+mod challenge;
 mod incoming;
 mod machine;
 mod notify;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    auth,
     message::{Request, Response},
     stack::{Cx, Failure, RequestId},
     time::Duration,
@@ -53,6 +55,8 @@ pub struct Config {
     /// Watchers who are told of changes within ten milliseconds; the others have to wait for the next ten. What leaves at
     /// once in greater numbers is lost on the way.
     pub burst: usize,
+    /// Answers proxies that challenge NOTIFYs. Without logins such a NOTIFY has failed, and the subscription stays.
+    pub auth: auth::Client,
     /// Whether PUBLISH is taken ([`Event::Publish`](super::Event::Publish)).
     pub publications: bool,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             most: Duration::from_secs(3600),
             watchers: 100_000,
             burst: 100,
+            auth: auth::Client::default(),
             publications: false,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     dialog::Dialog,
     message::{AddressBuf, HeaderId, Method, Request, Response, Scheme, header},
-    stack::{Contact, Failure, RequestId},
+    stack::{Contact, Failure, Outgoing, RequestId},
     time::{Duration, Instant},
     transaction::ServerId,
     transport::Flow,
@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Cause, Document, Standing, WatcherEvent,
+    challenge::Challenges,
     machine::{Act, Input, Machine, State},
 };
 
@@ -44,6 +45,7 @@ pub struct Watcher {
     not_before: Instant,
     since: Instant,
     pending: Option<RequestId>,
+    challenges: Option<Box<Challenges>>,
     /// The SUBSCRIBE that is not answered.
     asked: Option<Box<Asked>>,
     decide_until: Instant,
@@ -117,11 +119,17 @@ impl Watcher {
             not_before: now,
             since: now,
             pending: None,
+            challenges: None,
             decide_until: now + DECISION,
             asked: Some(Box::new(asked)),
             ending: None,
             armed: None,
         }
+    }
+
+    pub(super) fn answering(mut self, challenges: Option<Box<Challenges>>) -> Self {
+        self.challenges = challenges;
+        self
     }
 
     /// The Call-ID of its dialog.
@@ -202,8 +210,9 @@ impl Watcher {
         self.is_ending() || self.is_over()
     }
 
-    pub(in crate::ua) fn is_using(&self, flow: &Flow) -> bool {
-        self.dialog.flow().is_same(flow)
+    /// What its dialog relies on.
+    pub(in crate::ua) fn flow(&self) -> Flow {
+        self.dialog.flow()
     }
 
     /// Whether a request within a dialog is within ours.
@@ -404,9 +413,22 @@ impl Watcher {
         }
         match response.status() {
             200..=299 => {
+                if let Some(challenges) = &mut self.challenges {
+                    challenges.accepted(response);
+                }
                 // A Contact that cannot be read leaves the target as it is.
                 let _ = self.dialog.refresh(response);
                 self.take(Input::Answered, cx);
+            }
+            status @ (401 | 407) => {
+                let challenges = self.challenges.as_mut();
+                match challenges.and_then(|known| known.answer(response, &mut self.dialog, cx)) {
+                    Some(outgoing) => self.pending = Some(cx.send(outgoing)),
+                    None => {
+                        cx.event(WatcherEvent::NotifyFailed { status });
+                        self.take(Input::Answered, cx);
+                    }
+                }
             }
             // The dialog usage is gone (§4.2.2).
             status @ (404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604) => {
@@ -481,9 +503,12 @@ impl Watcher {
         let builder = self.dialog.request(Method::Notify);
         let message = self.written(builder, package.name(), cx);
         let outgoing = self.dialog.outgoing(message);
-        let contact = Some(self.contact(cx));
-        let id = cx.send(crate::stack::Outgoing { contact, ..outgoing });
-        self.pending = Some(id);
+        let outgoing = Outgoing { contact: Some(self.contact(cx)), ..outgoing };
+        let outgoing = match &mut self.challenges {
+            Some(challenges) => challenges.dressed(outgoing),
+            None => outgoing,
+        };
+        self.pending = Some(cx.send(outgoing));
     }
 
     fn contact(&self, cx: &UaCx<'_, '_, WatcherId>) -> Contact {

@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     Adjusted, Cause, Input, Operation, Pending, Publication, PublicationEvent, PublicationId, Published,
-    State, UaCx,
+    State, Task, UaCx,
 };
 
 impl Publication {
@@ -42,7 +42,8 @@ impl Publication {
                 self.unsaid(&pending);
                 self.challenged(&pending, response, cx);
             }
-            412 if self.etag.is_some() => self.forgotten(&pending, cx),
+            // Who wanted nothing but to remove it is to know that there was nothing.
+            412 if self.etag.is_some() && self.publish.task != Task::Remove => self.forgotten(&pending, cx),
             423 => {
                 self.unsaid(&pending);
                 self.too_brief(response, cx);

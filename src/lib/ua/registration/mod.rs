@@ -353,6 +353,11 @@ impl Registration {
         uri.as_uri().host().to_string().into()
     }
 
+    /// What the binding depends on.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        self.granted.as_ref().map(|granted| granted.flow)
+    }
+
     /// Whether what is bound depends on this connection.
     pub(super) fn is_using(&self, flow: &Flow) -> bool {
         self.granted.as_ref().is_some_and(|granted| granted.flow.is_same(flow))

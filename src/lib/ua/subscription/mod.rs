@@ -327,8 +327,13 @@ impl Subscription {
         self.machine.state() == machine::State::Over
     }
 
+    /// What its dialogs rely on.
+    pub(super) fn flows(&self) -> impl Iterator<Item = Flow> + '_ {
+        self.forks.iter().map(|fork| fork.dialog.flow())
+    }
+
     pub(super) fn is_using(&self, flow: &Flow) -> bool {
-        self.forks.iter().any(|fork| fork.dialog.flow().is_same(flow))
+        self.flows().any(|of| of.is_same(flow))
     }
 
     pub(super) fn request_ids(&self) -> impl Iterator<Item = RequestId> + '_ {
