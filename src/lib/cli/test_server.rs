@@ -90,9 +90,10 @@ pub struct Presence {
 
     /// Who may watch, such as bob=block [default: all]
     ///
-    /// [WHO=]RULE; WHO is USER, USER@HOST or @HOST. With allow watchers are told the state, with block their
-    /// subscriptions are refused, with polite-block they seem to be told, and with confirm they wait for a decision that
-    /// never comes. May be repeated: the last one that names a watcher counts.
+    /// [WHO][:WHOM]=RULE, for watchers WHO of WHOM, or RULE for all. The rules are allow, block, polite-block and confirm.
+    /// May be repeated: the last one that names both counts. The manual says more.
+    // The help is no Markdown: nothing is linked to.
+    #[allow(rustdoc::broken_intra_doc_links)]
     #[arg(long, value_name = "RULE")]
     pub watcher: Vec<Rule>,
 }
@@ -272,6 +273,16 @@ impl Program for Args {
                        and host of the Request-URI. The users decline and status-NNN (from 400) refuse subscriptions \
                        too. With --event a state is given:",
                 terms: &events::SYNTAX,
+            },
+            Section {
+                title: "WATCHERS",
+                text: "Without --watcher everybody may watch everybody. --watcher [WHO][:WHOM]=RULE, or watcher in [server] of \
+                       the configuration file, says otherwise of who watches (From) and whom: USER, USER@HOST or @HOST \
+                       each, where * stands for any characters and what is left out for anybody. The last rule that names \
+                       both counts, those of the command line after those of the file; so the general ones come first. In \
+                       the file: watcher = [\"confirm\", \"@example.com=allow\", \"eve:alice=polite-block\"]. The rules \
+                       (RFC 5025) are:",
+                terms: &events::RULES,
             },
         ],
         examples: &[

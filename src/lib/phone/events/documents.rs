@@ -1,12 +1,12 @@
 //! The documents of topics: whose state it is, and how much of it is told.
 
-use std::{collections::HashSet, fmt::Write as _, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    Around, Bindings, CONFIRM, DIALOG, Events, Key, LIST, MOST_ROWS, OwnCall, PACKAGES, POLITE, PRESENCE,
-    REG, Row, Stated, WINFO, compose, list, resource, split,
+    Around, Bindings, CONFIRM, DIALOG, Events, Key, MOST_ROWS, OwnCall, PACKAGES, POLITE, PRESENCE, REG, Row,
+    Stated, WINFO, compose, list, resource, split,
 };
 use crate::{
     message::UriBuf,
@@ -14,6 +14,7 @@ use crate::{
         Document as _,
         dialog_info::{self, Dialog, Direction, Identity},
         pidf::Presence,
+        pres_rules::SubHandling,
         winfo::{self, WatcherInfo, WatcherList},
     },
     ua::{
@@ -34,15 +35,24 @@ impl Events {
         let document = match (word, *package) {
             (Some(CONFIRM), _) => None,
             (Some(POLITE), package) => Some(nothing(package, resource, version)),
-            (Some(LIST), package) => self.list(package, resource).map(|list| {
-                let members = list.members.iter().map(|member| resource::uri(member, resource));
-                let state = |uri: String| {
-                    let document = self.state(package, &uri, version, around);
-                    (uri, document)
-                };
-                let members: Vec<_> = members.map(state).collect();
-                list::document(resource, &list.name, &members, version)
-            }),
+            (Some(word), package) if word.starts_with(list::WORD) => {
+                self.list(package, resource).map(|list| {
+                    let state = |(member, handling): (&String, SubHandling)| {
+                        let uri = resource::uri(member, resource);
+                        let state = match handling {
+                            SubHandling::Allow => {
+                                list::Member::Active(self.state(package, &uri, version, around))
+                            }
+                            SubHandling::PoliteBlock => list::Member::Active(nothing(package, &uri, version)),
+                            SubHandling::Confirm => list::Member::Pending,
+                            SubHandling::Block => list::Member::Rejected,
+                        };
+                        (uri, state)
+                    };
+                    let members: Vec<_> = list.members.iter().zip(list::handlings(word)).map(state).collect();
+                    list::document(resource, &list.name, &members, version)
+                })
+            }
             (_, WINFO) => {
                 let (document, rows) = self.watcher_info(resource, &topic.told, version, around);
                 told = rows;
@@ -146,12 +156,10 @@ impl Events {
         let mut list =
             WatcherList { resource: resource.into(), package: "presence".into(), watchers: Vec::new() };
         let mut rows = Vec::new();
-        for word in ["", LIST, POLITE, CONFIRM] {
-            let mut name = resource.to_owned();
-            if !word.is_empty() {
-                // Writing to a string does not fail.
-                let _ = write!(name, " {word}");
-            }
+        let lists = self.watched_lists.iter().map(|(_, name)| name.to_string());
+        let lists = lists.filter(|name| split(name).0 == resource);
+        let others = [POLITE, CONFIRM].map(|word| format!("{resource} {word}"));
+        for name in [resource.to_owned()].into_iter().chain(lists).chain(others) {
             for id in around.ua.watchers_of("presence", &name) {
                 let (Some(seat), Some(watcher)) = (self.seats.get(&id), around.ua.watcher(id)) else {
                     continue;

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, str::FromStr};
 use crate::{
     presence::{
         Document as _, Note,
+        pres_rules::SubHandling,
         rlmi::{Instance, Resource, ResourceList, State},
     },
     ua::notifier::Document,
@@ -51,8 +52,60 @@ impl FromStr for List {
     }
 }
 
+/// A member, as far as a watcher of the list may see it.
+pub(super) enum Member {
+    Active(Document),
+    Pending,
+    Rejected,
+}
+
+impl Member {
+    /// No state is told without a subscription that is active (§5.5).
+    fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Active(document) => Some(document),
+            Self::Pending | Self::Rejected => None,
+        }
+    }
+
+    fn instance(&self) -> Instance {
+        match self {
+            Self::Active(_) => Instance::new("1", State::Active),
+            Self::Pending => Instance::new("1", State::Pending),
+            Self::Rejected => {
+                Instance { reason: Some("rejected".into()), ..Instance::new("1", State::Terminated) }
+            }
+        }
+    }
+}
+
+/// How the word begins that names what of a list is told.
+pub(super) const WORD: &str = "list";
+
+/// That word: with a letter for each member, so that all who may see the same share one document.
+pub(super) fn word(handlings: impl Iterator<Item = SubHandling>) -> String {
+    let letter = |handling| match handling {
+        SubHandling::Allow => 'a',
+        SubHandling::PoliteBlock => 'p',
+        SubHandling::Confirm => 'c',
+        SubHandling::Block => 'b',
+    };
+    format!("{WORD}:{}", handlings.map(letter).collect::<String>())
+}
+
+/// The letters of a word, read.
+pub(super) fn handlings(word: &str) -> impl Iterator<Item = SubHandling> + '_ {
+    let letters = word.split_once(':').map_or("", |(_, letters)| letters);
+    letters.chars().map(|letter| match letter {
+        'a' => SubHandling::Allow,
+        'p' => SubHandling::PoliteBlock,
+        'c' => SubHandling::Confirm,
+        _ => SubHandling::Block,
+    })
+}
+
 /// The multipart/related body (§5.4), with the meta-information as its root.
-pub(super) fn document(uri: &str, name: &str, members: &[(String, Document)], version: u32) -> Document {
+pub(super) fn document(uri: &str, name: &str, members: &[(String, Member)], version: u32) -> Document {
     let host = super::resource::host(uri).trim_matches(['[', ']']).replace(':', ".");
     let mut list = ResourceList {
         uri: uri.to_owned(),
@@ -63,22 +116,21 @@ pub(super) fn document(uri: &str, name: &str, members: &[(String, Document)], ve
     };
     let boundary = boundary(members);
     let mut parts = String::new();
-    for (at, (member, document)) in members.iter().enumerate() {
+    for (at, (uri, member)) in members.iter().enumerate() {
         let cid = format!("{at}.{version}@{host}");
-        // Writing to a string does not fail.
-        let _ = write!(
-            parts,
-            "--{boundary}\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <{cid}>\r\n\
-             Content-Type: {}\r\n\r\n{}\r\n",
-            document.kind,
-            String::from_utf8_lossy(&document.bytes)
-        );
-        let instance = Instance { cid: Some(cid), ..Instance::new("1", State::Active) };
-        list.resources.push(Resource {
-            uri: member.clone(),
-            instances: vec![instance],
-            ..Resource::default()
-        });
+        let mut instance = member.instance();
+        if let Some(document) = member.document() {
+            // Writing to a string does not fail.
+            let _ = write!(
+                parts,
+                "--{boundary}\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <{cid}>\r\n\
+                 Content-Type: {}\r\n\r\n{}\r\n",
+                document.kind,
+                String::from_utf8_lossy(&document.bytes)
+            );
+            instance.cid = Some(cid);
+        }
+        list.resources.push(Resource { uri: uri.clone(), instances: vec![instance], ..Resource::default() });
     }
     let root = format!("list.{version}@{host}");
     let body = format!(
@@ -97,8 +149,9 @@ pub(super) fn document(uri: &str, name: &str, members: &[(String, Document)], ve
 }
 
 /// Made of what is in the parts: who publishes one cannot know it, and so not end the part early.
-fn boundary(members: &[(String, Document)]) -> String {
-    let etags: String = members.iter().map(|(_, document)| document.etag.as_str()).collect();
+fn boundary(members: &[(String, Member)]) -> String {
+    let documents = members.iter().filter_map(|(_, member)| member.document());
+    let etags: String = documents.map(|document| document.etag.as_str()).collect();
     Document::new("boundary", etags).etag
 }
 
@@ -119,8 +172,13 @@ mod tests {
 
     #[test]
     fn a_state_has_the_parts_that_its_root_names() {
-        let state = |text: &str| Document::new("application/pidf+xml", text.to_owned());
-        let members = [("sip:a@h".to_owned(), state("<a/>")), ("sip:b@h".to_owned(), state("<b/>"))];
+        let state = |text: &str| Member::Active(Document::new("application/pidf+xml", text.to_owned()));
+        let members = [
+            ("sip:a@h".to_owned(), state("<a/>")),
+            ("sip:b@h".to_owned(), state("<b/>")),
+            ("sip:c@h".to_owned(), Member::Pending),
+            ("sip:d@h".to_owned(), Member::Rejected),
+        ];
         let document = document("sip:friends@[::1]", "friends", &members, 7);
         let message = Builder::request(Method::Notify, "sip:x@y")
             .header(HeaderId::CallId, "1")
@@ -130,7 +188,14 @@ mod tests {
         multipart.check().unwrap();
         let root = multipart.find("application", "rlmi+xml").unwrap();
         let list = ResourceList::read(root.body()).unwrap();
-        assert_eq!((list.version, list.full, list.resources.len()), (7, true, 2));
+        assert_eq!((list.version, list.full, list.resources.len()), (7, true, 4));
+        let told: Vec<_> =
+            list.resources.iter().map(|r| (&r.instances[0].state, r.instances[0].cid.is_some())).collect();
+        assert_eq!(
+            told[1..],
+            [(&State::Active, true), (&State::Pending, false), (&State::Terminated, false)]
+        );
+        assert_eq!(multipart.parts().count(), 3);
         let cid = list.resources[0].instances[0].cid.clone().unwrap();
         let part = multipart.find("application", "pidf+xml").unwrap();
         assert_eq!(part.body(), b"<a/>");

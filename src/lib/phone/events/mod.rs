@@ -42,7 +42,7 @@ use crate::{
 use super::{behaviour::Behaviour, bindings::Bindings};
 
 pub use list::{List, NoList};
-pub use rules::{NoRule, Rule};
+pub use rules::{NoRule, RULES, Rule};
 pub use stated::{SYNTAX, State, Stated, Unstated, counted, kind_of_message};
 
 /// What a server tells of, and to whom.
@@ -278,7 +278,7 @@ impl Events {
         if let Some(status @ 400..) = Behaviour::of(resource::user(&resource)).and_then(refusal) {
             return refuse(status, &[]);
         }
-        let handling = rules::handling(&self.rules, &watcher.uri);
+        let handling = rules::handling(&self.rules, &watcher.uri, &resource);
         if handling == SubHandling::Block {
             return refuse(403, &[]);
         }
@@ -291,7 +291,12 @@ impl Events {
         }
         let name: Arc<str> = match (handling, list) {
             (SubHandling::Allow, None) => resource.as_str().into(),
-            (SubHandling::Allow, Some(_)) => format!("{resource} {LIST}").into(),
+            (SubHandling::Allow, Some(list)) => {
+                let of =
+                    |member| rules::handling(&self.rules, &watcher.uri, &resource::uri(member, &resource));
+                let allowed = list::word(list.members.iter().map(|member| of(member)));
+                format!("{resource} {allowed}").into()
+            }
             (handling, _) => format!("{resource} {handling}").into(),
         };
         let key = match self.topics.get_key_value(&(package, name.clone())) {
@@ -312,7 +317,7 @@ impl Events {
     /// Somebody is the first to watch it.
     fn open(&mut self, key: Key, around: &mut Around<'_, '_>) -> Key {
         self.topics.insert(key.clone(), Topic::default());
-        if split(&key.1).1 == Some(LIST) {
+        if split(&key.1).1.is_some_and(|word| word.starts_with(list::WORD)) {
             self.watched_lists.insert(key.clone());
         }
         self.compose(&key, around);
@@ -511,7 +516,6 @@ const DIALOG: u8 = 3;
 const REG: u8 = 5;
 
 /// Words after the name of a resource. No URI has a space.
-const LIST: &str = "list";
 const POLITE: &str = "polite-block";
 const CONFIRM: &str = "confirm";
 

@@ -207,6 +207,7 @@ fn rules_say_who_is_told_what() {
 fn a_list_is_the_states_of_its_members() {
     let mut lab = Lab::new(|config| {
         config.lists = vec!["friends=alice,bob,carol".parse().unwrap()];
+        config.rules = ["joe:alice=block", "joe:carol=confirm"].map(|rule| rule.parse().unwrap()).into();
         config.stated = stated(&["presence:alice=busy"]);
     });
     let mut plain = |lists| {
@@ -239,6 +240,15 @@ fn a_list_is_the_states_of_its_members() {
     let told = lab.told();
     let (version, _, parts) = states(&told[0].1);
     assert_eq!((told.len(), version, parts[1].clone()), (1, 1, (of("bob"), Some(Basic::Closed))));
+    // Who may not see all of it is told the rest.
+    let target = UriBuf::parse("sip:friends@192.0.2.9").unwrap();
+    let joe = AddressBuf::parse("sip:joe@example.com").unwrap();
+    let subscribe = Subscribe { lists: true, ..Subscribe::new(&package::PRESENCE, target, joe) };
+    lab.world.with(lab.peer, |ua, cx| ua.subscribe(subscribe, cx));
+    lab.run(1000);
+    let (_, resources, parts) = states(&lab.told()[0].1);
+    assert_eq!((resources, parts), (3, vec![(of("bob"), Some(Basic::Closed))]));
+    assert_eq!(lab.counts(), (2, 1));
     // A member is watched on its own as ever.
     lab.subscribe(package::PRESENCE, "bob", BOB);
     assert_eq!(lab.last::<Presence>().basic(), Some(Basic::Closed));
