@@ -101,6 +101,8 @@ impl fmt::Display for Published {
         write!(f, "{} of {} {done}", self.package, Printable(&self.target))?;
         write!(f, " for {:.0} s", self.expires_ms / 1000.0)?;
         match &self.etag {
+            // Who has to name it is told the name.
+            Some(_) if self.refresh_ms.is_some() => Ok(()),
             Some(etag) => write!(f, ", entity-tag {}", Printable(etag)),
             None => f.write_str(", without an entity-tag"),
         }

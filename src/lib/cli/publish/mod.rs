@@ -17,8 +17,11 @@ pub use self::flags::Flags;
 
 /// A state of ours that is to be published, and how it is changed.
 pub(in crate::cli) trait State {
-    /// What can be typed, for a person.
-    const HELP: &'static str;
+    /// What can be typed, and what it does.
+    const COMMANDS: &'static [(&'static str, &'static str)];
+
+    /// One of them, for who begins.
+    const EXAMPLE: &'static str;
 
     /// The document, for who is named by this URI.
     fn body(&self, entity: &str) -> Body;
@@ -26,8 +29,8 @@ pub(in crate::cli) trait State {
     /// The state in a few words.
     fn describe(&self) -> String;
 
-    /// Takes a change that was typed; otherwise what is wrong about it.
-    fn take(&mut self, word: &str, rest: &str) -> Result<(), String>;
+    /// Takes a change that was typed; otherwise what is wrong about it, or nothing if there is no such command.
+    fn take(&mut self, word: &str, rest: &str) -> Result<(), Option<String>>;
 
     /// Another state, made of some random number.
     fn change(&mut self, random: u64);

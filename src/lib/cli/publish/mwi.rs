@@ -76,12 +76,7 @@ impl Program for Args {
         sections: &[Section {
             title: "COMMANDS",
             text: "With --keep at a terminal, and with --commands, each line changes the state, and it is published anew:",
-            terms: &[
-                ("voice NEW/OLD|none", "Voice messages; likewise fax, pager, multimedia and text."),
-                ("show", "Prints the document."),
-                ("refresh", "Refreshes it now."),
-                ("quit", "Removes it and ends, as Ctrl-C and Ctrl-D do."),
-            ],
+            terms: Mailbox::COMMANDS,
         }],
         examples: &[
             Example {
@@ -133,9 +128,9 @@ impl Mailbox {
         ];
         for (name, text) in counts {
             if let Some(text) = text {
-                mailbox
-                    .take(name, text)
-                    .map_err(|wrong| Failure::usage(format_args!("--{name}: {wrong}")))?;
+                mailbox.take(name, text).map_err(|wrong| {
+                    Failure::usage(format_args!("--{name}: {}", wrong.unwrap_or_default()))
+                })?;
             }
         }
         if said.mailbox.is_some() {
@@ -159,8 +154,8 @@ impl Mailbox {
 }
 
 impl State for Mailbox {
-    const HELP: &'static str = "voice NEW/OLD · fax NEW/OLD · pager, multimedia, text · none takes away · show · \
-                                refresh · quit";
+    const COMMANDS: &'static [(&'static str, &'static str)] = &COMMANDS;
+    const EXAMPLE: &'static str = "voice 3/1";
 
     fn body(&self, entity: &str) -> Body {
         let bytes = match &self.as_read {
@@ -181,10 +176,8 @@ impl State for Mailbox {
         all.join(", ")
     }
 
-    fn take(&mut self, word: &str, rest: &str) -> Result<(), String> {
-        let Some(class) = kind_of_message(word) else {
-            return Err(format!("`{word}` is no command: {}", Self::HELP));
-        };
+    fn take(&mut self, word: &str, rest: &str) -> Result<(), Option<String>> {
+        let class = kind_of_message(word).ok_or(None)?;
         if matches!(rest, "" | "none") {
             self.set(class, None);
             return Ok(());
@@ -204,6 +197,19 @@ impl State for Mailbox {
     }
 }
 
+/// What can be typed.
+const COMMANDS: [(&str, &str); 9] = [
+    ("voice NEW/OLD", "Voice messages, such as 3/1, or none."),
+    ("fax NEW/OLD", "Likewise."),
+    ("pager NEW/OLD", "Likewise."),
+    ("multimedia NEW/OLD", "Likewise."),
+    ("text NEW/OLD", "Likewise."),
+    ("random", "Something else, as --auto does."),
+    ("show", "Prints the document."),
+    ("refresh", "Refreshes it now."),
+    ("quit", "Removes it and ends, as Ctrl-C and Ctrl-D do."),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +226,7 @@ mod tests {
         mailbox.take("voice", "0/4").unwrap();
         mailbox.take("fax", "none").unwrap();
         assert_eq!(mailbox.describe(), "nothing waiting, voice-message 0/4");
-        assert!(mailbox.take("voice", "many").is_err() && mailbox.take("mail", "1/1").is_err());
+        assert!(mailbox.take("voice", "many").is_err() && mailbox.take("mail", "1/1") == Err(None));
         assert!(Mailbox::new(&parse("--text 1")).is_err_and(|why| why.to_string().contains("NEW/OLD")));
         mailbox.change(u64::MAX);
         MessageSummary::read(&mailbox.body("sip:a@h").bytes).unwrap();

@@ -83,16 +83,7 @@ impl Program for Args {
             Section {
                 title: "COMMANDS",
                 text: "With --keep at a terminal, and with --commands, each line changes the state, and it is published anew:",
-                terms: &[
-                    ("status open|closed", "Whether we can be reached."),
-                    ("activity NAME,...|none", "What we do."),
-                    ("mood NAME,...|none", "How we feel."),
-                    ("place NAME,...|none", "Where we are."),
-                    ("note TEXT|none", "A few words."),
-                    ("show", "Prints the document."),
-                    ("refresh", "Refreshes it now."),
-                    ("quit", "Removes it and ends, as Ctrl-C and Ctrl-D do."),
-                ],
+                terms: Own::COMMANDS,
             },
             Section {
                 title: "WORDS",
@@ -273,8 +264,8 @@ impl Own {
 }
 
 impl State for Own {
-    const HELP: &'static str = "status open|closed · activity NAME,... · mood NAME,... · place NAME,... · note TEXT · \
-                                none takes away · show · refresh · quit";
+    const COMMANDS: &'static [(&'static str, &'static str)] = &COMMANDS;
+    const EXAMPLE: &'static str = "mood happy";
 
     fn body(&self, entity: &str) -> Body {
         let bytes = match &self.as_read {
@@ -300,17 +291,25 @@ impl State for Own {
         all.join(", ")
     }
 
-    fn take(&mut self, name: &str, rest: &str) -> Result<(), String> {
-        let is_none = matches!(rest, "" | "none");
+    fn take(&mut self, name: &str, rest: &str) -> Result<(), Option<String>> {
         match name {
             "status" => self.set_status(basic(rest)?),
             // In short, as a word of its own.
             "open" | "closed" => self.set_status(basic(name)?),
-            "activity" => self.set_activities(if is_none { Vec::new() } else { several(rest, activity)? }),
-            "mood" => self.set_mood(if is_none { Vec::new() } else { several(rest, mood)? }),
-            "place" => self.set_place(if is_none { Vec::new() } else { several(rest, place)? }),
-            "note" => self.set_note(if is_none { "" } else { rest }),
-            _ => return Err(format!("`{name}` is no command: {}", Self::HELP)),
+            "activity" => {
+                let now = self.presence.persons.first().and_then(|person| person.activities.first());
+                self.set_activities(amended(now.map(|now| &now.values), rest, activity)?);
+            }
+            "mood" => {
+                let now = self.presence.persons.first().and_then(|person| person.mood.first());
+                self.set_mood(amended(now.map(|now| &now.values), rest, mood)?);
+            }
+            "place" => {
+                let now = self.presence.persons.first().and_then(|person| person.place_type.first());
+                self.set_place(amended(now.map(|now| &now.values), rest, place)?);
+            }
+            "note" => self.set_note(if rest == "none" { "" } else { rest }),
+            _ => return Err(None),
         }
         Ok(())
     }
@@ -327,9 +326,39 @@ impl State for Own {
     }
 }
 
-fn several<T>(text: &str, one: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    text.split(',').map(one).collect()
+/// The words of a list after a change: others, none, or one more (`+`) and one less (`-`).
+fn amended<T: Clone + PartialEq>(
+    now: Option<&Vec<T>>,
+    text: &str,
+    one: fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    if matches!(text, "" | "none") {
+        return Ok(Vec::new());
+    }
+    let is_amended = |word: &str| word.trim().starts_with(['+', '-']);
+    let mut all = now.cloned().filter(|_| text.split(',').all(is_amended)).unwrap_or_default();
+    for word in text.split(',').map(str::trim) {
+        let word_itself = one(word.strip_prefix(['+', '-']).unwrap_or(word))?;
+        all.retain(|known| *known != word_itself);
+        if !word.starts_with('-') {
+            all.push(word_itself);
+        }
+    }
+    Ok(all)
 }
+
+/// What can be typed.
+const COMMANDS: [(&str, &str); 9] = [
+    ("status open|closed", "Whether we can be reached."),
+    ("activity NAME,...", "What we do; +NAME and -NAME add and take away, none takes all away."),
+    ("mood NAME,...", "How we feel, likewise."),
+    ("place NAME,...", "Where we are, likewise."),
+    ("note TEXT", "A few words, or none."),
+    ("random", "Something else, as --auto does."),
+    ("show", "Prints the document."),
+    ("refresh", "Refreshes it now."),
+    ("quit", "Removes it and ends, as Ctrl-C and Ctrl-D do."),
+];
 
 /// A few hex digits for this machine and login.
 fn machine() -> String {
@@ -384,7 +413,10 @@ mod tests {
         own.take("activity", "none").unwrap();
         own.take("status", "open").unwrap();
         assert_eq!(own.describe(), "open, happy, under a tree");
-        assert!(own.take("moood", "").is_err() && own.take("mood", "hapy").is_err());
+        own.take("mood", "+sad, -happy, +calm").unwrap();
+        assert_eq!(own.describe(), "open, sad, calm, under a tree");
+        assert_eq!(own.take("moood", ""), Err(None));
+        assert!(own.take("mood", "hapy").is_err_and(|why| why.is_some_and(|why| why.contains("happy"))));
         let before = own.describe();
         own.change(0x1234_5678_9abc_def1);
         assert_ne!(own.describe(), before);

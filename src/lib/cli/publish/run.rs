@@ -148,7 +148,8 @@ impl<S: State> Run<'_, S> {
             return None;
         }
         if is_person_there {
-            self.cx.out.text(format_args!("{}\n", S::HELP));
+            let example = S::EXAMPLE;
+            self.cx.out.text(format_args!("Type a change, such as {example}; help lists them, quit ends.\n"));
         }
         Typed::open()
     }
@@ -158,7 +159,11 @@ impl<S: State> Run<'_, S> {
         match word.as_str() {
             "" => {}
             "quit" | "q" => return Line::Quit,
-            "help" | "?" | "h" => self.cx.out.text(format_args!("{}\n", S::HELP)),
+            "help" | "?" | "h" => self.cx.out.text(typed::help(S::COMMANDS)),
+            "random" => {
+                self.state.change(rand::random());
+                self.publish_anew(publication);
+            }
             "show" => {
                 let body = self.state.body(&self.target);
                 self.cx.out.text(format_args!("{}\n", String::from_utf8_lossy(&body.bytes).trim_end()));
@@ -167,7 +172,8 @@ impl<S: State> Run<'_, S> {
             "refresh" => drop(publication.refresh()),
             word => match self.state.take(word, rest) {
                 Ok(()) => self.publish_anew(publication),
-                Err(wrong) => self.warn(wrong),
+                Err(None) => self.warn(typed::unknown(word, S::COMMANDS)),
+                Err(Some(wrong)) => self.warn(wrong),
             },
         }
         Line::Go

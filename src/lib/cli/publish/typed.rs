@@ -1,11 +1,14 @@
 //! Lines that are typed, or come from a pipe, and change what is published.
 
 use std::{
+    fmt::Write as _,
     io::{self, BufRead, IsTerminal, Read},
     thread,
 };
 
 use tokio::sync::mpsc;
+
+use crate::cli::nearest::nearest;
 
 /// Lines as they come; the reader is a thread of its own that ends with the process.
 pub(super) struct Typed {
@@ -59,6 +62,25 @@ pub(super) fn words(line: &str) -> (String, &str) {
     (word.to_ascii_lowercase(), rest.trim())
 }
 
+/// All commands, a line each.
+pub(super) fn help(commands: &[(&str, &str)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    commands.iter().fold(String::new(), |mut text, (command, about)| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {command:width$}  {about}");
+        text
+    })
+}
+
+/// What to say of a word that is no command.
+pub(super) fn unknown(word: &str, commands: &[(&str, &str)]) -> String {
+    let names = commands.iter().filter_map(|(command, _)| command.split_whitespace().next());
+    match nearest(word, names) {
+        Some(near) => format!("`{word}` is no command; did you mean {near}?"),
+        None => format!("`{word}` is no command; help lists them"),
+    }
+}
+
 /// Of a line.
 const LONGEST: u64 = 4096;
 
@@ -70,5 +92,13 @@ mod tests {
     fn a_line_is_a_word_and_the_rest() {
         assert_eq!(words("Mood  happy, calm"), ("mood".to_owned(), "happy, calm"));
         assert_eq!((words("quit"), words("")), (("quit".to_owned(), ""), (String::new(), "")));
+    }
+
+    #[test]
+    fn who_does_not_know_the_commands_is_told() {
+        let commands = [("mood NAME", "How we feel."), ("show", "Prints it.")];
+        assert_eq!(help(&commands), "  mood NAME  How we feel.\n  show       Prints it.\n");
+        assert_eq!(unknown("moood", &commands), "`moood` is no command; did you mean mood?");
+        assert_eq!(unknown("xyzzy", &commands), "`xyzzy` is no command; help lists them");
     }
 }

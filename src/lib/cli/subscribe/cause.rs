@@ -62,7 +62,10 @@ fn refused(status: u16, reason: &str, details: &[(String, String)], target: &str
         405 | 501 => failure.hint("it takes no subscriptions"),
         406 | 415 => failure.hint(told("Accept", "it can say", "try another --accept")),
         420 => failure.hint(told("Unsupported", "it cannot do", "it cannot do what we require")),
-        421 => failure.hint("it wants what we cannot do"),
+        421 if detail("Require").is_some_and(|wanted| wanted.to_ascii_lowercase().contains("eventlist")) => {
+            failure.hint("it is a list, which sip-subscribe-rls watches")
+        }
+        421 => failure.hint(told("Require", "it wants", "it wants what we cannot do")),
         480 => failure.hint("nobody is there who could tell; try again later"),
         489 => {
             let otherwise = format!("it does not know {package}, and does not say what it knows");

@@ -82,6 +82,26 @@ struct One {
     watched: Box<dyn Watched>,
     /// As it was told last; nothing before the first document.
     told: Option<View>,
+    /// Names the state that was told (RFC 5839).
+    etag: Option<String>,
+    /// The state of the subscription before this one, which still holds: it is not told again.
+    still: Option<Box<dyn Watched>>,
+}
+
+impl One {
+    fn new(watched: Box<dyn Watched>) -> Self {
+        Self { watched, told: None, etag: None, still: None }
+    }
+
+    fn state(&self) -> &dyn Watched {
+        self.still.as_deref().unwrap_or(&*self.watched)
+    }
+
+    /// Takes over what was known by the subscription before.
+    fn go_on(&mut self, last: Self) {
+        self.told = last.told;
+        self.still = Some(last.still.unwrap_or(last.watched));
+    }
 }
 
 struct Run<'a> {
@@ -94,10 +114,12 @@ struct Run<'a> {
     call_id: String,
     forks: BTreeMap<u32, One>,
     /// Of the subscription that ended last, for the next one to differ from.
-    last: Option<View>,
+    last: Option<One>,
     /// What is known now; of what has ended too, until there is something new.
     facts: Facts,
     notifications: u64,
+    /// Why the last document says nothing.
+    unread: Option<String>,
     /// There is a subscription, or was.
     goal: bool,
     /// When the whole state was asked for last.
@@ -127,6 +149,7 @@ impl<'a> Run<'a> {
             last: None,
             facts: Facts::default(),
             notifications: 0,
+            unread: None,
             goal: false,
             asked: None,
             open: false,
@@ -249,14 +272,21 @@ impl<'a> Run<'a> {
         self.notifications += 1;
         self.remote = notification.flow.remote.to_string();
         let content = Content::of(&notification.request);
-        let one = self
-            .forks
-            .entry(notification.fork)
-            .or_insert_with(|| One { watched: (self.spec.watched)(), told: None });
-        let taken = match content.body.is_empty() {
-            true => Ok(None),
-            false => one.watched.take(&content).map(Some),
-        };
+        let is_empty = content.body.is_empty();
+        let one = self.forks.entry(notification.fork).or_insert_with(|| {
+            let mut one = One::new((self.spec.watched)());
+            let is_same = |last: &mut One| is_empty && last.etag.is_some() && last.etag == notification.etag;
+            if let Some(last) = self.last.take_if(is_same) {
+                one.go_on(last);
+            }
+            one
+        });
+        let taken = if is_empty { Ok(None) } else { one.watched.take(&content).map(Some) };
+        if let Ok(applied) = &taken {
+            one.etag.clone_from(&notification.etag);
+            one.still.take_if(|_| applied.is_some());
+        }
+        self.unread = taken.as_ref().err().map(Refused::reason);
         match taken {
             Ok(applied) => {
                 self.tell_state(notification, &content, applied);
@@ -275,7 +305,7 @@ impl<'a> Run<'a> {
         self.look(&notification.state);
         if let Some(one) = self.forks.get_mut(&notification.fork).filter(|one| one.told.is_some()) {
             one.watched.settle();
-            one.told = Some(one.watched.view());
+            one.told = Some(one.state().view());
         }
         if matches!(notification.state, package::State::Terminated(_)) {
             self.forget(notification.fork);
@@ -292,8 +322,9 @@ impl<'a> Run<'a> {
     fn tell_state(&mut self, notification: &Notification, content: &Content<'_>, applied: Option<Applied>) {
         let Some(one) = self.forks.get_mut(&notification.fork) else { return };
         let is_known = applied.is_some() || one.told.is_some();
-        let view = is_known.then(|| one.watched.view());
-        let before = one.told.take().or_else(|| self.last.take());
+        let view = is_known.then(|| one.state().view());
+        let last = self.last.take_if(|_| is_known && one.told.is_none());
+        let before = one.told.take().or_else(|| last.and_then(|last| last.told));
         let changes = match (&view, &before) {
             (Some(view), Some(before)) => Some(view.changes(before)),
             _ => None,
@@ -316,15 +347,12 @@ impl<'a> Run<'a> {
             content_type: notification.content_type().filter(|_| !content.body.is_empty()),
             applied: applied.map(applied_name),
             changes,
-            document: if is_known { one.watched.document() } else { serde_json::Value::Null },
+            document: if is_known { one.state().document() } else { serde_json::Value::Null },
             body: self.flags.raw.then(|| String::from_utf8_lossy(content.body).into_owned()),
         };
         let shown = view.as_ref().filter(|_| is_new);
         let shown = shown.map(|view| view.render(before.as_ref(), self.cx.out.is_coloured()));
-        match view.is_some() {
-            true => one.told = view.clone(),
-            false => self.last = before,
-        }
+        one.told.clone_from(&view);
         let heading = heading(&told);
         if self.flags.is_timeline() {
             self.cx.out.event(Event::Notified(Box::new(told)));
@@ -363,7 +391,7 @@ impl<'a> Run<'a> {
         let mut facts = Facts::default();
         facts.say("subscription", state.as_str());
         let known = self.forks.values().filter(|one| one.told.is_some());
-        facts.0.extend(known.flat_map(|one| one.watched.facts().0));
+        facts.0.extend(known.flat_map(|one| one.state().facts().0));
         self.facts = facts;
     }
 
@@ -380,6 +408,11 @@ impl<'a> Run<'a> {
 
     /// Whether what was expected is the case in the end.
     fn verdict(&self) -> Result<(), Failure> {
+        // Who asks once wants that one document, if not as it is.
+        if let Some(why) = self.unread.as_ref().filter(|_| self.flags.subscription.once && !self.flags.raw) {
+            let message = format_args!("the state of {} cannot be read: {why}", self.target);
+            return Err(Failure::new(ExitStatus::NotAcceptable, message));
+        }
         let unmet: Vec<_> = self.unmet().map(|unmet| unmet.instead(&self.facts)).collect();
         match &unmet[..] {
             [] => Ok(()),
@@ -437,8 +470,8 @@ impl<'a> Run<'a> {
 
     /// The subscription is over, its state is what the next one differs from.
     fn forget(&mut self, fork: u32) {
-        if let Some(view) = self.forks.remove(&fork).and_then(|one| one.told) {
-            self.last = Some(view);
+        if let Some(one) = self.forks.remove(&fork).filter(|one| one.told.is_some()) {
+            self.last = Some(one);
         }
     }
 

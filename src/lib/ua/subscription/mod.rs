@@ -588,6 +588,7 @@ impl Cause {
             HeaderId::AllowEvents,
             HeaderId::Accept,
             HeaderId::Unsupported,
+            HeaderId::Require,
         ];
         let rows =
             |id: HeaderId| response.raw(id).map(move |row| (id.name().to_owned(), row.text().to_string()));
