@@ -411,6 +411,46 @@ fn an_account_is_its_own_target() {
     valid(&running.finish().expect(0));
 }
 
+/// Without a body: the state is the one before if that is said (RFC 5839), and otherwise there is none any more.
+#[test]
+fn nothing_told() {
+    let peer = Peer::new();
+    let running = subscribe("presence", &["--json", "--expect", "status!=open", &peer.uri()]);
+    let mut notifier = Notifier::accept(peer);
+    let tagged = |tag: &str| format!("{ACTIVE}\r\nSIP-ETag: {tag}");
+    assert_eq!(notifier.notify(&tagged("one"), PIDF, &presence("open", "here")), 200);
+    assert_eq!(notifier.notify(&tagged("one"), "", ""), 200);
+    assert_eq!(notifier.notify(&tagged("two"), "", ""), 200);
+    notifier.left();
+    let notified = events(&running.finish().expect(0), "notified");
+    let status: Vec<_> = notified[..3].iter().map(|event| event["document"]["status"].clone()).collect();
+    assert_eq!(status, [json!("open"), json!("open"), Value::Null]);
+
+    // By the next question it still holds too.
+    let peer = Peer::new();
+    let args = ["--json", "--poll", "1s", "--count", "2", "--expect", "note=none", "--expect", "status=open"];
+    let running = subscribe("presence", &[&args[..], &[&peer.uri()]].concat());
+    let mut notifier = Notifier::accept(peer);
+    notifier.notify("terminated;reason=timeout\r\nSIP-ETag: one", PIDF, &presence("open", "here"));
+    let Notifier { peer, .. } = notifier;
+    let next = peer.receive("another SUBSCRIBE", |text| text.method() == "SUBSCRIBE");
+    assert_eq!(next.0.header("Suppress-If-Match"), Some("one"));
+    let mut notifier = Notifier::of(peer, next);
+    notifier.notify("terminated;reason=timeout\r\nSIP-ETag: one", "", "");
+    let finished = running.finish().expect(31).says(&["expected note=none, but it is here"]);
+    assert_eq!(events(&finished, "notified")[1]["document"]["status"], "open");
+}
+
+/// A document that is none is no answer to who asks once.
+#[test]
+fn once_and_nothing_to_read() {
+    let peer = Peer::new();
+    let running = subscribe("rls", &["--json", "--once", &peer.uri()]);
+    let mut notifier = Notifier::accept(peer);
+    notifier.notify("terminated;reason=timeout", PIDF, &presence("open", ""));
+    valid(&running.finish().expect(15).says(&["cannot be read", "expected was multipart/related"]));
+}
+
 /// Asked again and again, and what is new each time.
 #[test]
 fn polling() {

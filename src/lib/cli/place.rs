@@ -1,6 +1,9 @@
 //! What `sip-call` does: finds out whom to call and with which sound, starts the endpoint, and runs the call.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use crate::{
     endpoint::{
@@ -470,6 +473,11 @@ fn ports_failure(error: &crate::endpoint::media::PortError, ports: Option<PortRa
     let failure = Failure::usage(format_args!("no media port: {error}"));
     if ports.is_some() { failure.hint("widen --rtp-ports") } else { failure }
 }
+
+/// After failures of what is kept up while somebody waits: much sooner than a crowd of phones may come back (RFC 5626
+/// §4.5), and later each time all the same.
+pub(super) const BACKOFF: ua::registration::Backoff =
+    ua::registration::Backoff { base: Duration::from_secs(1), longest: Duration::from_secs(600) };
 
 #[cfg(test)]
 mod tests {

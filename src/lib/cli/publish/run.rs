@@ -53,6 +53,7 @@ pub(super) async fn publish<S: State>(
         publish.task = task;
         publish.etag.clone_from(&flags.publication.etag);
         publish.auth = account.auth()?;
+        publish.backoff = place::BACKOFF;
         publish.headers = flags.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
         let (target, package) = (target.to_string(), package.name.to_owned());
         Run { target, package, state, flags: &flags, cx: &cx, goal: false }.run(&agent, publish).await

@@ -54,6 +54,7 @@ pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Con
             subscribe.forks = Forking::First;
         }
         subscribe.auth = account.auth()?;
+        subscribe.backoff = place::BACKOFF;
         let own = flags.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone()));
         subscribe.headers = wish.headers.into_iter().chain(own).collect();
         let remote = way.flow.remote.to_string();
@@ -99,7 +100,7 @@ impl One {
 
     /// Takes over what was known by the subscription before.
     fn go_on(&mut self, last: Self) {
-        self.told = last.told;
+        (self.told, self.etag) = (last.told, last.etag);
         self.still = Some(last.still.unwrap_or(last.watched));
     }
 }
@@ -281,6 +282,11 @@ impl<'a> Run<'a> {
             }
             one
         });
+        // Who says nothing, and does not say either that it is the same as before, has nothing to say any more.
+        let is_same = notification.etag.is_some() && one.etag == notification.etag;
+        if is_empty && !is_same && !matches!(notification.state, package::State::Terminated(_)) {
+            *one = One::new((self.spec.watched)());
+        }
         let taken = if is_empty { Ok(None) } else { one.watched.take(&content).map(Some) };
         if let Ok(applied) = &taken {
             one.etag.clone_from(&notification.etag);
