@@ -92,3 +92,59 @@ watch_pbx() {
   [ "$(grep -c 'SIP OK' watch.json)" = 2 ] || fail "that it is back is not said: $(cat watch.json)"
   server_done
 }
+row core scenario-is-available      is_available
+is_available() {
+  server --event presence:bob=open,on-the-phone --event presence:carol=open,lunch --watcher eve=block
+  local at=$IP:$SERVER_PORT
+  script is-available.sh "sip:carol@$at" --local "$IP" || fail "carol is there, but: $?"
+  local user
+  for user in bob nobody; do
+    script is-available.sh "sip:$user@$at" --local "$IP"
+    [ $? = 1 ] || fail "$user is not available, but that is not said"
+  done
+  script is-available.sh "sip:carol@$at" --local "$IP" --from "sip:eve@$IP"
+  [ $? = 13 ] || fail "that eve may not watch is not told by status 13"
+  server_done
+}
+row core scenario-voicemail         voicemail
+voicemail() {
+  server
+  local mailbox=sip:alice@$IP:$SERVER_PORT
+  script wait-for-voicemail.sh "$mailbox" 1s --local "$IP" && fail "there is no message"
+  in_background waits env PATH="$BIN:$PATH" bash "$ROOT/scenarios/wait-for-voicemail.sh" "$mailbox" 20s --local "$IP"
+  sleep 1
+  step "sip-publish-mwi $mailbox"
+  "$BIN/sip-publish-mwi" "$mailbox" --voice 2/1 --local "$IP" || fail "sip-publish-mwi: $?"
+  status_is waits 0
+  grep -qx '2 new, 1 old' waits.json || fail "how many there are is not said: $(cat waits.json)"
+  server_done
+}
+row core scenario-tell-presence     tell_presence
+tell_presence() {
+  server
+  script tell-presence.sh "sip:alice@$IP:$SERVER_PORT" meeting --local "$IP" || fail "status $?"
+  server_done
+  script tell-presence.sh "sip:alice@$IP:$SERVER_PORT" meeting --local "$IP"
+  [ $? = 21 ] || fail "that nobody is there is not told by status 21"
+  # through a proxy that wants passwords, as accounts
+  step "lab up kam"
+  "$LAB/lab" up kam || fail "kam did not start"
+  mkdir -p "$XDG_CONFIG_HOME/sipkit"
+  printf '[account.alice]\nfrom = "sip:alice@lab.test"\nuser = "alice"\npassword = "alice-secret"\nproxy = "sip:%s:%s"\n' \
+    "$IP" "$LAB_KAM" >"$XDG_CONFIG_HOME/sipkit/config.toml"
+  chmod 600 "$XDG_CONFIG_HOME/sipkit/config.toml"
+  script tell-presence.sh alice on-the-phone || fail "through the proxy: status $?"
+}
+row core scenario-watch-phones      watch_phones
+watch_phones() {
+  server
+  in_background lamps env PATH="$BIN:$PATH" SIP_OPTIONS="--local $IP" bash "$ROOT/scenarios/watch-phones.sh" 8s \
+    "sip:tone@$IP:$SERVER_PORT" "sip:echo@$IP:$SERVER_PORT"
+  wait_for 5 grep -q 'tone.* free' lamps.json || fail "the lamp is not off"
+  "$BIN/sip-call" "sip:tone@$IP:$SERVER_PORT" --local "$IP" --audio none --duration 1s --timeout 10s || fail "sip-call: $?"
+  status_is lamps 0 10
+  [ "$(sed -n 's/.*sip:tone@[^ ]* *//p' lamps.json | xargs)" = "free ringing on the phone free" ] ||
+    [ "$(sed -n 's/.*sip:tone@[^ ]* *//p' lamps.json | xargs)" = "free on the phone free" ] || fail "the lamp is wrong: $(cat lamps.json)"
+  [ "$(sed -n 's/.*sip:echo@[^ ]* *//p' lamps.json | xargs)" = free ] || fail "the other lamp is wrong: $(cat lamps.json)"
+  server_done
+}
