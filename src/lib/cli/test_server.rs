@@ -278,8 +278,8 @@ impl Program for Args {
                 title: "WATCHERS",
                 text: "Without --watcher everybody may watch everybody. --watcher [WHO][:WHOM]=RULE, or watcher in [server] of \
                        the configuration file, says otherwise of who watches (From) and whom: USER, USER@HOST or @HOST \
-                       each, where * stands for any characters and what is left out for anybody. The last rule that names \
-                       both counts, those of the command line after those of the file; so the general ones come first. In \
+                       each, where * stands for any characters and what is left out for anybody. Who watches themselves \
+                       needs no permission. The last rule that names both counts, those of the command line after those of the file; so the general ones come first. In \
                        the file: watcher = [\"confirm\", \"@example.com=allow\", \"eve:alice=polite-block\"]. The rules \
                        (RFC 5025) are:",
                 terms: &events::RULES,

@@ -350,7 +350,7 @@ fn amended<T: Clone + PartialEq>(
 /// What can be typed.
 const COMMANDS: [(&str, &str); 9] = [
     ("status open|closed", "Whether we can be reached."),
-    ("activity NAME,...", "What we do; +NAME and -NAME add and take away, none takes all away."),
+    ("activity NAME,...", "What we do; +NAME adds, -NAME takes away, or none."),
     ("mood NAME,...", "How we feel, likewise."),
     ("place NAME,...", "Where we are, likewise."),
     ("note TEXT", "A few words, or none."),

@@ -51,6 +51,9 @@ impl fmt::Display for Notified {
             Some(changes) if changes.is_empty() => f.write_str(", nothing new"),
             Some(changes) if changes.len() == 1 => f.write_str(", 1 change"),
             Some(changes) => write!(f, ", {} changes", changes.len()),
+            None if self.document.is_null() && self.state == "pending" => {
+                f.write_str(", it is not decided yet whether you may watch")
+            }
             None if self.document.is_null() => f.write_str(", no state"),
             None => Ok(()),
         }

@@ -123,9 +123,13 @@ fn fits(pattern: &str, text: &str) -> bool {
     text.ends_with(last)
 }
 
-/// What the rules say of a watcher of this resource; without a rule everybody may watch.
+/// What the rules say of a watcher of this resource; without a rule everybody may watch. Nobody has to be allowed to watch
+/// themselves.
 pub fn handling(rules: &[Rule], watcher: &Uri<'_>, watched: &str) -> SubHandling {
     let watcher = resource::name(watcher);
+    if watcher == watched {
+        return SubHandling::Allow;
+    }
     let names = |rule: &&Rule| rule.watcher.names(&watcher) && rule.watched.names(watched);
     rules.iter().rev().find(names).map_or(SubHandling::Allow, |rule| rule.handling)
 }
@@ -150,6 +154,7 @@ mod tests {
         assert_eq!(of("sip:eve@example.com"), "polite-block");
         assert_eq!(of("sip:eve@example.net;x=y"), "block");
         assert_eq!(of("sip:joe@[::1]"), "confirm");
+        assert_eq!(of("sip:alice@H:5070"), "allow");
     }
 
     #[test]
