@@ -338,13 +338,15 @@ fn a_proxy_that_wants_credentials_for_notifications() {
     lab.world.with(lab.peer, |peer, _| peer.answer = 407);
     assert_eq!(lab.ask("bob", &[PRESENCE]), 200);
     lab.tell("[busy]");
+    // The package has a pace.
+    lab.run(6000);
     let numbers = |lab: &Lab| -> Vec<_> {
         let of = |notify: &Request| (notify.cseq().unwrap().number, notify.has(HeaderId::ProxyAuthorization));
         lab.peer().notifies.iter().map(of).collect()
     };
     // Asked once; from then on they are there at once, with the next number each.
     assert_eq!(numbers(&lab), [(1, false), (2, true), (3, true)]);
-    assert_eq!(lab.last(), "active;expires=3600 [busy]");
+    assert_eq!(lab.last(), "active;expires=3595 [busy]");
     assert_eq!(lab.server().log, ["presence for 3600"]);
     lab.again(&[PRESENCE, expires("0")]);
     lab.quiet();
@@ -354,6 +356,8 @@ fn a_proxy_that_wants_credentials_for_notifications() {
     lab.world.with(lab.peer, |peer, _| peer.answer = 407);
     assert_eq!(lab.ask("bob", &[PRESENCE]), 200);
     lab.tell("[busy]");
+    // The package has a pace.
+    lab.run(6000);
     assert_eq!(numbers(&lab), [(1, false), (2, false)]);
     assert_eq!(lab.server().log, ["presence for 3600", "NOTIFY failed 407", "NOTIFY failed 407"]);
     assert_eq!(lab.server().ua.watchers(), 1);

@@ -333,7 +333,7 @@ fn one_publish() {
     assert!(lab.states().is_empty());
     lab.publish(|publish| (publish.task, publish.etag) = (Task::Remove, Some("gone".into())));
     lab.run(40);
-    assert_eq!(lab.person().log[6..], ["ended"]);
+    assert_eq!(lab.person().log[6..], ["ended: 412"]);
     lab.quiet();
     let mut lab = Lab::scripted(&[(500, &[])]);
     lab.publish(|publish| publish.task = Task::Once { expires: Duration::from_secs(600) });

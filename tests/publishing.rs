@@ -93,9 +93,9 @@ fn presence_goes_from_the_publisher_to_the_watcher() {
     valid(&removed);
     assert!(removed.events().iter().any(|event| event["event"] == "unpublished"), "{removed}");
     assert!(watcher.told().body().contains("away"));
-    // That it is not there any more is what was wanted, but not what was expected.
-    let again = publish(PRESENCE, &[&alice, "--remove", "--etag", newer]).expect(0);
-    assert!(again.events().iter().any(|event| event["event"] == "warning"), "{again}");
+    // Nothing was done: it is not there any more.
+    let again = publish(PRESENCE, &[&alice, "--remove", "--etag", newer]).expect(16);
+    assert_eq!(valid(&again.says(&["nothing is published under that entity-tag"]))["code"], 412);
     valid(&server.stop());
 }
 

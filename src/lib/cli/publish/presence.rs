@@ -438,7 +438,7 @@ mod tests {
         );
         let broken = Some(("x.xml".to_owned(), b"<presence>".to_vec()));
         let wrong = Own::new(&Said::default(), broken).map(drop).unwrap_err().to_string();
-        assert!(wrong.contains("x.xml: 1:"), "{wrong}");
+        assert!(wrong.contains("x.xml: line 1"), "{wrong}");
         let both = Args::try_parse_from(["test", "--file", "-", "--commands"]).unwrap();
         assert!(both.file.read(&both.flags.publication).is_err(), "both read standard input");
         std::fs::remove_file(path).unwrap();

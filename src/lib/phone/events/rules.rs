@@ -94,8 +94,9 @@ impl FromStr for Who {
             Some(parts) => parts,
             None => (named, "*"),
         };
+        let is_user = !user.is_empty() && !user.contains(':');
         let is_host = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
-        if user.is_empty() || host.is_empty() || !is_host || named.contains(char::is_whitespace) {
+        if !is_user || host.is_empty() || !is_host || named.contains(char::is_whitespace) {
             return Err(NoRule::Who(text.to_owned()));
         }
         Ok(Self { user: user.to_owned(), host: host.to_ascii_lowercase() })
