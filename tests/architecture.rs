@@ -12,7 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["time", "util"],
     &["message", "sdp", "presence", "media", "msrp"],
     &["auth", "transport"],
-    &["resolve", "transaction"],
+    &["resolve", "transaction", "xcap"],
     &["stack"],
     &["dialog", "location"],
     &["ua", "proxy", "registrar"],
