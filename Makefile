@@ -3,7 +3,7 @@
 # make test       all tests            make lint      format, clippy, the import table, shell syntax
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
-# make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections; two minutes
+# make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections, and over TLS; three minutes
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
 # make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
@@ -48,12 +48,13 @@ lint: deps
 	cargo clippy --all-targets --no-default-features --features cli -- -D warnings
 	cargo test --quiet --test tests architecture
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib --no-default-features --features cli
 	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
 
+# With the tests, so that after those nothing is compiled again for other features of the same dependencies.
 interop-core: deps-interop
-	cargo build --bins
+	cargo build --bins --tests
 	tests/interop/run core
 
 interop: deps-interop

@@ -12,6 +12,8 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Octets asked for and not given back.
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -22,27 +24,40 @@ fn count() {
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
+fn hold(octets: usize, back: usize) {
+    let _ = HELD.try_with(|held| held.set(held.get() + octets as isize - back as isize));
+}
+
+/// Octets this thread holds, as far as it asked for them itself.
+pub fn held() -> isize {
+    HELD.get()
+}
+
 // SAFETY: every call is handed to the system's allocator as it is; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size(), 0);
         // SAFETY: the caller keeps the rules of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size(), 0);
         // SAFETY: the caller keeps the rules of `GlobalAlloc`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        hold(size, layout.size());
         // SAFETY: the caller keeps the rules of `GlobalAlloc`.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        hold(0, layout.size());
         // SAFETY: the caller keeps the rules of `GlobalAlloc`.
         unsafe { System.dealloc(block, layout) }
     }

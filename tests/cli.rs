@@ -130,6 +130,23 @@ fn a_mistake_in_the_flags_is_named_with_the_nearest() {
         assert!(errors.contains(told), "{flags:?}: {errors}");
         assert!(output.stdout.is_empty(), "{flags:?}: results only on standard output");
     }
+    for (path, flags, told) in [
+        (SIP_MESSAGE.1, &["--type", "text", "sip:a@127.0.0.1", "x"][..], "such as text/plain"),
+        (SIP_MESSAGE.1, &["--type", "text/plain\r\nX: y", "sip:a@127.0.0.1", "x"], "such as text/plain"),
+        (SIP_OPTIONS.1, &["http://127.0.0.1"], "the scheme http is not known"),
+        (SIP_OPTIONS.1, &["sip:127.0.0.1:0"], "nobody listens on port 0"),
+        (SIP_OPTIONS.1, &["--transport", "tcp", "sip:127.0.0.1;transport=udp"], "contradicts ;transport=udp"),
+        (SIP_OPTIONS.1, &["--transport", "udp", "sips:127.0.0.1"], "encrypted, which UDP is not"),
+    ] {
+        let output = finish(Folder::new().command(path).args(flags));
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {errors}");
+        assert!(errors.contains(told) && !errors.contains("DNS"), "{flags:?}: {errors}");
+    }
+    // So does whoever monitors.
+    let output = finish(Folder::new().command(SIP_OPTIONS.1).args(["--monitoring", "--crti", "1s", "sip:a"]));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).starts_with("SIP UNKNOWN - unexpected argument '--crti'"), "{output:?}");
     // Whoever reads JSON gets its one result even so.
     let output = finish(Folder::new().command(SIP_CALL.1).args(["--json", "--jsno"]));
     assert_eq!(output.status.code(), Some(2));
@@ -320,6 +337,52 @@ fn completions_are_scripts_of_their_shell() {
     }
     let zsh = text(&finish(Folder::new().command(SIP_CALL.1).args(["--generate", "zsh"])).stdout);
     assert!(zsh.contains(r"]:NAME\: VALUE:") && zsh.contains(r"]:IP[\:PORT]:"), "{zsh}");
+}
+
+/// What nobody reads.
+fn unread(command: &mut Command) -> Background {
+    Background(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn who_does_not_read_standard_output_does_not_keep_a_program() {
+    let server = Server::start();
+    let target = format!("sip:echo@{}", server.addr);
+    let ping = |more: &[&str]| {
+        let mut command = Command::new(SIP_OPTIONS.1);
+        let flags = ["--json", "--count", "1000000", "--interval", "1ms", "--local", "127.0.0.1", "-H"];
+        command.args(flags).arg(format!("X-Long: {}", "x".repeat(100))).args(more).arg(&target);
+        unread(&mut command)
+    };
+    // A pipe takes 64 KiB, we keep a mebibyte.
+    let mut program = ping(&["--timeout", "8s"]);
+    let begun = Instant::now();
+    assert_eq!(wait(&mut program, Duration::from_secs(30)).code(), Some(3));
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    let mut told = String::new();
+    program.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("missing from standard output, which was not read"), "{told}");
+    // The first Ctrl-C.
+    let mut program = ping(&[]);
+    thread::sleep(Duration::from_secs(2));
+    let pid = nix::unistd::Pid::from_raw(program.0.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(wait(&mut program, Duration::from_secs(10)).code(), Some(130));
+    server.stop();
+}
+
+#[test]
+fn the_deadline_holds_where_nobody_writes_the_password() {
+    let folder = Folder::new();
+    let pipe = folder.0.join("password");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut command = folder.command(SIP_OPTIONS.1);
+    command.args(["--json", "--timeout", "300ms", "--user", "a", "--password-file"]).arg(&pipe);
+    let begun = Instant::now();
+    let output = finish(command.arg("sip:a@127.0.0.1:9"));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(text(&output.stdout).contains("\"exit\":3"), "{}", text(&output.stdout));
 }
 
 #[test]

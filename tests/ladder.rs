@@ -104,9 +104,8 @@ impl Party {
                     self.pages += 1;
                     continue;
                 }
-                Event::Registration(..) | Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {
-                    continue;
-                }
+                // Nothing else was asked for.
+                _ => continue,
             };
             match event {
                 CallEvent::Incoming { .. } => {

@@ -401,6 +401,54 @@ fn an_address_says_which_way() {
 }
 
 #[test]
+fn what_cannot_be_read_is_said_and_what_took_how_long() {
+    let peer = Peer::new();
+    let program = Program::register(["--query", &peer.uri()]);
+    let request = peer.request("REGISTER");
+    // Behind the Contact that the peer writes of its own.
+    let rows = "Contact: <sip:a@192.0.2.7>;expires=60\r\nContact: <sip:c@192.0.2.8:x>;expires=60\r\n";
+    peer.answer(&request, 200, rows, "");
+    let finished = program.finish().expect(0);
+    let result = valid(&finished);
+    let warnings = events(&finished, "warning");
+    let [warning] = &warnings[..] else { panic!("{finished}") };
+    assert!(
+        warning["message"].as_str().unwrap().starts_with("Contact 3 of the response cannot be read"),
+        "{warning}"
+    );
+    assert_eq!(events(&finished, "bindings")[0]["bindings"].as_array().unwrap().len(), 2);
+    let timings = &result["timings"];
+    assert!(timings["resolve_ms"].is_number() && timings["answer_ms"].is_number(), "{timings}");
+    assert_eq!(timings["connect_ms"], Value::Null, "nothing over UDP");
+    // Over a connection there is something to wait for.
+    let server = Server::start();
+    let [tcp] = listening(&server.program, &["TCP"])[..] else { panic!("no TCP") };
+    let target = format!("sip:alice@{tcp};transport=tcp");
+    for program in [Program::options([&target]), Program::register(["--query", &target])] {
+        let result = valid(&program.finish().expect(0));
+        let timings = &result["timings"];
+        assert!(
+            ["resolve_ms", "connect_ms", "answer_ms"].iter().all(|name| timings[name].is_number()),
+            "{timings}"
+        );
+    }
+    server.stop();
+}
+
+#[test]
+fn a_status_that_is_asked_for_is_that_of_other_requests_too() {
+    let server = Server::start();
+    for (user, exit, code) in [("status-404", 14, 404), ("status-503", 17, 503), ("status-99", 14, 404)] {
+        let target = server.uri(user);
+        for program in [Program::options([&target]), Program::message([target.as_str(), "hi"])] {
+            assert_eq!(valid(&program.finish().expect(exit))["code"], code, "{user}");
+        }
+    }
+    let stopped = server.stop();
+    assert_eq!(events(&stopped, "request").len(), 6, "{stopped}");
+}
+
+#[test]
 fn options_once_and_again() {
     let server = Server::start();
     let target = server.uri("x");

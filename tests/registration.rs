@@ -92,6 +92,7 @@ impl Phone {
                 Adjusted::NoOutbound => "no outbound".into(),
             },
             RegistrationEvent::FlowLost { .. } => "flow lost".into(),
+            RegistrationEvent::Unread { number, why } => format!("Contact {number}: {why}"),
             RegistrationEvent::Failed { cause, retry_in, remaining } => {
                 assert!(retry_in >= Duration::from_secs(30));
                 format!("failed: {}, still bound: {}", why(&cause), remaining.is_some())

@@ -9,11 +9,14 @@ mod instructions;
 mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
+mod notifier;
 mod presence;
 mod programs;
+mod publication;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscription;
 mod support;
 #[cfg(feature = "tls")]
 mod tls_check;

@@ -73,6 +73,24 @@ fn a_refused_connection_is_told_with_its_transport_and_at_once() {
 }
 
 #[test]
+fn who_speaks_something_else_is_told() {
+    for greeting in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "\0\u{1}\r\n\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 2048]);
+            stream.write_all(greeting.as_bytes()).unwrap();
+            // Until we hang up.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let finished = call(&format!("sip:x@{addr};transport=tcp"), &[]).finish().expect(23);
+        finished.says(&[&format!("what {addr}/tcp sent cannot be read as SIP")]);
+        peer.join().unwrap();
+    }
+}
+
+#[test]
 fn a_call_is_taken_over_tcp() {
     let answering = Program::call([
         "--answer",

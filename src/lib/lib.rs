@@ -79,7 +79,7 @@
 //!
 //! // Our address on the way to the target: From and the session description name it.
 //! let target = UriBuf::parse("sip:bob@192.0.2.2")?;
-//! let flow = agent.route(target.clone()).await??;
+//! let (flow, _) = agent.route(target.clone()).await??;
 //! let from = AddressBuf::parse(&format!("<sip:alice@{}>", flow.local))?;
 //! let capabilities = Capabilities {
 //!     codecs: vec![Codec::PCMU],

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use sipkit::{
     auth,
     message::{AddressBuf, UriBuf},
-    stack::{Config, NextHop, Output, Stack},
+    stack::{Config, Failure, NextHop, Output, Stack},
     time::{Duration, Instant},
-    transport::{Flow, Incoming, Protocol},
+    transport::{Flow, FlowError, Incoming, Protocol},
     ua::{
         self, CallId, Event, UserAgent,
         call::{Body, By, CallEvent, Cause, Invite},
@@ -62,7 +62,7 @@ impl Bench {
                 Output::Connect { id, .. } => {
                     self.stack.connected(self.now, id, Ok(Self::flow()), &mut self.ua);
                 }
-                Output::Close { .. } => panic!("there are no connections"),
+                Output::Close { .. } | Output::Alias { .. } => panic!("there are no connections"),
                 Output::Resolve { .. } => panic!("every host here is an address"),
             }
         }
@@ -94,8 +94,8 @@ impl Bench {
         &found.unwrap_or_else(|| panic!("no {start} was sent")).1
     }
 
-    /// A call of ours that the peer answered.
-    fn answered() -> (Self, CallId, Text) {
+    /// A call of ours, on its way.
+    fn calling() -> (Self, CallId, Text) {
         let mut bench = Self::new();
         let invite = Invite {
             target: UriBuf::parse(&format!("sip:peer@{}", peer())).unwrap(),
@@ -108,6 +108,12 @@ impl Bench {
         };
         let id = bench.act(|ua, cx| ua.invite(invite, cx));
         let invite = bench.last("INVITE ").clone();
+        (bench, id, invite)
+    }
+
+    /// A call of ours that the peer answered.
+    fn answered() -> (Self, CallId, Text) {
+        let (mut bench, id, invite) = Self::calling();
         let kind = "Content-Type: application/sdp\r\n";
         bench.feed(invite.response(200, "peer", peer(), kind, &sdp(peer(), PCMU)));
         assert!(matches!(bench.events.last(), Some((_, _, CallEvent::Answered { .. }))));
@@ -159,6 +165,28 @@ fn a_peer_that_never_acknowledges_gets_the_2xx_again_and_then_a_bye() {
     }
     bench.run(Duration::from_secs(64));
     assert_eq!((bench.ua.calls(), bench.stack.transactions(), bench.stack.pending()), (0, 0, 0));
+}
+
+#[test]
+fn who_answers_what_cannot_be_read_is_not_taken_for_silent() {
+    let (heard, readable) = (
+        |_: &Text| "what is this?\r\n\r\n".to_owned(),
+        |invite: &Text| invite.response(200, "peer", peer(), "", "").replace("CSeq: 1 INVITE", "CSeq: one"),
+    );
+    for (answer, named) in [(None, false), (Some(heard as fn(&Text) -> String), true), (Some(readable), true)]
+    {
+        let (mut bench, _, invite) = Bench::calling();
+        if let Some(answer) = answer {
+            bench.feed(answer(&invite));
+        }
+        bench.run(Duration::from_secs(33));
+        let Some((_, _, CallEvent::Ended { cause: Cause::Failed(why), .. })) = bench.events.last() else {
+            panic!("{:?}", bench.events)
+        };
+        let is_named = matches!(why, Failure::Unreachable { why: FlowError::NotSip, .. });
+        assert_eq!(is_named, named, "{why}");
+        assert_eq!(matches!(why, Failure::Timeout(_)), !named, "{why}");
+    }
 }
 
 #[test]

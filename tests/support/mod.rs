@@ -1,11 +1,13 @@
 //! What tests of the programs need: the programs themselves, peers that follow a script, messages as plain
 //! text, and folders that vanish. Everything runs on loopback, on ports that were free.
 
+pub mod compositor;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod folder;
 pub mod forwarder;
 pub mod message;
+pub mod notifier;
 pub mod peer;
 pub mod program;
 pub mod registrar;

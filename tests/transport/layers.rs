@@ -13,6 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sipkit::{
     endpoint::{Builder, Endpoint, Security, agent::Agent},
+    message::{AddressBuf, UriBuf},
     phone::responder::Responder,
     resolve::LookupError,
     stack::Failure,
@@ -25,9 +26,13 @@ use sipkit::{
     ua::{
         self,
         call::{By, Cause},
+        page::{Query, QueryEvent},
     },
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
@@ -189,6 +194,46 @@ async fn text_binary_and_keep_alives_over_websocket() {
 }
 
 #[tokio::test]
+async fn who_wants_no_websocket_is_answered_in_http() {
+    let (server, [ws, ..]) = server("127.0.0.1", certificates().1);
+    let handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (request, status, more) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "426", "\r\nUpgrade: websocket\r\n"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".into(), "400", ""),
+        (
+            format!("{handshake}Sec-WebSocket-Version: 8\r\n{key}\r\n"),
+            "426",
+            "\r\nSec-WebSocket-Version: 13\r\n",
+        ),
+        (format!("{handshake}Sec-WebSocket-Version: 13\r\n{key}\r\n"), "400", "subprotocol sip"),
+        ("OPTIONS sip:x@y SIP/2.0\r\n\r\n".into(), "400", ""),
+        ("\u{16}\u{3}\u{1}\r\n".into(), "400", ""),
+        ("x".repeat(8 << 10), "400", ""),
+    ] {
+        let mut stream = TcpStream::connect(ws).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(15), stream.read_to_string(&mut answer));
+        read.await.unwrap().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+        assert!(answer.contains(more), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+    }
+    // In pieces, and with the first frame behind it.
+    let mut stream = TcpStream::connect(ws).await.unwrap();
+    let whole = format!("{handshake}Sec-WebSocket-Version: 13\r\n{key}Sec-WebSocket-Protocol: sip\r\n\r\n");
+    for octet in whole.bytes() {
+        stream.write_all(&[octet]).await.unwrap();
+    }
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 101");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn websocket_without_sip_is_refused_by_either_side() {
     let (server, [ws, ..]) = server("127.0.0.1", certificates().1);
     for subprotocol in [None, Some("chat")] {
@@ -271,4 +316,95 @@ async fn a_tap_sees_messages_and_what_is_on_the_wire() {
     ]
     .map(first);
     assert!(order.is_sorted(), "{seen:?}");
+}
+
+/// Credentials that name `name`, by an authority.
+fn issue(authority: &CertifiedIssuer<'_, KeyPair>, name: &str) -> Credentials {
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    Credentials::pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+}
+
+/// Somebody who listens over TLS and TCP, asks clients for a certificate, and shows `own` if there is one.
+fn peer(authority: &CertifiedIssuer<'_, KeyPair>, own: Option<Credentials>) -> Agent {
+    let roots = || Roots::pem(authority.pem().as_bytes()).unwrap();
+    let settings = ClientSettings { roots: roots(), credentials: own, ..ClientSettings::default() };
+    let client = Some(Arc::new(ClientTls::new(settings, None)));
+    let credentials = issue(authority, "127.0.0.1");
+    let settings =
+        ServerSettings { credentials, clients: ClientAuth::Optional(roots()), minimum: Version::Tls12 };
+    let server = Some(Arc::new(ServerTls::new(settings, None).unwrap()));
+    let listen = ["tls:127.0.0.1:0", "tcp:127.0.0.1:0"].map(|target| target.parse().unwrap()).to_vec();
+    let builder = Builder { listen, security: Security { client, server }, ..Builder::default() };
+    Agent::start(builder, ua::Config::default()).unwrap()
+}
+
+/// Sends an OPTIONS to `target`; gives where it went, as the network has it.
+async fn options(from: &Agent, target: &str) -> Option<SocketAddr> {
+    let query =
+        Query::options(UriBuf::parse(target).unwrap(), AddressBuf::parse("sip:alice@alice.example").unwrap());
+    let outcome = from.query(query).await.unwrap().outcome();
+    match tokio::time::timeout(Duration::from_secs(15), outcome).await.expect("in time") {
+        Some(QueryEvent::Answered { flow, .. }) => flow.map(|flow| flow.remote),
+        outcome => panic!("{target}: {outcome:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_connection_serves_both_ways_if_the_certificate_says_who_opened_it() {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    for (named, is_shared) in [(Some("127.0.0.1"), true), (Some("server.example"), false), (None, false)] {
+        let ours = peer(&authority, None);
+        let theirs = peer(&authority, named.map(|name| issue(&authority, name)));
+        let uri = |agent: &Agent| format!("sip:x@{};transport=tls", agent.local()[0].addr);
+        assert_eq!(options(&theirs, &uri(&ours)).await, Some(ours.local()[0].addr));
+        for _ in 0..2 {
+            let way = options(&ours, &uri(&theirs)).await.unwrap();
+            assert_eq!(way != theirs.local()[0].addr, is_shared, "{named:?} {way}");
+        }
+        ours.stop().await;
+        theirs.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_takes_the_requests_of_others_by_asking_for_them() {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let ours = peer(&authority, None);
+    // Who really listens there.
+    let victim = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = victim.local_addr().unwrap();
+    let draft = |protocol: &str, own: Target| {
+        let text = Draft::new("OPTIONS", format!("sip:x@{}", own.addr), addr).text();
+        let via = format!("SIP/2.0/{protocol} {addr};alias");
+        let text = text.replace(&format!("SIP/2.0/UDP {addr}"), &via);
+        assert!(text.contains(";alias"), "{text}");
+        text
+    };
+    let roots = Roots::pem(authority.pem().as_bytes()).unwrap();
+    let tls = ClientTls::new(ClientSettings { roots, ..ClientSettings::default() }, None);
+    let mut answer = [0; 12];
+    // Over TLS without a certificate.
+    let stream = TcpStream::connect(ours.local()[0].addr).await.unwrap();
+    let (mut secure, _) = tls.connect("127.0.0.1", stream).await.unwrap();
+    secure.write_all(draft("TLS", ours.local()[0]).as_bytes()).await.unwrap();
+    secure.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"SIP/2.0 200 ");
+    // Over TCP.
+    let mut plain = TcpStream::connect(ours.local()[1].addr).await.unwrap();
+    plain.write_all(draft("TCP", ours.local()[1]).as_bytes()).await.unwrap();
+    plain.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"SIP/2.0 200 ");
+    for transport in ["tls", "tcp"] {
+        let target = UriBuf::parse(&format!("sip:x@{addr};transport={transport}")).unwrap();
+        let from = AddressBuf::parse("sip:alice@alice.example").unwrap();
+        let query = ours.query(Query::options(target, from)).await.unwrap();
+        let came = tokio::time::timeout(Duration::from_secs(15), victim.accept()).await;
+        drop((came.expect("a connection of its own").unwrap(), query));
+    }
+    ours.stop().await;
 }

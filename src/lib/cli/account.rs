@@ -30,6 +30,8 @@ pub struct Account {
     pub local: Option<LocalAddress>,
     /// Of the first hop.
     pub transport: Option<Protocol>,
+    /// The same if the command line or the environment says so.
+    pub asked_transport: Option<Protocol>,
     /// Who knows names.
     pub resolver: system::Config,
 }
@@ -74,7 +76,7 @@ impl Credentials {
 }
 
 /// `[ALGORITHM:]HEX`; without the name 32 digits are MD5 and 64 SHA-256.
-fn hash(text: &str) -> Result<auth::Secret, Failure> {
+pub(super) fn hash(text: &str) -> Result<auth::Secret, Failure> {
     let (name, hex) = text.split_once(':').map_or((None, text), |(name, hex)| (Some(name), hex));
     let algorithm = match name {
         Some(name) => auth::Algorithm::parse(name.trim()),
@@ -83,8 +85,9 @@ fn hash(text: &str) -> Result<auth::Secret, Failure> {
     };
     let secret = algorithm.and_then(|algorithm| auth::Secret::ha1(algorithm, hex.trim()));
     secret.ok_or_else(|| {
-        Failure::usage("ha1 of the account is no hash").hint(
-            "write the algorithm, a colon, and the hash of user:realm:password in hex, such as MD5:0123…",
+        Failure::usage("that is no hash (ha1)").hint(
+            "write the hash of user:realm:password in hex, 32 digits for MD5, 64 for SHA-256, or before it another \
+             algorithm and a colon",
         )
     })
 }
@@ -138,6 +141,7 @@ impl Account {
                 instance: account.instance.clone(),
             },
             local: route.local.or(account.local).or(defaults.local),
+            asked_transport: route.transport,
             transport: route.transport.or(account.transport).or(defaults.transport),
             resolver: resolver(&route.dns, config),
         })

@@ -193,7 +193,8 @@ pub struct Route {
 
     /// udp, tcp, tls, ws or wss [default: by the address]
     ///
-    /// For the first hop, unless its address names one itself (;transport=tcp). Without either, the DNS chooses.
+    /// For the first hop. If its address names another one itself (;transport=tcp) that is a mistake; it counts more than
+    /// what the configuration file says. Without either, the DNS chooses.
     #[arg(long, value_name = "NAME", env = "SIPKIT_TRANSPORT", hide_env = true)]
     pub transport: Option<Protocol>,
 

@@ -54,8 +54,7 @@ pub(super) async fn way(
     cx: &Context,
 ) -> Result<Way, Failure> {
     let proxy = account.proxy.as_deref().map(|text| place::uri(text, "--proxy")).transpose()?;
-    let hop = place::first_hop(target, proxy, account.transport);
-    let begun = std::time::Instant::now();
+    let hop = place::first_hop(target, proxy, account)?;
     let first = hop.clone().unwrap_or_else(|| target.clone());
     let flow = tokio::select! {
         biased;
@@ -63,13 +62,13 @@ pub(super) async fn way(
         flow = agent.route(first) => flow,
     };
     let flow = flow.map_err(|error| Failure::new(ExitStatus::Defect, error))?;
-    let flow = flow.map_err(|why| {
+    let (flow, times) = flow.map_err(|why| {
         conversation::note_remote(&why, cx);
         conversation::failure(&why)
     })?;
     tracing::info!("requests go to {}, from {}", flow.target(), flow.local);
     cx.out.summary(|summary| {
-        summary.timings.resolve_ms = Some(milliseconds(begun.elapsed()));
+        summary.timings.way(times);
         summary.remote = Some(flow.remote.to_string());
     });
     let from = match place::identity(account)? {
@@ -190,11 +189,15 @@ pub(super) fn challenged(
 /// A challenge that could not be answered.
 pub(super) fn unauthorized(peer: &str, status: u16, why: &GiveUp, offered: &[auth::Offered]) -> Failure {
     let reason = crate::message::reason_phrase(status);
-    let message = format_args!("{peer} answered {status} {reason}: {why}");
+    let message = match reason {
+        "" => format!("{peer} answered {status}: {why}"),
+        reason => format!("{peer} answered {status} {reason}: {why}"),
+    };
     let failure = Failure::new(ExitStatus::AuthenticationFailed, message);
     match why {
         GiveUp::NoCredentials(_) => failure.hint("give --user and --password-file"),
         GiveUp::Rejected(_) => failure.hint("check --user and the password"),
+        _ if offered.is_empty() => failure.hint("the response has no challenge that can be read"),
         _ => {
             let offered: Vec<_> = offered.iter().map(ToString::to_string).collect();
             failure.hint(format_args!("offered was: {}", offered.join("; ")))

@@ -22,11 +22,16 @@ use zeroize::Zeroizing;
 #[cfg(feature = "dns")]
 use super::value::DnsServer;
 use super::{
+    account,
     nearest::nearest,
+    place,
     secret::{self, Password},
     value::{Audio, Codec, DigestAlgorithm, ListenAddress, LocalAddress, PortRange, parse_duration},
 };
-use crate::transport::{Protocol, tls::Version};
+use crate::{
+    message::Scheme,
+    transport::{Protocol, tls::Version},
+};
 
 /// Everything the file may say; what it does not say is `None` or empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -45,8 +50,10 @@ pub struct Config {
 pub struct Defaults {
     /// The account used when none is named.
     pub account: Option<String>,
+    #[serde(deserialize_with = "address")]
     pub from: Option<String>,
     pub display_name: Option<String>,
+    #[serde(deserialize_with = "uri")]
     pub proxy: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
@@ -91,23 +98,28 @@ pub struct Media {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Account {
+    #[serde(deserialize_with = "address")]
     pub from: Option<String>,
     pub user: Option<String>,
     pub password: Option<Password>,
     pub password_file: Option<PathBuf>,
     /// In place of the password: `[ALGORITHM:]` and the hash of user, realm and password in hex.
+    #[serde(deserialize_with = "hash")]
     pub ha1: Option<Password>,
     /// The password is for this realm only.
     pub realm: Option<String>,
     #[serde(deserialize_with = "text")]
     pub auth_alg: Option<DigestAlgorithm>,
     pub display_name: Option<String>,
+    #[serde(deserialize_with = "uri")]
     pub proxy: Option<String>,
+    #[serde(deserialize_with = "uri")]
     pub registrar: Option<String>,
     #[serde(deserialize_with = "duration")]
     pub expires: Option<Duration>,
     pub outbound: Option<bool>,
     pub gruu: Option<bool>,
+    #[serde(deserialize_with = "urn")]
     pub instance: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
@@ -325,6 +337,50 @@ where
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
+/// Text that is checked and kept as it is written: who needs it reads it again.
+fn checked<'de, D: Deserializer<'de>, E: fmt::Display>(
+    deserializer: D,
+    check: impl FnOnce(&str) -> Result<(), E>,
+) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    check(&text).map_err(de::Error::custom)?;
+    Ok(Some(text))
+}
+
+fn uri<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, |text| place::uri(text, "the URI").map(drop))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, |text| {
+        let address = place::address(text, "the address")?;
+        let scheme = address.as_uri().scheme();
+        match scheme == Scheme::Tel {
+            true => Ok(()),
+            false => place::uri(address.uri().as_str(), "the address").map(drop),
+        }
+    })
+}
+
+/// RFC 8141; a device's name goes between quotation marks and angle brackets (RFC 5626 §4.1).
+fn urn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, |text| {
+        let is_urn = text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
+        let is_plain = text.bytes().all(|octet| octet.is_ascii_graphic() && !b"\"<>\\".contains(&octet));
+        match is_urn && is_plain {
+            true => Ok(()),
+            false => Err("a URN is wanted, such as urn:uuid:00000000-0000-1000-8000-000A95A0E128"),
+        }
+    })
+}
+
+/// The value itself is not told.
+fn hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Password>, D::Error> {
+    let password = Password::deserialize(deserializer)?;
+    account::hash(password.reveal()).map_err(de::Error::custom)?;
+    Ok(Some(password))
+}
+
 /// One string, or a list of them; each may hold several, as on the command line: `"opus,pcma"`.
 fn text_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
@@ -428,6 +484,17 @@ mod tests {
             ("defaults = 7", "1:12: "),
             ("[account]\nwork = 1", "2:8: "),
             ("[media]\naudio = \"mic\"", "2:9: "),
+            ("[defaults]\nproxy = \"sip:\"", "2:9: the URI sip:"),
+            (
+                "[defaults]\nproxy = \"http://192.0.2.1\"",
+                "2:9: the URI http://192.0.2.1: the scheme http is not known",
+            ),
+            ("[account.a]\nregistrar = \"sip:a;transport=sctp\"", "2:13: "),
+            ("[account.a]\nfrom = \"alice at home\"", "2:8: the address alice at home: "),
+            ("[account.a]\nfrom = \"http://alice@home\"", "2:8: the address http://alice@home: "),
+            ("[account.a]\nha1 = \"secret\"", "2:7: that is no hash"),
+            ("[account.a]\nha1 = \"0123456789abcdef0123456789abcdeg\"", "2:7: that is no hash"),
+            ("[account.a]\ninstance = \"me\"", "2:12: a URN is wanted"),
             ("[media]\ncodec = [\"pcmu\", \"g729\"]", "2:9: "),
             ("[media]\ncodec = 7", "2:9: "),
             ("[defaults", "1:10: "),

@@ -10,6 +10,7 @@ use crate::{
     endpoint::media::MediaEvent,
     media::{session, stats::Stats},
     phone::call::{Agreed, PhoneCall, PhoneEvent},
+    resolve::LookupError,
     stack,
     transport::{Flow, FlowError, Target},
     ua::call::{By, Cause},
@@ -555,8 +556,20 @@ pub(super) fn note_remote(why: &stack::Failure, cx: &Context) {
 /// A request that got no final response, for the user.
 pub(super) fn failure(why: &stack::Failure) -> Failure {
     match why {
-        stack::Failure::Lookup(error) => Failure::new(ExitStatus::NameResolution, error)
-            .hint("check the host name and the DNS of this machine"),
+        stack::Failure::Lookup(error) => {
+            let failure = Failure::new(ExitStatus::NameResolution, error);
+            match error {
+                LookupError::NoAddress { .. }
+                | LookupError::Unavailable { .. }
+                | LookupError::NoName { .. } => {
+                    failure.hint("check the host name and the DNS of this machine")
+                }
+                LookupError::Insecure { .. }
+                | LookupError::NotSpoken { .. }
+                | LookupError::NoTransport { .. }
+                | LookupError::NoHost => failure.hint("check the address and its transport"),
+            }
+        }
         stack::Failure::Timeout(target) => {
             Failure::new(ExitStatus::NoResponse, format_args!("{} did not respond", short(target)))
                 .hint("check the address, and a firewall in between")
@@ -579,6 +592,14 @@ fn unreachable(target: &Target, why: &FlowError) -> Failure {
             .hint("check the address, and a firewall in between"),
         FlowError::Lost | FlowError::Idle | FlowError::Silent => {
             new(&format_args!("the connection to {target} was lost"))
+        }
+        FlowError::Unfinished => Failure::new(
+            ExitStatus::NoResponse,
+            format_args!("{target} began a message and did not finish it"),
+        ),
+        FlowError::NotSip => {
+            Failure::new(ExitStatus::NoResponse, format_args!("what {target} sent cannot be read as SIP"))
+                .hint("check the port, and that a SIP server listens there")
         }
         FlowError::Unreachable(kind) => {
             new(&format_args!("{target} cannot be reached: {kind}")).hint("check the address and the network")

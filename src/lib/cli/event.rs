@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::printable::Printable;
 #[cfg(feature = "tls")]
 use super::tls_report::TlsReport;
+use crate::stack::Times;
 
 /// Who did something, or who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -606,6 +607,16 @@ pub struct Timings {
     pub answer_ms: Option<f64>,
     /// From the start of the program to its end. Filled in at the end.
     pub total_ms: Option<f64>,
+}
+
+impl Timings {
+    /// Notes how long the way of the first request took.
+    pub(super) fn way(&mut self, times: Times) {
+        self.resolve_ms.get_or_insert(milliseconds(times.lookup));
+        if let Some(connect) = times.connect {
+            self.connect_ms.get_or_insert(milliseconds(connect));
+        }
+    }
 }
 
 /// Media statistics of a call.

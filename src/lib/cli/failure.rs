@@ -27,7 +27,10 @@ impl Failure {
 
     /// A final response other than the one hoped for; `from` is the peer's address.
     pub fn response(code: u16, reason: &str, from: impl fmt::Display) -> Self {
-        let failure = Self::new(ExitStatus::from_sip(code), format_args!("{from} answered {code} {reason}"));
+        let failure = Self::new(
+            ExitStatus::from_sip(code),
+            format_args!("{from} answered {code} {reason}").to_string().trim_end_matches(' '),
+        );
         match code {
             300..=399 => {
                 failure.hint("call the address of its Contact yourself; redirections are not followed")

@@ -12,7 +12,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::printable::Printable;
+use super::{output, printable::Printable};
 
 /// What is shown. A level is in dBFS; what is not known is `None` and shown as a dash.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,6 +161,7 @@ pub(super) fn note(line: &str) {
 
 /// Writes to standard error above the live view.
 pub(super) fn write_stderr(bytes: &[u8]) -> io::Result<()> {
+    output::settle();
     above(|| io::stderr().lock().write_all(bytes))
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     endpoint::agent::{Agent, Page},
-    message::{Limits, UriBuf, cpim, header},
+    message::{Limits, Message, UriBuf, cpim, header},
     stack::NextHop,
     ua::{self, call::Body, page::Query},
     util::id::Ids,
@@ -54,7 +54,7 @@ pub struct Args {
     pub file: Option<PathBuf>,
 
     /// Content type [default: text/plain;charset=utf-8]
-    #[arg(long = "type", value_name = "TYPE/SUBTYPE", help_heading = "Request")]
+    #[arg(long = "type", value_name = "TYPE/SUBTYPE", value_parser = media_type, help_heading = "Request")]
     pub kind: Option<String>,
 
     /// Wrap it in message/cpim (RFC 3862)
@@ -173,6 +173,18 @@ async fn send(
     query.headers = args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect();
     let reply = ask::ask(agent, query, None, cx).await?;
     reply.into_result(target.as_str())
+}
+
+/// A content type as RFC 3261 §20.15 has it.
+fn media_type(text: &str) -> Result<String, String> {
+    let probe = format!("MESSAGE sip:a SIP/2.0\r\nContent-Type: {text}\r\n\r\n");
+    let is_one_line = !text.contains(|c: char| c.is_control());
+    let is_type = Message::parse(probe.into(), &Limits::default())
+        .is_ok_and(|message| matches!(message.find::<header::ContentType>(), Ok(Some(_))));
+    match is_one_line && is_type {
+        true => Ok(text.to_owned()),
+        false => Err("a type, a slash and a subtype are wanted, such as text/plain".into()),
+    }
 }
 
 /// The text of the command line, of the file, or of standard input.

@@ -10,7 +10,10 @@ use std::{
     io::{self, IsTerminal, Write},
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -36,6 +39,7 @@ pub mod message;
 mod nearest;
 pub mod options;
 pub mod output;
+mod pipe;
 mod place;
 pub mod printable;
 mod recorder;
@@ -163,7 +167,13 @@ where
     };
     let is_monitored = args.is_monitored();
     let live = P::LIVE && form == Form::Lines && is_person_there();
-    let out = Out::stdout(form, started, stop.clone());
+    let out = match Out::stdout(form, started, stop.clone()) {
+        Ok(out) => out,
+        Err(error) => {
+            complain(name, &Failure::new(ExitStatus::Defect, format_args!("cannot start a thread: {error}")));
+            return ExitStatus::Defect.into();
+        }
+    };
     catch_panics(name, &stop);
 
     let outcome = open_recorder(args.common()).and_then(|tap| {
@@ -184,9 +194,27 @@ where
             .map_err(Failure::usage)
             .and_then(|config| {
                 let timeout = args.common().run.timeout.or(config.defaults.timeout);
+                let deadline = timeout.map(|timeout| started + timeout);
+                out.ends_at(deadline);
+                let is_over = Arc::new(AtomicBool::new(false));
+                if let Some(deadline) = deadline {
+                    let (out, is_over) = (out.clone(), is_over.clone());
+                    let leave = move || {
+                        let failure = Failure::from(Why::Deadline);
+                        complain(name, &failure);
+                        out.finish(ExitStatus::Deadline, Some(&failure));
+                    };
+                    stop::watch_deadline(deadline, 2 * GRACE, stop.clone(), is_over, leave).map_err(
+                        |error| {
+                            Failure::new(ExitStatus::Defect, format_args!("cannot start a thread: {error}"))
+                        },
+                    )?;
+                }
                 let live = Live::new(live);
                 let cx = Context { config, out: out.clone(), stop: stop.clone(), live, started, tap };
-                drive(|| program(args, cx), timeout.map(|timeout| started + timeout), &stop)
+                let outcome = drive(|| program(args, cx), deadline, &stop);
+                is_over.store(true, Ordering::Release);
+                outcome
             });
         match recorder.map_or(0, |recorder| recorder.finish()) {
             0 => {}
@@ -253,13 +281,16 @@ fn answer_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return ExitStatus::Done.into();
     }
+    let message = error.render().to_string();
+    let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
     if std::env::args_os().any(|argument| argument == "--monitoring") {
+        // A bar would begin the performance data.
+        let line = printable::Printable(first).to_string().replace('|', "/");
+        let _ = writeln!(io::stdout(), "SIP UNKNOWN - {line}");
         return CHECK_UNKNOWN.into();
     }
     if std::env::args_os().any(|argument| argument == "--json") {
-        let message = error.render().to_string();
-        let first = message.lines().next().unwrap_or_default();
-        output::early_json_result(ExitStatus::Usage, first.trim_start_matches("error: "));
+        output::early_json_result(ExitStatus::Usage, first);
     }
     ExitStatus::Usage.into()
 }

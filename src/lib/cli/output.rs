@@ -1,13 +1,14 @@
 //! Standard output: events as they happen and exactly one result at the end; nothing else ever goes there.
 //!
 //! For a person one line per event, with `--json` one JSON object per line (JSON Lines), with `--write-out` only the
-//! user's line at the end. A reader that goes away ends the run gracefully.
+//! user's line at the end. A reader that goes away ends the run gracefully; one that stays and does not read keeps it
+//! from nothing: see [`pipe`](super::pipe).
 
 use std::{
     fmt,
     io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -18,6 +19,7 @@ use super::{
     exit::ExitStatus,
     failure::Failure,
     live,
+    pipe::{Pipe, Push},
     stop::{Stop, Why},
     write_out::Template,
 };
@@ -45,21 +47,47 @@ struct Inner {
     started: Instant,
     stop: Stop,
     summary: Summary,
-    /// None: the result is out, or nobody reads any more.
-    sink: Option<Box<dyn Write + Send>>,
+    /// When the run must be over.
+    deadline: Option<Instant>,
+    /// None: the result is out.
+    sink: Option<Pipe>,
 }
 
 impl Out {
     /// Standard output, coloured if it is a terminal and `NO_COLOR` is not set.
-    pub(super) fn stdout(form: Form, started: Instant, stop: Stop) -> Self {
+    pub(super) fn stdout(form: Form, started: Instant, stop: Stop) -> io::Result<Self> {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stdout().is_terminal() && !no_color;
-        Self::new(form, started, stop, colour, Box::new(io::stdout()))
+        let (out, pipe) = Self::new(form, started, stop, colour, Above(io::stdout()))?;
+        let _ = STDOUT.set(pipe);
+        Ok(out)
     }
 
-    fn new(form: Form, started: Instant, stop: Stop, colour: bool, sink: Box<dyn Write + Send>) -> Self {
-        let summary = Summary::default();
-        Self(Arc::new(Mutex::new(Inner { form, colour, started, stop, summary, sink: Some(sink) })))
+    fn new(
+        form: Form,
+        started: Instant,
+        stop: Stop,
+        colour: bool,
+        sink: impl Write + Send + 'static,
+    ) -> io::Result<(Self, Pipe)> {
+        let gone = {
+            let stop = stop.clone();
+            move |error: io::Error| {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    tracing::error!("cannot write to standard output: {error}");
+                }
+                stop.request(Why::OutputClosed);
+            }
+        };
+        let pipe = Pipe::start(sink, gone)?;
+        let (summary, deadline, sink) = (Summary::default(), None, Some(pipe.clone()));
+        let inner = Inner { form, colour, started, stop, summary, deadline, sink };
+        Ok((Self(Arc::new(Mutex::new(inner))), pipe))
+    }
+
+    /// When the run must be over, whoever does not read.
+    pub(super) fn ends_at(&self, deadline: Option<Instant>) {
+        self.lock().deadline = deadline;
     }
 
     /// Reports something that happened. After the result, nothing is written any more.
@@ -95,7 +123,7 @@ impl Out {
         change(&mut self.lock().summary)
     }
 
-    /// Writes the result; only the first call does.
+    /// Writes the result and waits until it is read, if the run may last so long; only the first call does.
     pub(super) fn finish(&self, status: ExitStatus, failure: Option<&Failure>) {
         let mut inner = self.lock();
         let total = milliseconds(inner.started.elapsed());
@@ -114,8 +142,25 @@ impl Out {
                 (None, None) => "SIP UNKNOWN - interrupted\n".to_owned(),
             },
         };
-        inner.write(&line);
-        inner.sink = None;
+        let Some(pipe) = inner.sink.take() else { return };
+        let (stop, deadline) = (inner.stop.clone(), inner.deadline);
+        drop(inner);
+        pipe.close(line);
+        let mut last = None;
+        while !pipe.drain(LOOK) {
+            let now = Instant::now();
+            if stop.why().is_some() || deadline.is_some_and(|deadline| deadline <= now) {
+                let last = *last.get_or_insert(now + FAREWELL);
+                if last <= now {
+                    break;
+                }
+            }
+        }
+        match pipe.missing() {
+            0 => {}
+            1 => tracing::warn!("1 line is missing from standard output, which was not read"),
+            missing => tracing::warn!("{missing} lines are missing from standard output, which was not read"),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -143,17 +188,41 @@ impl Inner {
     }
 
     fn write(&mut self, line: &str) {
-        let Some(sink) = &mut self.sink else { return };
-        let Err(error) = live::above(|| sink.write_all(line.as_bytes()).and_then(|()| sink.flush())) else {
-            return;
-        };
-        self.sink = None;
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            tracing::error!("cannot write to standard output: {error}");
+        if let Some(pipe) = &self.sink
+            && pipe.push(line.to_owned()) == Push::FirstLost
+        {
+            tracing::warn!(
+                "standard output is not read: what happens is not written there for the time being"
+            );
         }
-        self.stop.request(Why::OutputClosed);
     }
 }
+
+/// Whatever is written to standard error follows what standard output was given before, if that is read.
+pub(super) fn settle() {
+    if let Some(pipe) = STDOUT.get() {
+        pipe.settle();
+    }
+}
+
+/// Writes with the live view off the screen meanwhile.
+struct Above<W>(W);
+
+impl<W: Write> Write for Above<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        live::above(|| self.0.write(bytes).and_then(|written| self.0.flush().map(|()| written)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static STDOUT: OnceLock<Pipe> = OnceLock::new();
+/// How often a run that is over but not read looks whether it must end.
+const LOOK: Duration = Duration::from_millis(20);
+/// For the last lines, once the run must end.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The result of a run that ended before there was an [`Out`]: a mistake in the flags.
 pub(super) fn early_json_result(status: ExitStatus, message: &str) {
@@ -237,8 +306,6 @@ impl fmt::Display for ResultLine<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Value;
 
     use super::*;
@@ -246,12 +313,12 @@ mod tests {
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
-    struct Pipe {
+    struct Sink {
         written: Arc<Mutex<Vec<u8>>>,
         closed: bool,
     }
 
-    impl Write for Pipe {
+    impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.closed {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -265,15 +332,15 @@ mod tests {
         }
     }
 
-    impl Pipe {
+    impl Sink {
         fn text(&self) -> String {
             String::from_utf8(self.written.lock().expect("unpoisoned").clone()).expect("UTF-8")
         }
     }
 
-    fn out(form: Form, pipe: &Pipe) -> (Out, Stop) {
+    fn out(form: Form, pipe: &Sink) -> (Out, Stop) {
         let stop = Stop::new();
-        (Out::new(form, Instant::now(), stop.clone(), false, Box::new(pipe.clone())), stop)
+        (Out::new(form, Instant::now(), stop.clone(), false, pipe.clone()).expect("a thread").0, stop)
     }
 
     fn binding() -> Binding {
@@ -435,7 +502,7 @@ mod tests {
     fn every_json_line_keeps_to_the_schema_and_the_schema_knows_no_more() {
         let schema: Value = serde_json::from_str(crate::cli::EVENT_SCHEMA).expect("JSON");
         let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
-        let pipe = Pipe::default();
+        let pipe = Sink::default();
         let (out, _) = out(Form::Json, &pipe);
         for event in events() {
             out.event(event);
@@ -469,7 +536,7 @@ mod tests {
 
     #[test]
     fn there_is_exactly_one_result_and_it_is_the_last_line() {
-        let pipe = Pipe::default();
+        let pipe = Sink::default();
         let (out, _) = out(Form::Json, &pipe);
         out.finish(ExitStatus::Done, None);
         out.finish(ExitStatus::Defect, None);
@@ -484,12 +551,13 @@ mod tests {
 
     #[test]
     fn a_person_gets_one_line_per_event_without_control_characters() {
-        let pipe = Pipe::default();
+        let pipe = Sink::default();
         let (out, _) = out(Form::Lines, &pipe);
         let count = events().len();
         for event in events() {
             out.event(event);
         }
+        assert!(out.lock().sink.as_ref().is_some_and(|sink| sink.drain(Duration::from_secs(10))));
         let text = pipe.text();
         assert_eq!(text.lines().count(), count);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
@@ -500,7 +568,7 @@ mod tests {
 
     #[test]
     fn write_out_is_all_there_is() {
-        let pipe = Pipe::default();
+        let pipe = Sink::default();
         let (out, _) = out(Form::WriteOut(r"%{code}\n".parse().expect("a template")), &pipe);
         for event in events() {
             out.event(event);
@@ -512,10 +580,40 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_ends_the_run() {
-        let (out, stop) = out(Form::Json, &Pipe { closed: true, ..Pipe::default() });
+        let (out, stop) = out(Form::Json, &Sink { closed: true, ..Sink::default() });
         out.event(Event::Rate { calls: 0, active: 0, calls_per_second: 0.0 });
-        assert_eq!(stop.why(), Some(Why::OutputClosed));
         out.finish(ExitStatus::Done, None);
+        assert_eq!(stop.why(), Some(Why::OutputClosed));
+    }
+
+    #[test]
+    fn who_does_not_read_does_not_keep_a_run_that_must_end() {
+        /// Nothing is ever taken.
+        struct Stuck;
+        impl Write for Stuck {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                std::thread::sleep(Duration::from_secs(600));
+                Ok(0)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for by_deadline in [true, false] {
+            let (begun, stop) = (Instant::now(), Stop::new());
+            let (out, pipe) = Out::new(Form::Json, begun, stop.clone(), false, Stuck).expect("a thread");
+            for _ in 0..20_000 {
+                out.event(Event::Rate { calls: 0, active: 0, calls_per_second: 0.0 });
+            }
+            match by_deadline {
+                true => out.ends_at(Some(begun)),
+                false => drop(stop.request(Why::Interrupt)),
+            }
+            out.finish(ExitStatus::Done, None);
+            assert_eq!(pipe.missing(), 20_001);
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        }
     }
 
     #[test]

@@ -27,7 +27,6 @@ use super::{
     args,
     call::{Args, Settings},
     conversation::{self, Conversation},
-    event::milliseconds,
     value::{Codec, LocalAddress, PortRange},
 };
 
@@ -72,7 +71,7 @@ async fn place(
     let Settings { account, times, .. } = settings;
     let mut ids = Ids::from_seed(rand::random());
     let proxy = account.proxy.as_deref().map(|text| uri(text, "--proxy")).transpose()?;
-    let proxy = first_hop(&target, proxy, account.transport);
+    let proxy = first_hop(&target, proxy, &account)?;
     let dial = Dial {
         target: target.clone(),
         from: identity(&account)?,
@@ -80,13 +79,12 @@ async fn place(
         auth: account.auth()?,
         headers: args.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
     };
-    let begun = std::time::Instant::now();
     let dialled = tokio::select! {
         biased;
         dialled = PhoneCall::dial(&agent, media, dial, sound, &mut ids) => dialled,
         why = cx.stop.requested() => return Err(why.into()),
     };
-    let (call, from, flow) = dialled.map_err(|error| match error {
+    let (call, from, flow, took) = dialled.map_err(|error| match error {
         DialError::Route(why) => {
             conversation::note_remote(&why, cx);
             conversation::failure(&why)
@@ -99,7 +97,7 @@ async fn place(
     })?;
     let reason = if account.local.is_some() { "--local" } else { "the route" };
     tracing::info!("requests go to {}, from {} ({reason} says so)", flow.target(), flow.local);
-    cx.out.summary(|summary| summary.timings.resolve_ms = Some(milliseconds(begun.elapsed())));
+    cx.out.summary(|summary| summary.timings.way(took));
     let conversation = Conversation::new(cx, call, target.to_string(), flow.target(), times, args.media.dtmf);
     let outcome = conversation.calling(from.uri().to_string(), &flow).run().await;
     agent.stop().await;
@@ -169,9 +167,12 @@ pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
     if !has_scheme && text.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
         return Err(bad(&"the scheme is not known"));
     }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(bad(&format_args!("the scheme {scheme} is not known")));
+    }
     let full = if has_scheme { text.to_owned() } else { format!("sip:{text}") };
-    let uri = UriBuf::parse(&full).map_err(|why| bad(&why))?;
-    let view = uri.as_uri();
+    let parsed = UriBuf::parse(&full).map_err(|why| bad(&why))?;
+    let view = parsed.as_uri();
     match view.scheme() {
         // RFC 3261 §19.1.5: they are for the request's own header fields, some of which must not be believed.
         Scheme::Sip | Scheme::Sips if view.headers().next().is_some() => {
@@ -179,21 +180,32 @@ pub(super) fn target(text: &str, account: &Account) -> Result<UriBuf, Failure> {
             Err(Failure::usage(format_args!("{text} has header fields, which are not taken from an address"))
                 .hint(format_args!("say {bare}, and what is wanted with --header")))
         }
-        Scheme::Sip | Scheme::Sips => reachable(uri),
+        Scheme::Sip | Scheme::Sips => reachable(parsed),
         Scheme::Tel => {
             let own = account.from.as_deref().map(|from| address(from, "--from")).transpose()?;
             let Some(own) = own else {
                 return Err(bad(&"a tel: number needs the domain of an account or of --from"));
             };
-            let host = own.as_uri().host().to_string();
+            let own = own.as_uri();
+            let registrar = account.registration.registrar.as_deref();
+            let registrar = registrar.map(|text| uri(text, "registrar")).transpose()?;
+            // The account is kept where its registrar listens, if that is at the same host.
+            let port = own.port().or_else(|| {
+                let registrar = registrar.as_ref()?.as_uri();
+                registrar.port().filter(|_| registrar.host() == own.host())
+            });
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
             let number = view.user().unwrap_or_default();
-            UriBuf::parse(&format!("sip:{number}@{host};user=phone")).map_err(|why| bad(&why))
+            UriBuf::parse(&format!("sip:{number}@{}{port};user=phone", own.host())).map_err(|why| bad(&why))
         }
         Scheme::Other => Err(bad(&"the scheme is not known")),
     }
 }
 
 fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
+    if uri.as_uri().port() == Some(0) {
+        return Err(Failure::usage(format_args!("{uri}: nobody listens on port 0")));
+    }
     match uri.as_uri().params().value("transport") {
         Some(transport) if Protocol::parse(transport).is_none() => {
             Err(Failure::usage(format_args!("{uri} asks for transport {transport}: {UnknownProtocol}")))
@@ -203,22 +215,49 @@ fn reachable(uri: UriBuf) -> Result<UriBuf, Failure> {
 }
 
 /// Where requests go first if not to where the target leads: the proxy, or the target itself over the transport that
-/// was asked for. What a URI says of its own transport counts more.
+/// was asked for. What a URI says of its own transport counts more than the configuration; what a flag says must not
+/// contradict it.
 pub(super) fn first_hop(
     target: &UriBuf,
     proxy: Option<UriBuf>,
-    transport: Option<Protocol>,
-) -> Option<UriBuf> {
-    let Some(transport) = transport else { return proxy };
+    account: &Account,
+) -> Result<Option<UriBuf>, Failure> {
+    let Some(transport) = account.transport else { return Ok(proxy) };
     let hop = proxy.unwrap_or_else(|| target.clone());
-    if hop.as_uri().params().get("transport").is_some() {
-        return Some(hop);
+    let is_secure = hop.as_uri().scheme() == Scheme::Sips;
+    if let Some(named) = hop.as_uri().params().value("transport") {
+        // With sips the parameter names what is below TLS (RFC 3261 §26.2.2).
+        let over = |protocol: Protocol| match protocol {
+            Protocol::Tcp if is_secure => Protocol::Tls,
+            Protocol::Ws if is_secure => Protocol::Wss,
+            protocol => protocol,
+        };
+        if let Some(named) = Protocol::parse(named)
+            && let Some(asked) = account.asked_transport.filter(|&asked| over(asked) != over(named))
+        {
+            let (asked, named) = (asked.as_param(), named.as_param());
+            return Err(Failure::usage(format_args!(
+                "--transport {asked} contradicts ;transport={named} of {hop}"
+            ))
+            .hint("leave out one of them"));
+        }
+        return Ok(Some(hop));
+    }
+    if is_secure && transport == Protocol::Udp {
+        // What the file says of everybody else does not hold here.
+        return match account.asked_transport {
+            None => Ok(Some(hop)),
+            Some(_) => {
+                Err(Failure::usage(format_args!("{hop} is to be reached encrypted, which UDP is not"))
+                    .hint("leave out --transport udp, or write sip: if it need not be"))
+            }
+        };
     }
     // Parameters stand before the headers; of a hop, headers are of no use.
     let text = hop.to_string();
     let host = text.rfind('@').map_or(0, |at| at + 1);
     let end = text[host..].find('?').map_or(text.len(), |at| host + at);
-    UriBuf::parse(&format!("{};transport={}", &text[..end], transport.as_param())).ok().or(Some(hop))
+    Ok(UriBuf::parse(&format!("{};transport={}", &text[..end], transport.as_param())).ok().or(Some(hop)))
 }
 
 /// What TLS connections are made with: those we open, and if we listen over TLS those we accept.
@@ -250,6 +289,9 @@ pub(super) fn security(
 
 pub(super) fn uri(text: &str, flag: &str) -> Result<UriBuf, Failure> {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(Failure::usage(format_args!("{flag} {text}: the scheme {scheme} is not known")));
+    }
     let full = if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
         text.to_owned()
     } else {
@@ -442,12 +484,59 @@ mod tests {
             ("sip:b@h?Subject=x", None, Some(Protocol::Tls), Some("sip:b@h;transport=tls")),
             ("sip:b?c@h:5080;lr", None, Some(Protocol::Wss), Some("sip:b?c@h:5080;lr;transport=wss")),
             ("sip:b@h;transport=udp", None, Some(Protocol::Tcp), Some("sip:b@h;transport=udp")),
+            ("sips:b@h", None, Some(Protocol::Udp), Some("sips:b@h")),
+            ("sips:b@h;transport=tcp", None, Some(Protocol::Tls), Some("sips:b@h;transport=tcp")),
             ("sip:b@h", Some("sip:p"), None, Some("sip:p")),
             ("sip:b@h", Some("sip:p:5070"), Some(Protocol::Ws), Some("sip:p:5070;transport=ws")),
         ];
         for (target, proxy, transport, expected) in table {
-            let hop = first_hop(&uri(target), proxy.map(uri), transport);
+            let account = Account { transport, ..Account::default() };
+            let hop = first_hop(&uri(target), proxy.map(uri), &account).expect("no contradiction");
             assert_eq!(hop.map(|hop| hop.to_string()).as_deref(), expected, "{target} {transport:?}");
+        }
+        // What was asked for on the command line is not left out without a word.
+        let asked = |target: &str, transport| {
+            let account = Account {
+                transport: Some(transport),
+                asked_transport: Some(transport),
+                ..Account::default()
+            };
+            first_hop(&uri(target), None, &account).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(
+            asked("sip:b@h;transport=udp", Protocol::Tcp),
+            Err("--transport tcp contradicts ;transport=udp of sip:b@h;transport=udp; leave out one of them"
+                .into())
+        );
+        assert!(asked("sips:b@h", Protocol::Udp).is_err_and(|told| told.contains("encrypted")));
+        for (target, transport) in [
+            ("sip:b@h;transport=tcp", Protocol::Tcp),
+            ("sips:b@h;transport=tcp", Protocol::Tls),
+            ("sips:b@h;transport=ws", Protocol::Wss),
+            ("sips:b@h", Protocol::Tcp),
+        ] {
+            assert!(asked(target, transport).is_ok(), "{target}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_called_where_the_account_is() {
+        let call = |from: &str, registrar: Option<&str>| {
+            let mut account = Account { from: Some(from.into()), ..Account::default() };
+            account.registration.registrar = registrar.map(str::to_owned);
+            target("tel:+4930123456", &account).expect("an address").to_string()
+        };
+        for (from, registrar, expected) in [
+            ("sip:a@example.com", None, "sip:+4930123456@example.com;user=phone"),
+            ("sip:a@example.com:5070", None, "sip:+4930123456@example.com:5070;user=phone"),
+            (
+                "sip:a@example.com",
+                Some("sip:example.com:5080"),
+                "sip:+4930123456@example.com:5080;user=phone",
+            ),
+            ("sip:a@example.com", Some("sip:reg.example.net:5080"), "sip:+4930123456@example.com;user=phone"),
+        ] {
+            assert_eq!(call(from, registrar), expected, "{from} {registrar:?}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! `sip-register`: its flags and its manual.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Parser, builder::TypedValueParser};
 
@@ -154,7 +157,7 @@ impl Args {
         let proxy = account.proxy.as_deref().map(|proxy| place::uri(proxy, "--proxy")).transpose()?;
         let is_own_domain = self.binding.registrar.is_none() && account.registration.registrar.is_none();
         let proxy = proxy.or_else(|| if is_own_domain { way_of(&register) } else { None });
-        if let Some(hop) = place::first_hop(&register.registrar, proxy, account.transport) {
+        if let Some(hop) = place::first_hop(&register.registrar, proxy, &account)? {
             register.next = NextHop::Uri(hop);
         }
         let (outbound, gruu) = (
@@ -163,7 +166,7 @@ impl Args {
         );
         register.instance = match &account.registration.instance {
             Some(instance) => Some(instance.clone()),
-            None if outbound || gruu => Some(instance(own)),
+            None if outbound || gruu => Some(instance(own)?),
             None => None,
         };
         register.reg_id = outbound.then_some(1);
@@ -213,10 +216,10 @@ fn way_of(register: &Register) -> Option<UriBuf> {
     (way != register.registrar).then_some(way)
 }
 
-/// A name for this device and account that stays the same (RFC 5626 §4.1), without a place to keep it: made from
-/// what names the machine, which it does not tell.
-fn instance(aor: &str) -> String {
-    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+/// A name for this device and account that stays the same (RFC 5626 §4.1): made from what names the machine, which it
+/// does not tell.
+fn instance(aor: &str) -> Result<String, Failure> {
+    let machine = machine()?;
     let login = place::login_name();
     let hash = crate::auth::digest::ha1(
         crate::auth::Algorithm::Sha256,
@@ -229,7 +232,53 @@ fn instance(aor: &str) -> String {
     let hex = hash.as_str();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     // The form of a UUID whose bits mean nothing in particular (RFC 9562 §5.8).
-    format!("urn:uuid:{}-{}-8{}-8{}-{}", part(0, 8), part(8, 12), part(12, 15), part(15, 18), part(18, 30))
+    Ok(format!(
+        "urn:uuid:{}-{}-8{}-8{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 15),
+        part(15, 18),
+        part(18, 30)
+    ))
+}
+
+/// What names this machine and no other: what the system has for that, else something random that is kept in the
+/// folder for such things (XDG Base Directory Specification).
+fn machine() -> Result<String, Failure> {
+    let system = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    // systemd writes "uninitialized" into images.
+    if system.trim().len() == 32 {
+        return Ok(system);
+    }
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let folder = state.map(|state| state.join("sipkit"));
+    let no_place = |why: &dyn std::fmt::Display| {
+        Failure::usage(format_args!("this device has no name, and none can be kept: {why}"))
+            .hint("give `instance` of the account in the configuration file, or set XDG_STATE_HOME")
+    };
+    let folder = folder.ok_or_else(|| no_place(&"neither XDG_STATE_HOME nor HOME is set"))?;
+    kept(&folder).map_err(|error| no_place(&format_args!("{}: {error}", folder.display())))
+}
+
+/// The name in the folder, which is made if it is not there. Of several who make it at once the first one wins.
+fn kept(folder: &Path) -> std::io::Result<String> {
+    let path = folder.join("instance");
+    if let Ok(name) = std::fs::read_to_string(&path)
+        && !name.trim().is_empty()
+    {
+        return Ok(name);
+    }
+    std::fs::create_dir_all(folder)?;
+    let name = format!("{:032x}\n", rand::random::<u128>());
+    let beside = folder.join(format!("instance.{}", std::process::id()));
+    std::fs::write(&beside, &name)?;
+    let linked = std::fs::hard_link(&beside, &path);
+    let _ = std::fs::remove_file(&beside);
+    match linked {
+        Ok(()) => Ok(name),
+        Err(_) => std::fs::read_to_string(&path),
+    }
 }
 
 /// A name of what happens to calls.
@@ -306,6 +355,17 @@ mod tests {
         let instance = register.instance.expect("a name");
         assert_eq!(instance.len(), "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6".len(), "{instance}");
         assert_eq!(settings("--account work", WORK).expect("complete").register.instance, Some(instance));
+    }
+
+    #[test]
+    fn a_name_that_is_made_is_kept() {
+        let folder = std::env::temp_dir().join(format!("sipkit-{}-instance", std::process::id()));
+        let (first, again) = (kept(&folder), kept(&folder));
+        let _ = std::fs::remove_dir_all(&folder);
+        let (first, again) = (first.expect("room on the disk"), again.expect("it is there"));
+        assert_eq!((first.trim().len(), &first), (32, &again));
+        assert_ne!(kept(&folder).expect("room on the disk"), first, "another folder's name is another one");
+        let _ = std::fs::remove_dir_all(&folder);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     endpoint::{Builder, Endpoint, media::MediaThread},
     message::UriBuf,
     phone::responder::{self, Notice, Responder},
+    stack::Times,
     transport::Flow,
     ua::{
         self, RegistrationId,
@@ -187,7 +188,8 @@ impl Run<'_> {
                 warning = self.short_lived(&granted.flow);
                 self.registered(*granted)
             }
-            RegistrationEvent::Bindings { bindings, flow, round_trip } => {
+            RegistrationEvent::Bindings { bindings, flow, round_trip, times } => {
+                self.took(times, round_trip);
                 let event = Event::Bindings {
                     aor,
                     remote: self.answered_by(&flow),
@@ -197,12 +199,21 @@ impl Run<'_> {
                 self.listed = Some((bindings, flow));
                 event
             }
-            RegistrationEvent::Removed { bindings, flow, round_trip } => Event::Unregistered {
-                aor,
-                remote: self.answered_by(&flow),
-                bindings: bindings.iter().map(binding).collect(),
-                rtt_ms: milliseconds(round_trip),
-            },
+            RegistrationEvent::Removed { bindings, flow, round_trip, times } => {
+                self.took(times, round_trip);
+                Event::Unregistered {
+                    aor,
+                    remote: self.answered_by(&flow),
+                    bindings: bindings.iter().map(binding).collect(),
+                    rtt_ms: milliseconds(round_trip),
+                }
+            }
+            RegistrationEvent::Unread { number, why } => {
+                let message = format!(
+                    "Contact {number} of the response cannot be read, and what it binds is not shown: {why}"
+                );
+                Event::Warning { call_id: None, message }
+            }
             RegistrationEvent::Challenged { offered, downgrade } => {
                 return ask::challenged(&self.call_id, &offered, downgrade.as_ref(), self.cx);
             }
@@ -238,6 +249,7 @@ impl Run<'_> {
     }
 
     fn registered(&mut self, granted: Granted) -> Event {
+        self.took(granted.times, granted.round_trip);
         let remote = self.answered_by(&granted.flow);
         if granted.own.is_none() {
             let message = format!("{remote} does not list what it bound for {}", self.aor);
@@ -301,6 +313,14 @@ impl Run<'_> {
             summary.remote = Some(remote.clone());
         });
         remote
+    }
+
+    /// Of the first answer.
+    fn took(&self, times: Times, round_trip: Duration) {
+        self.cx.out.summary(|summary| {
+            summary.timings.way(times);
+            summary.timings.answer_ms.get_or_insert(milliseconds(round_trip));
+        });
     }
 
     /// The bindings that were listed and lead to this machine.

@@ -49,6 +49,8 @@ impl Password {
         if !io::stdin().is_terminal() {
             return Err(PasswordError::Missing(user.into()));
         }
+        // Who is interrupted at the prompt has his echo back.
+        let _mode = super::terminal::remember();
         let prompt = format!("Password for {}: ", super::printable::Printable(user));
         rpassword::prompt_password(prompt).map(Self::new).map_err(|source| match source.kind() {
             io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => PasswordError::Refused,

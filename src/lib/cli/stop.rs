@@ -4,7 +4,14 @@
 //! first reason counts. Signals are taken by a thread of their own, so that they work while the program is busy,
 //! waits at a prompt, or is stuck.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::{SigSet, Signal, raise};
 use tokio::sync::watch;
@@ -102,22 +109,50 @@ pub(super) fn watch_signals(stop: Stop, leave: impl Fn() + Send + 'static) -> st
             if first {
                 continue;
             }
-            // A stuck disk or pipe must not keep the user here: the farewell runs beside us.
             if let Some(leave) = leave.take() {
-                let farewell = thread::spawn(leave);
-                for _ in 0..50 {
-                    if farewell.is_finished() {
-                        break;
-                    }
-                    thread::sleep(Duration::from_millis(10));
-                }
+                depart(leave, ExitStatus::Interrupted);
             }
-            terminal::restore();
-            std::process::exit(ExitStatus::Interrupted.code().into());
         }
     };
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
+
+/// Starts the thread that ends the process with `leave` if the run does not notice its deadline because it is stuck:
+/// at a prompt, say, or where nobody writes into a pipe. One that has noticed has `grace` to end by itself.
+pub(super) fn watch_deadline(
+    deadline: Instant,
+    grace: Duration,
+    stop: Stop,
+    is_over: Arc<AtomicBool>,
+    leave: impl Fn() + Send + 'static,
+) -> std::io::Result<()> {
+    let watch = move || {
+        thread::sleep((deadline + NOTICE).saturating_duration_since(Instant::now()));
+        if stop.why() == Some(Why::Deadline) {
+            thread::sleep(grace);
+        }
+        if !is_over.load(Ordering::Acquire) {
+            depart(leave, ExitStatus::Deadline);
+        }
+    };
+    thread::Builder::new().name("deadline".into()).spawn(watch).map(drop)
+}
+
+/// Ends the process. A stuck disk or pipe must not keep it: the farewell runs beside us.
+fn depart(leave: impl Fn() + Send + 'static, status: ExitStatus) -> ! {
+    let farewell = thread::spawn(leave);
+    for _ in 0..50 {
+        if farewell.is_finished() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    terminal::restore();
+    std::process::exit(status.code().into())
+}
+
+/// How soon a run that is not stuck notices that its deadline has passed.
+const NOTICE: Duration = Duration::from_millis(200);
 
 fn signals() -> SigSet {
     [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGTSTP].into_iter().collect()

@@ -46,6 +46,13 @@ impl KeyMode {
     }
 }
 
+/// Has the present mode put back on every exit path, for somebody else is about to change it.
+pub(super) fn remember() -> Option<KeyMode> {
+    let found = tcgetattr(io::stdin().as_fd()).ok()?;
+    saved(|saved| saved.get_or_insert(found).clone());
+    Some(KeyMode(()))
+}
+
 impl Drop for KeyMode {
     fn drop(&mut self) {
         restore();

@@ -130,6 +130,16 @@ impl Dialog {
         &self.call_id
     }
 
+    /// Who is at the other end, without the tag.
+    pub fn remote(&self) -> &AddressBuf {
+        &self.remote
+    }
+
+    /// Our tag, where it is made after the dialog, as it names what owns it.
+    pub fn set_local_tag(&mut self, tag: &str) {
+        self.local_tag = tag.into();
+    }
+
     pub fn local_tag(&self) -> &str {
         &self.local_tag
     }

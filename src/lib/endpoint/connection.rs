@@ -13,7 +13,7 @@ use tokio::{
 };
 
 #[cfg(feature = "tls")]
-use crate::transport::tls::{ClientTls, ServerTls, TlsError};
+use crate::transport::tls::{ClientTls, ServerTls, TlsError, Verification, identity::Name};
 use crate::{
     message::{Limits, Side},
     transport::{
@@ -49,6 +49,14 @@ impl Security {
             #[allow(unreachable_patterns)] // with all features nothing is left
             _ => false,
         }
+    }
+
+    /// Whether the connections we open show a certificate to who asks for one.
+    pub(super) fn shows_certificate(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.client.as_ref().is_some_and(|client| client.shows_certificate());
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Whether connections of this protocol can be accepted.
@@ -97,7 +105,7 @@ pub(super) async fn live(key: Key, protocol: Protocol, start: Start, common: Com
     let until = Instant::now() + times.open;
     let made = timeout_at(until, Box::pin(make(protocol, side, &domain, opening, until, &common))).await;
     let made = made.unwrap_or(Err(FlowError::TimedOut));
-    let (made, local, remote) = match made {
+    let (made, local, remote, names) = match made {
         Ok(made) => made,
         Err(why) => {
             tracing::debug!(%why, "no connection");
@@ -106,7 +114,7 @@ pub(super) async fn live(key: Key, protocol: Protocol, start: Start, common: Com
             return;
         }
     };
-    if events.send((key, Event::Opened { local, remote })).await.is_err() {
+    if events.send((key, Event::Opened { local, remote, names })).await.is_err() {
         return;
     }
     let limits = common.limits;
@@ -143,7 +151,7 @@ async fn make(
     opening: Opening,
     until: Instant,
     common: &Common,
-) -> Result<(Made, SocketAddr, SocketAddr), FlowError> {
+) -> Result<(Made, SocketAddr, SocketAddr, Names), FlowError> {
     let (stream, remote) = match opening {
         Opening::Done(stream, remote) => (stream, remote),
         Opening::To(from, to) => (stream::open(from, to).await?, to),
@@ -151,10 +159,10 @@ async fn make(
     stream::prepare(&stream);
     let local = stream.local_addr().map_err(|_| FlowError::Lost)?;
     let stream = Watched::new(stream, protocol, side, (local, remote), common.tap.clone());
-    let stream = if protocol.is_secure() {
+    let (stream, names): (Box<dyn Stream>, _) = if protocol.is_secure() {
         secure(stream, side, domain, remote, until, &common.security).await?
     } else {
-        Box::new(stream)
+        (Box::new(stream), Names::default())
     };
     let made = match protocol {
         #[cfg(feature = "ws")]
@@ -171,8 +179,11 @@ async fn make(
         }
         _ => Made::Stream(stream),
     };
-    Ok((made, local, remote))
+    Ok((made, local, remote, names))
 }
+
+/// Whom the certificate of a client names that has shown a good one (RFC 5922 §7.1).
+type Names = Box<[Arc<str>]>;
 
 #[cfg(feature = "tls")]
 async fn secure(
@@ -182,7 +193,7 @@ async fn secure(
     remote: SocketAddr,
     until: Instant,
     security: &Security,
-) -> Result<Box<dyn Stream>, FlowError> {
+) -> Result<(Box<dyn Stream>, Names), FlowError> {
     let unsupported = FlowError::Unsupported(Protocol::Tls);
     let tls = |error| FlowError::Tls(Box::new(error));
     // A moment before the limit of the whole: who has connected and says nothing has a name of its own.
@@ -203,7 +214,12 @@ async fn secure(
         }
     };
     tracing::info!("{remote}: {session}");
-    Ok(stream)
+    let names = match (&session.verification, &session.peer) {
+        (Verification::Client, Some(peer)) => peer.names.counting(),
+        _ => Vec::new(),
+    };
+    let names = names.iter().filter_map(Name::host).map(|host| host.to_ascii_lowercase().into());
+    Ok((stream, names.take(MOST_NAMES).collect()))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -214,7 +230,7 @@ async fn secure(
     _: SocketAddr,
     _: Instant,
     _: &Security,
-) -> Result<Box<dyn Stream>, FlowError> {
+) -> Result<(Box<dyn Stream>, Names), FlowError> {
     Err(FlowError::Unsupported(Protocol::Tls))
 }
 
@@ -229,5 +245,8 @@ fn authority(domain: &str, remote: SocketAddr, protocol: Protocol) -> String {
     if remote.port() == protocol.default_port() { host } else { format!("{host}:{}", remote.port()) }
 }
 
+/// Names of one certificate that are remembered at most.
+#[cfg(feature = "tls")]
+const MOST_NAMES: usize = 8;
 #[cfg(feature = "tls")]
 const MOMENT: std::time::Duration = std::time::Duration::from_millis(20);

@@ -2,9 +2,9 @@
 //!
 //! Requests to one target share a connection that this side opened (RFC 3261 §18.1.1), also one that is still
 //! being opened; with TLS only if it was opened for the same domain (RFC 5922 §7). A connection the peer opened
-//! is used for requests to the very address it came from, and only where nobody could pretend to be somebody
-//! else, that is without TLS: there the certificate of a peer that was never asked for one proves nothing
-//! (RFC 5923 §5).
+//! without TLS is used for requests to the very address it came from. With TLS that would let anybody pretend to be
+//! somebody else, so there the peer must ask for it (`alias` in its Via, RFC 5923), and only those requests go by it
+//! that are for where it says it listens and for whom its certificate names.
 //!
 //! There are at most [`Options::most`]; more are refused. One that is idle for [`Options::idle`] and that
 //! nobody relies on is closed, one on which no message ever came sooner.
@@ -88,6 +88,10 @@ struct Connection {
     local: SocketAddr,
     /// The key in `by_target`.
     route: Option<(Target, Option<Arc<str>>)>,
+    /// Whom the peer's certificate names, if it connected to us and has shown a good one.
+    names: Box<[Arc<str>]>,
+    /// Where the peer listens as well: further keys in `by_target`.
+    aliases: SmallVec<[(Target, Option<Arc<str>>); 0]>,
     queue: Queue,
     task: AbortHandle,
     /// When something came or went last.
@@ -136,7 +140,7 @@ impl Connections {
 
     /// Finds the connection for a request, or opens one.
     pub fn connect(&mut self, id: RequestId, target: Target, domain: &Arc<str>, now: Instant) -> Way {
-        let route = (target, target.protocol.is_secure().then(|| domain.clone()));
+        let route = (target, target.protocol.is_secure().then(|| plain(domain)));
         if let Some(&key) = self.by_target.get(&route)
             && let Some(connection) = self.table.get_mut(key)
         {
@@ -193,6 +197,25 @@ impl Connections {
         Some((connection.local, connection.flow.remote))
     }
 
+    /// Has requests for `target`, and for one of whom the peer's certificate names, go by this connection (RFC 5923
+    /// §8.2): had we connected there, the same certificate would have been shown (§9.2). Whoever has shown none is
+    /// not believed.
+    pub fn alias(&mut self, flow: &Flow, target: Target) {
+        let Self { table, by_target, .. } = self;
+        let Some(connection) = table.get_mut(flow.key()) else { return };
+        for name in &connection.names {
+            let route = (target, Some(name.clone()));
+            if connection.aliases.len() < MOST_ALIASES && !by_target.contains_key(&route) {
+                tracing::info!(
+                    "{target}, {name}: requests go by the connection from {}",
+                    connection.flow.remote
+                );
+                by_target.insert(route.clone(), flow.key());
+                connection.aliases.push(route);
+            }
+        }
+    }
+
     /// Closes a connection once everything is written.
     pub fn close(&mut self, flow: &Flow) {
         self.remove(flow.key());
@@ -208,7 +231,8 @@ impl Connections {
         let listening = &self.listening;
         let Some(connection) = self.table.get_mut(key) else { return Told::Nothing };
         match event {
-            Event::Opened { local, remote } => {
+            Event::Opened { local, remote, names } => {
+                connection.names = names;
                 connection.local = local;
                 connection.flow.local = told(listening, connection.flow.protocol, local);
                 connection.flow.remote = remote;
@@ -337,7 +361,9 @@ impl Connections {
                 remote: target.addr,
             };
             let task = tasks.spawn(live(key, target.protocol, start, common.clone(), outgoing));
-            Connection { state, flow, local, route: route.clone(), queue, task, active: now, has_spoken }
+            let (names, aliases) = (Box::default(), SmallVec::new());
+            let route = route.clone();
+            Connection { state, flow, local, route, names, aliases, queue, task, active: now, has_spoken }
         });
         if let Some(route) = route {
             by_target.insert(route, key);
@@ -347,10 +373,10 @@ impl Connections {
 
     fn remove(&mut self, key: Key) -> Option<Connection> {
         let connection = self.table.remove(key)?;
-        if let Some(route) = &connection.route
-            && self.by_target.get(route) == Some(&key)
-        {
-            self.by_target.remove(route);
+        for route in connection.route.iter().chain(&connection.aliases) {
+            if self.by_target.get(route) == Some(&key) {
+                self.by_target.remove(route);
+            }
         }
         if matches!(connection.state, State::Opening { .. }) {
             connection.task.abort();
@@ -358,6 +384,17 @@ impl Connections {
         Some(connection)
     }
 }
+
+/// Names are the same in capitals (RFC 4343).
+fn plain(domain: &Arc<str>) -> Arc<str> {
+    match domain.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => domain.to_ascii_lowercase().into(),
+        false => domain.clone(),
+    }
+}
+
+/// A peer listens in one place or two; who names many is not believed.
+const MOST_ALIASES: usize = 8;
 
 /// What a listener took: the protocol to be spoken, the connection, the peer's address.
 pub(super) type Accepted = (Protocol, TcpStream, SocketAddr);

@@ -137,6 +137,9 @@ impl Builder {
             protocol => self.security.can_open(protocol),
         });
         let spoken = spoken.collect();
+        // Whoever is to send requests our way over our own connections must know that it is us (RFC 5923 §9.2).
+        let aliases =
+            local.iter().any(|own| own.protocol == Protocol::Tls) && self.security.shows_certificate();
         let common = connection::Common {
             limits: self.stack.limits,
             times: self.connections.times,
@@ -172,7 +175,7 @@ impl Builder {
             }
         };
         drop(to_accepted);
-        let stack = stack::Config { spoken, ..self.stack };
+        let stack = stack::Config { spoken, aliases, ..self.stack };
         let user = user(Poster(inbox.clone()));
         let shard =
             shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);

@@ -247,6 +247,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                         Way::Opening => {}
                     }
                 }
+                Output::Alias { flow, target } => self.connections.alias(&flow, target),
                 Output::Close { flow } => self.connections.close(&flow),
                 Output::Resolve { id, query, until } => {
                     let within = until.since(self.clock.now());

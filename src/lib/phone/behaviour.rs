@@ -47,7 +47,7 @@ impl Behaviour {
         ("ring", "180 Ringing, and never answered."),
         ("early", "183 with the tone as early media, answered after 3 seconds."),
         ("hangup", "Answered with the tone; hung up with BYE after 2 seconds."),
-        ("status-NNN", "Refused with that final status, 300 to 699: status-503."),
+        ("status-NNN", "Refused with that final status, 300 to 699: status-503. So are MESSAGE and OPTIONS."),
         ("redirect", "302 with a Contact for echo at this server."),
     ];
 

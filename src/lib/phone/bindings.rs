@@ -142,8 +142,10 @@ impl Bindings {
                 bindings.clear();
             }
             Some(wishes) => {
+                // One that is named twice is older than neither of its names.
+                let before = bindings.clone();
                 for wish in wishes {
-                    apply(&mut bindings, wish)?;
+                    apply(&mut bindings, &before, wish)?;
                 }
             }
         }
@@ -235,20 +237,17 @@ fn order(request: &Request) -> Result<(&str, u32), Refused> {
     Ok((call_id, number))
 }
 
-fn apply(bindings: &mut Vec<Binding>, wish: Wish) -> Result<(), Refused> {
+fn apply(bindings: &mut Vec<Binding>, before: &[Binding], wish: Wish) -> Result<(), Refused> {
     let Wish { binding, expires } = wish;
     let same_device = |known: &Binding| {
         binding.reg_id.is_some() && (known.reg_id, &known.instance) == (binding.reg_id, &binding.instance)
     };
     let same = |known: &Binding| same_device(known) || known.uri.as_uri().equivalent(&binding.uri.as_uri());
-    let at = bindings.iter().position(same);
-    if let Some(known) = at.and_then(|at| bindings.get(at))
-        && known.call_id == binding.call_id
-        && known.number >= binding.number
-    {
+    let is_older = |known: &Binding| known.call_id == binding.call_id && known.number >= binding.number;
+    if before.iter().find(|known| same(known)).is_some_and(is_older) {
         return Err(Refused::OutOfOrder);
     }
-    match at {
+    match bindings.iter().position(same) {
         Some(at) if expires.is_zero() => {
             bindings.remove(at);
         }
@@ -302,6 +301,16 @@ mod tests {
                     "Contact: <sip:bob@192.0.2.1>, <sip:b@[2001:db8::1]>;expires=60\r\nExpires: 99999\r\n",
                 ),
                 Ok("<sip:bob@192.0.2.1>;expires=7200 <sip:b@[2001:db8::1]>;expires=60"),
+            ),
+            // One of them named twice.
+            (
+                15,
+                request(
+                    4,
+                    "a",
+                    "Contact: <sip:bob@192.0.2.1>;expires=900, <sip:bob@192.0.2.1>;expires=7195\r\n",
+                ),
+                Ok("<sip:bob@192.0.2.1>;expires=7195 <sip:b@[2001:db8::1]>;expires=55"),
             ),
             // An old one; a brief one; nothing changed by either.
             (20, request(3, "a", "Contact: <sip:bob@192.0.2.1>;expires=0\r\n"), Err(Refused::OutOfOrder)),

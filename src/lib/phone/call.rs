@@ -21,7 +21,7 @@ use crate::{
     },
     message::{AddressBuf, Request, UriBuf},
     sdp::{Capabilities, Codec, Direction},
-    stack::{Failure, NextHop},
+    stack::{Failure, NextHop, Times},
     transport::Flow,
     ua::call::{Body, By, CallEvent, Cause, Invite, Path},
     util::id::Ids,
@@ -156,17 +156,17 @@ struct Sketch {
 
 impl PhoneCall {
     /// Finds the way to the target, opens media ports on it, and sends the INVITE. Gives the call, who we
-    /// said we are, and the way.
+    /// said we are, the way, and how long it took to find.
     pub async fn dial(
         agent: &Agent,
         media: &MediaHandle,
         dial: Dial,
         sound: Sound,
         ids: &mut Ids,
-    ) -> Result<(Self, AddressBuf, Flow), DialError> {
+    ) -> Result<(Self, AddressBuf, Flow, Times), DialError> {
         let Dial { target, from, proxy, auth, headers } = dial;
         let hop = proxy.clone().unwrap_or_else(|| target.clone());
-        let flow = agent.route(hop).await?.map_err(DialError::Route)?;
+        let (flow, times) = agent.route(hop).await?.map_err(DialError::Route)?;
         let from = match from {
             Identity::Address(address) => address,
             Identity::Local { user, display } => {
@@ -206,7 +206,7 @@ impl PhoneCall {
             held: false,
             path: None,
         };
-        Ok((phone, us, flow))
+        Ok((phone, us, flow, times))
     }
 
     /// Takes over a call that came in; `None` if it was over before its INVITE could be read.

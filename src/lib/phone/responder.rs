@@ -232,7 +232,13 @@ impl Responder {
                 }
                 Event::Registration(_, event) => self.notice(Notice::Registration(event)),
                 // Nobody asked for these here.
-                Event::Query(..) | Event::Routed { .. } | Event::NoRoute { .. } => {}
+                Event::Query(..)
+                | Event::Subscription(..)
+                | Event::Publication(..)
+                | Event::Watcher(..)
+                | Event::Publish { .. }
+                | Event::Routed { .. }
+                | Event::NoRoute { .. } => {}
             }
         }
     }
@@ -251,10 +257,9 @@ impl Responder {
 
     fn incoming(&mut self, id: CallId, request: &Request, offer: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         self.counts.calls += 1;
-        let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
-        let user = String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned();
         // A `status-` that is none: nobody of that name.
-        let behaviour = self.behaviour.or_else(|| Behaviour::of(&user)).unwrap_or(Behaviour::Status(404));
+        let behaviour =
+            self.behaviour.or_else(|| Behaviour::of(&user_of(request))).unwrap_or(Behaviour::Status(404));
         let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
         self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
         self.notice(Notice::Incoming {
@@ -498,6 +503,18 @@ impl Responder {
 }
 
 impl Responder {
+    /// The status of the user `status-NNN`, also for requests that are no calls; those in a dialog are its own.
+    fn refusal(&self, request: &Request) -> Option<u16> {
+        let is_asked = matches!(request.method(), Method::Message | Method::Options)
+            && self.behaviour.is_none()
+            && matches!(request.to_tag(), Ok(None));
+        match is_asked.then(|| Behaviour::of(&user_of(request))) {
+            Some(Some(Behaviour::Status(status))) => Some(status),
+            Some(None) => Some(404),
+            _ => None,
+        }
+    }
+
     /// RFC 3261 §10.3.
     fn bind(&mut self, request: &Request, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
         let Some(registrar) = &mut self.registrar else { return };
@@ -545,6 +562,16 @@ impl TransactionUser for Responder {
             && !self.admitted(&request, id, cx)
         {
             return;
+        }
+        if let Some(id) = id
+            && let Some(status) = self.refusal(&request)
+        {
+            let tag = cx.ids().tag();
+            let response = Builder::response(&request, status, None).to_tag(&tag).finish();
+            if cx.respond(id, response).is_err() {
+                tracing::debug!("a request was answered too late");
+            }
+            return self.told(&request, from, status, None);
         }
         let options = (request.method() == Method::Options).then(|| request.clone());
         if let (Method::Register, Some(id)) = (request.method(), id)
@@ -594,6 +621,12 @@ impl TransactionUser for Responder {
     fn is_using(&self, flow: &Flow) -> bool {
         self.ua.is_using(flow)
     }
+}
+
+/// The user part of the Request-URI.
+fn user_of(request: &Request) -> String {
+    let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
+    String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned()
 }
 
 /// A call whose media cannot keep up goes on without it.

@@ -330,6 +330,8 @@ impl World {
                     self.send(flow.protocol, flow.local, flow.remote, bytes);
                 }
                 Output::Close { flow } => self.close_stream(&flow),
+                // Nobody has a certificate here.
+                Output::Alias { .. } => {}
                 Output::Connect { id, target, flow, .. } if target.protocol.is_reliable() => {
                     self.connect(at, id, target, flow);
                 }

@@ -4,7 +4,7 @@
 //! CSeq whose method agrees with the request line. A missing Max-Forwards is tolerated, as §16.3 asks.
 
 use crate::message::{
-    HeaderId, Message, Request,
+    HeaderError, HeaderId, Message, Request,
     header::{self, MaxForwards},
 };
 
@@ -59,10 +59,11 @@ pub(super) fn broken(status: Option<u16>, salvaged: &Message) -> Option<Refusal>
 }
 
 /// Whether a response is fit to be looked at; others are dropped and counted (§18.1.2).
-pub(super) fn response(response: &Message) -> bool {
-    response.via().is_ok()
-        && response.cseq().is_ok()
-        && response.call_id().is_ok()
-        && response.from().is_ok()
-        && response.to().is_ok()
+pub(super) fn response(response: &Message) -> Result<(), HeaderError> {
+    response.via()?;
+    response.cseq()?;
+    response.call_id()?;
+    response.from()?;
+    response.to()?;
+    Ok(())
 }

@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, TransactionUser};
+pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, Times, TransactionUser};
 
 /// What a stack is made with.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ pub struct Config {
     pub transactions: usize,
     /// The transports the driver has; no others are looked for.
     pub spoken: Protocols,
+    /// Whether the peer may send requests to us over the TLS connections we open (RFC 5923 §8.1), which takes that we
+    /// are listened to over TLS as well, and show a certificate.
+    pub aliases: bool,
     /// How long finding out where a request goes may take in all.
     pub lookup: Duration,
     /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
@@ -69,6 +72,7 @@ impl Default for Config {
             limits: Limits::default(),
             transactions: 1 << 20,
             spoken: Protocols::UDP.and(Protocol::Tcp),
+            aliases: false,
             lookup: Duration::from_secs(5),
             keep_order: Duration::from_secs(32),
         }
@@ -92,6 +96,9 @@ pub enum Output {
         /// This connection and no other: an error if it is gone.
         flow: Option<Flow>,
     },
+    /// Who is at the other end of the connection listens there, and would have requests for there come over this
+    /// connection (RFC 5923 §8.2); whether it is who listens there is for the driver to know.
+    Alias { flow: Flow, target: Target },
     /// Close the connection, once what was sent on it has left; do not report it with [`Stack::closed`].
     Close { flow: Flow },
     /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
@@ -136,6 +143,7 @@ impl Stack {
                 limits: config.limits,
                 timing: config.timing,
                 ids,
+                aliases: config.aliases,
                 memory: lookup::Memory::new(config.spoken, config.keep_order),
                 within: config.lookup,
                 sends: Slab::default(),
@@ -144,6 +152,7 @@ impl Stack {
                 alive: alive::Alive::default(),
                 proven: HashSet::new(),
                 events: VecDeque::new(),
+                unread: VecDeque::new(),
                 effects: Vec::new(),
                 expired: Vec::new(),
                 out: VecDeque::new(),
@@ -167,8 +176,7 @@ impl Stack {
         match Message::parse(bytes.clone(), &self.core.limits) {
             Ok(message) => self.dispatch(now, message, flow, user),
             Err(error) => {
-                tracing::debug!(%error, "message refused");
-                self.core.broken(error.status(), error.is_response(), bytes, flow);
+                self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
             }
         }
         self.settle(now, user);
@@ -185,10 +193,9 @@ impl Stack {
     /// What came by a connection and is no message: answered if it can be. If the error is final the driver
     /// closes the connection after that.
     pub fn malformed(&mut self, error: &FrameError, flow: Flow) {
-        tracing::debug!(%error, "message refused");
         let bytes = error.bytes().clone();
         let is_response = bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-        self.core.broken(error.status(), is_response, bytes, flow);
+        self.core.broken(error.status(), is_response, bytes, flow, error);
     }
 
     /// The peer of a connection wants a sign of life (RFC 5626 §4.4.1).
@@ -219,7 +226,7 @@ impl Stack {
             Ok(request) => self.request(now, request, flow, user),
             Err(message) => {
                 if let Ok(response) = message.into_response() {
-                    self.response(now, response, user);
+                    self.response(now, response, flow, user);
                 }
             }
         }
@@ -228,6 +235,8 @@ impl Stack {
     fn request(&mut self, now: Instant, request: Request, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.requests_received += 1;
+        let has_alias =
+            flow.protocol == Protocol::Tls && request.via().is_ok_and(|via| via.params.has("alias"));
         let (request, reply) = match core.mark_source(&request, flow) {
             Some((marked, reply)) => (marked.unwrap_or(request), reply),
             None if request.raw(HeaderId::Via).next().is_some() => {
@@ -243,6 +252,9 @@ impl Stack {
         if let Err(refusal) = admit::request(&request) {
             core.refuse(&request, refusal, reply);
             return;
+        }
+        if has_alias {
+            core.out.push_back(Output::Alias { flow, target: reply.target() });
         }
         let mut effects = std::mem::take(&mut core.effects);
         let received = core.table.request(&request, reply, now, &mut effects);
@@ -273,12 +285,16 @@ impl Stack {
         }
     }
 
-    fn response(&mut self, now: Instant, response: Response, user: &mut dyn TransactionUser) {
+    fn response(&mut self, now: Instant, response: Response, flow: Flow, user: &mut dyn TransactionUser) {
         let core = &mut self.core;
         core.stats.responses_received += 1;
-        if !admit::response(&response) {
+        if let Err(error) = admit::response(&response) {
             core.stats.bad_responses += 1;
+            core.unread(flow, &error);
             return;
+        }
+        if !core.unread.is_empty() {
+            core.unread.retain(|from| *from != flow.target());
         }
         let mut effects = std::mem::take(&mut core.effects);
         let matched = core.table.response(&response, now, &mut effects);
@@ -423,6 +439,7 @@ pub(in crate::stack) struct Core {
     limits: Limits,
     timing: Timing,
     ids: Ids,
+    aliases: bool,
     memory: lookup::Memory,
     /// How long a lookup may take.
     within: Duration,
@@ -438,6 +455,8 @@ pub(in crate::stack) struct Core {
     out: VecDeque<Output>,
     /// Why the flow was lost that transactions are being told of.
     why: FlowError,
+    /// Who sent lately what cannot be read.
+    unread: VecDeque<Target>,
     stats: Stats,
 }
 
@@ -523,7 +542,25 @@ impl Core {
         self.transmit(reply, bytes);
     }
 
-    fn broken(&mut self, status: Option<u16>, is_response: bool, bytes: Bytes, flow: Flow) {
+    /// Remembers who sends what cannot be read: a request that waits for him in vain can say so.
+    fn unread(&mut self, flow: Flow, why: &dyn std::fmt::Display) {
+        let from = flow.target();
+        tracing::info!("what came from {from} cannot be read: {why}");
+        if !self.unread.contains(&from) {
+            self.unread.truncate(MOST_UNREAD - 1);
+            self.unread.push_front(from);
+        }
+    }
+
+    fn broken(
+        &mut self,
+        status: Option<u16>,
+        is_response: bool,
+        bytes: Bytes,
+        flow: Flow,
+        why: &dyn std::fmt::Display,
+    ) {
+        self.unread(flow, why);
         let salvaged = Message::salvage(bytes, &self.limits);
         let refusal = salvaged.as_ref().and_then(|message| admit::broken(status, message));
         match (salvaged.map(Message::into_request), refusal) {
@@ -540,3 +577,6 @@ impl Core {
         }
     }
 }
+
+/// How many of those who send what cannot be read are remembered.
+const MOST_UNREAD: usize = 16;

@@ -19,7 +19,7 @@ use crate::{
     util::slab::Key,
 };
 
-use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId};
+use super::{Core, Event, Failure, NextHop, Outgoing, Output, RequestId, Times};
 
 /// One outgoing request on its way.
 pub(super) struct Sending {
@@ -30,6 +30,9 @@ pub(super) struct Sending {
     domain: Arc<str>,
     /// Targets not tried yet, the next one last.
     targets: Vec<Target>,
+    begun: Instant,
+    /// When the first target was known.
+    found: Option<Instant>,
     /// Another target was tried before the present one.
     moved: bool,
     state: State,
@@ -83,6 +86,8 @@ impl Core {
             destination: None,
             domain: "".into(),
             targets: Vec::new(),
+            begun: now,
+            found: None,
             moved: false,
             state: State::Waiting,
             until: now,
@@ -108,14 +113,15 @@ impl Core {
         sending.destination = Some(destination);
         let id = RequestId(self.sends.insert(sending));
         match flow {
-            Some(flow) => self.connect(id, flow.target(), Some(flow)),
+            Some(flow) => self.connect(id, flow.target(), Some(flow), now),
             None => self.next_target(id, Failure::NoNextHop, now),
         }
         id
     }
 
-    fn connect(&mut self, id: RequestId, target: Target, flow: Option<Flow>) {
+    fn connect(&mut self, id: RequestId, target: Target, flow: Option<Flow>, now: Instant) {
         let Some(sending) = self.sends.get_mut(id.0) else { return };
+        sending.found.get_or_insert(now);
         sending.state = State::Connecting(target);
         let domain = sending.domain.clone();
         self.out.push_back(Output::Connect { id, target, domain, flow });
@@ -169,7 +175,7 @@ impl Core {
         if let Some(target) = sending.targets.pop() {
             tell(&why, target);
             sending.moved = matches!(sending.state, State::Connecting(_) | State::Active { .. });
-            return self.connect(id, target, None);
+            return self.connect(id, target, None, now);
         }
         match sending.destination.take() {
             Some(destination) => {
@@ -200,8 +206,8 @@ impl Core {
             sending.targets.pop();
         }
         let What::Request(outgoing) = &sending.what else {
-            self.sends.remove(id.0);
-            self.events.push_back(Event::Routed(id, flow));
+            sending.state = State::Answered { flow, at: now };
+            self.events.extend([Event::Routed(id, flow), Event::Told(id)]);
             return;
         };
         if outgoing.is_ack() {
@@ -209,7 +215,7 @@ impl Core {
             // does not keep a call from being acknowledged.
             let nothing = Key { index: 0, generation: 0 };
             let branch = Branch(self.ids.cookie(self.shard, nothing));
-            let bytes = complete(outgoing, &flow, &branch).bytes().clone();
+            let bytes = complete(outgoing, &flow, &branch, self.aliases).bytes().clone();
             self.sends.remove(id.0);
             return self.transmit(flow, bytes);
         }
@@ -217,7 +223,7 @@ impl Core {
             return self.fail(id, Failure::Overrun);
         };
         let branch = self.table.branch(client);
-        let Ok(request) = complete(outgoing, &flow, &branch).into_request() else {
+        let Ok(request) = complete(outgoing, &flow, &branch, self.aliases).into_request() else {
             self.table.abandon(client);
             return self.fail(id, Failure::NoNextHop);
         };
@@ -285,7 +291,11 @@ impl Core {
                 // Who does not answer on the dialog's connection does not answer on another one.
                 sending.destination = None;
                 self.memory.failed(target, now);
-                self.next_target(id, Failure::Timeout(target), now);
+                let why = match self.unread.contains(&target) {
+                    true => Failure::Unreachable { target, why: FlowError::NotSip },
+                    false => Failure::Timeout(target),
+                };
+                self.next_target(id, why, now);
             }
             (Report::Unreachable, _) => {
                 self.by_client.remove(&client);
@@ -364,6 +374,14 @@ impl Core {
         self.sent(id).map(|(_, at)| at)
     }
 
+    pub(super) fn times(&self, id: RequestId) -> Option<Times> {
+        let (flow, at) = self.sent(id)?;
+        let Sending { begun, found, .. } = self.sends.get(id.0)?;
+        let found = found.unwrap_or(at);
+        let connect = flow.protocol.is_reliable().then(|| at.since(found));
+        Some(Times { lookup: found.since(*begun), connect })
+    }
+
     fn sent(&self, id: RequestId) -> Option<(Flow, Instant)> {
         match self.sends.get(id.0)?.state {
             State::Active { flow, at, .. } | State::Answered { flow, at } => Some((flow, at)),
@@ -393,7 +411,7 @@ fn over_tcp_if_large(targets: Vec<Target>, outgoing: &Outgoing) -> Vec<Target> {
     let is_large = |target: &Target| {
         let (local, remote, protocol) = (target.addr, target.addr, target.protocol);
         let flow = Flow { shard: 0, slot: 0, generation: 0, protocol, local, remote };
-        complete(outgoing, &flow, &BRANCH).bytes().len() > LARGE
+        complete(outgoing, &flow, &BRANCH, false).bytes().len() > LARGE
     };
     let both = |target: Target| {
         let tcp = (target.protocol == Protocol::Udp && is_large(&target)).then_some(Target::tcp(target.addr));
@@ -448,11 +466,12 @@ fn next_hop(outgoing: &Outgoing) -> Result<Destination, Failure> {
 
 /// Adds what depends on the flow: Via with our branch and `rport` (RFC 3581 §3), Contact, and the
 /// Max-Forwards nobody should have to think of.
-fn complete(outgoing: &Outgoing, flow: &Flow, branch: &impl std::fmt::Display) -> Message {
+fn complete(outgoing: &Outgoing, flow: &Flow, branch: &impl std::fmt::Display, aliases: bool) -> Message {
+    let alias = if aliases && flow.protocol == Protocol::Tls { ";alias" } else { "" };
     let mut edits = Edits::new(&outgoing.request);
     edits.prepend(
         HeaderId::Via,
-        format_args!("SIP/2.0/{} {};rport;branch={branch}", flow.protocol.as_str(), flow.local),
+        format_args!("SIP/2.0/{} {};rport;branch={branch}{alias}", flow.protocol.as_str(), flow.local),
     );
     if outgoing.request.raw(HeaderId::MaxForwards).next().is_none() {
         edits.append(HeaderId::MaxForwards, 70);

@@ -8,7 +8,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use crate::{
     message::{Message, Request, Response, UriBuf},
     resolve::LookupError,
-    time::Instant,
+    time::{Duration, Instant},
     transaction::{Gone, ServerId, Timing},
     transport::{Flow, FlowError, Protocol, Target, keepalive::Pulse},
     util::{id::Ids, slab::Key},
@@ -163,6 +163,15 @@ pub enum Failure {
     Unreachable { target: Target, why: FlowError },
 }
 
+/// How long it took until a request left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Finding out where it goes.
+    pub lookup: Duration,
+    /// From there to the connection, those that failed included; next to nothing if it was open already, `None` over UDP.
+    pub connect: Option<Duration>,
+}
+
 /// Everything a transaction user may do.
 pub struct Cx<'a> {
     pub(super) core: &'a mut Core,
@@ -249,6 +258,11 @@ impl Cx<'_> {
     /// the request is over.
     pub fn domain(&self, id: RequestId) -> Option<Arc<str>> {
         self.core.domain(id)
+    }
+
+    /// How long it took until a request left; of [`Cx::route`] in [`TransactionUser::routed`].
+    pub fn times(&self, id: RequestId) -> Option<Times> {
+        self.core.times(id)
     }
 
     /// When it was first sent there; `None` as with [`Cx::flow`].

@@ -191,6 +191,12 @@ pub enum FlowError {
     /// It was open, and the peer or the network closed it.
     #[error("connection lost")]
     Lost,
+    /// The peer began a message and did not finish it in time: we closed it.
+    #[error("half a message came, and no more")]
+    Unfinished,
+    /// What came is no SIP message, and where the next one would begin cannot be told: we closed it.
+    #[error("what came is no SIP")]
+    NotSip,
     /// Nothing came or went for too long, and nothing relied on it: we closed it.
     #[error("connection idle")]
     Idle,

@@ -42,10 +42,11 @@ pub type Events = mpsc::Sender<(Key, Event)>;
 /// In this order: `Opened`, any number of frames, `Closed`; or `Closed` alone.
 #[derive(Debug)]
 pub enum Event {
-    /// Both ends, as the network has them.
+    /// Both ends, as the network has them, and whom the certificate of a client names.
     Opened {
         local: SocketAddr,
         remote: SocketAddr,
+        names: Box<[Arc<str>]>,
     },
     Frame(Frame),
     /// What came is no message; after a final error `Closed` follows.
@@ -288,7 +289,7 @@ async fn read<R: AsyncRead + Unpin>(
                 Ok(read) => read,
                 Err(_) => {
                     tracing::debug!("half a message and no more: connection closed");
-                    return FlowError::TimedOut;
+                    return FlowError::Unfinished;
                 }
             },
             None => some.await,
@@ -303,12 +304,15 @@ async fn read<R: AsyncRead + Unpin>(
             let (event, is_final) = match frame {
                 Ok(frame) => (Event::Frame(frame), false),
                 Err(error) => {
-                    let is_final = error.is_final();
+                    let is_final = error.is_final() || error.bytes().starts_with(WEB);
                     (Event::Malformed(error), is_final)
                 }
             };
-            if events.send((key, event)).await.is_err() || is_final {
+            if events.send((key, event)).await.is_err() {
                 return FlowError::Lost;
+            }
+            if is_final {
+                return FlowError::NotSip;
             }
         }
         if framer.is_between() {
@@ -476,6 +480,8 @@ const BREATHER: Duration = Duration::from_millis(250);
 const BACKLOG: i32 = 1_024;
 /// Octets read at once.
 const SCRATCH: usize = 16 << 10;
+/// What web servers answer. It has the form of a message, but nobody who speaks SIP says it.
+const WEB: &[u8] = b"HTTP/";
 /// A pause before connections are accepted again.
 const BREATH: Duration = Duration::from_millis(100);
 /// After so much silence the kernel asks whether the peer's host is still there.

@@ -5,22 +5,25 @@
 //! ours are Ping frames (RFC 6455 §5.5.2); line ends that clients send instead are answered in kind. Answers go back
 //! on the connection or nowhere: nobody can connect to a client.
 
-use std::{pin::pin, time::Duration};
+use std::{fmt, pin::pin, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 use tokio_tungstenite::{
-    WebSocketStream, accept_hdr_async_with_config, client_async_with_config,
+    WebSocketStream, client_async_with_config,
     tungstenite::{
         self, Message, Utf8Bytes,
         client::IntoClientRequest,
-        handshake::server::{ErrorResponse, Request, Response},
-        http::{HeaderMap, HeaderValue, StatusCode},
-        protocol::WebSocketConfig,
+        handshake::{
+            machine::TryParse,
+            server::{Request, create_response, write_response},
+        },
+        http::{HeaderMap, HeaderValue},
+        protocol::{Role, WebSocketConfig},
     },
 };
 
@@ -56,22 +59,92 @@ where
     Ok(socket)
 }
 
-/// Makes the handshake of a server. A client that does not offer the subprotocol is refused (RFC 7118 §4.1).
-pub async fn accept<S>(stream: S, limits: &Limits) -> Result<WebSocketStream<S>, FlowError>
+/// Makes the handshake of a server. A client that does not offer the subprotocol is refused (RFC 7118 §4.1), as is who
+/// wants no WebSocket at all: with an answer that says what is wanted, since people open such ports in browsers.
+pub async fn accept<S>(mut stream: S, limits: &Limits) -> Result<WebSocketStream<S>, FlowError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    #[allow(clippy::result_large_err)] // the callback's type is not ours
-    let choose = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        if speaks_sip(request.headers()) {
-            response.headers_mut().insert(PROTOCOL, HeaderValue::from_static(SIP));
-            return Ok(response);
+    let mut read = BytesMut::with_capacity(1 << 10);
+    let asked = loop {
+        let before = read.len();
+        match stream.read_buf(&mut read).await {
+            Ok(0) => return Err(FlowError::Lost),
+            Ok(_) => {}
+            Err(error) => return Err(error.kind().into()),
         }
-        let mut refusal = ErrorResponse::new(Some("the subprotocol sip is wanted".to_owned()));
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        Err(refusal)
+        // A head ends with a line: read once a line, not once an octet.
+        if !read[before..].contains(&b'\n') && read.len() < MOST_HEAD {
+            continue;
+        }
+        match Request::try_parse(&read) {
+            Ok(Some((length, request))) => break Ok((read.split_off(length), request)),
+            Ok(None) if read.len() < MOST_HEAD => {}
+            Ok(None) | Err(_) => {
+                break Err(Refusal { status: "400 Bad Request", why: "this is no HTTP request" });
+            }
+        }
     };
-    accept_hdr_async_with_config(stream, choose, Some(config(limits))).await.map_err(refused)
+    let answered = asked.and_then(|(rest, request)| Ok((rest, answer(&request)?)));
+    let (rest, head) = match answered {
+        Ok(answered) => answered,
+        Err(refusal) => {
+            tracing::debug!(refusal.why, "WebSocket handshake");
+            // Who does not take it is refused all the same.
+            let _ = stream.write_all(refusal.to_string().as_bytes()).await;
+            let _ = stream.shutdown().await;
+            return Err(FlowError::WebSocket(WebSocketError::Protocol));
+        }
+    };
+    let written = async {
+        stream.write_all(&head).await?;
+        stream.flush().await
+    };
+    written.await.map_err(|error: std::io::Error| FlowError::from(error.kind()))?;
+    Ok(WebSocketStream::from_partially_read(stream, rest.into(), Role::Server, Some(config(limits))).await)
+}
+
+/// The head of the response that makes a WebSocket of a connection (RFC 6455 §4.2.2).
+fn answer(request: &Request) -> Result<Vec<u8>, Refusal> {
+    use tungstenite::{Error, error::ProtocolError};
+    let mut response = create_response(request).map_err(|error| match error {
+        Error::Protocol(
+            ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
+        ) => Refusal { status: UPGRADE, why: "SIP is spoken here over WebSocket (RFC 7118), not HTTP" },
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+            Refusal { status: UPGRADE, why: "version 13 of WebSocket is wanted" }
+        }
+        _ => Refusal { status: "400 Bad Request", why: "this is no handshake of WebSocket (RFC 6455)" },
+    })?;
+    if !speaks_sip(request.headers()) {
+        return Err(Refusal { status: "400 Bad Request", why: "the subprotocol sip is wanted (RFC 7118)" });
+    }
+    response.headers_mut().insert(PROTOCOL, HeaderValue::from_static(SIP));
+    let mut head = Vec::new();
+    write_response(&mut head, &response)
+        .map_err(|_| Refusal { status: "500 Internal Server Error", why: "there is no answer" })?;
+    Ok(head)
+}
+
+/// Why a client gets no WebSocket.
+struct Refusal {
+    status: &'static str,
+    why: &'static str,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, why } = self;
+        write!(f, "HTTP/1.1 {status}\r\n")?;
+        if *status == UPGRADE {
+            // RFC 9110 §15.5.22, RFC 6455 §4.4.
+            write!(f, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade, close\r\n")?;
+        } else {
+            write!(f, "Connection: close\r\n")?;
+        }
+        let length = why.len() + 1;
+        write!(f, "Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{why}\n")
+    }
 }
 
 /// Carries messages until either side ends, as [`super::stream::run`] does.
@@ -210,3 +283,6 @@ fn speaks_sip(headers: &HeaderMap) -> bool {
 
 const PROTOCOL: &str = "sec-websocket-protocol";
 const SIP: &str = "sip";
+const UPGRADE: &str = "426 Upgrade Required";
+/// Octets of a request's head at most.
+const MOST_HEAD: usize = 8 << 10;

@@ -18,16 +18,47 @@ impl UserAgent {
         from: Flow,
         cx: &mut Cx<'_>,
     ) {
+        if request.method() == Method::Notify {
+            return self.notify_received(request, tag, id, from, cx);
+        }
         let call =
             self.by_tag(tag).filter(|&call| self.calls.get(call.0).is_some_and(|call| call.owns(&request)));
         if let Err(refusal) = self.understood(&request) {
             let response = refusal.build(&self.config, &request);
             return self.reply(id, response, cx);
         }
+        if request.method() == Method::Subscribe {
+            return self.resubscribe_received(&request, tag, id, from, cx);
+        }
         match call {
             Some(call) => self.act(call, cx, |call, cx| call.request(&request, id, from, cx)),
             None => {
                 // §12.2.2; a MESSAGE or OPTIONS that merely carries a tag is no exception.
+                self.stats.strays += 1;
+                let response = self.response(&request, 481).finish();
+                self.reply(id, response, cx);
+            }
+        }
+    }
+
+    /// What is notified of nothing we subscribed to gets 481 (RFC 6665 §4.1.3).
+    fn notify_received(&mut self, request: Request, tag: &str, id: ServerId, from: Flow, cx: &mut Cx<'_>) {
+        let subscription = self.subscription_of(&request, tag);
+        let lists = subscription
+            .and_then(|id| self.subscription(id))
+            .is_some_and(super::subscription::Subscription::takes_lists);
+        let known: &[&str] = if lists { &["eventlist"] } else { &[] };
+        match (subscription, self.extensions(&request, known)) {
+            (Some(subscription), Ok(())) => {
+                self.act_on_subscription(subscription, cx, |subscription, cx| {
+                    subscription.notified(request, id, from, cx);
+                });
+            }
+            (Some(_), Err(refusal)) => {
+                let response = refusal.build(&self.config, &request);
+                self.reply(id, response, cx);
+            }
+            (None, _) => {
                 self.stats.strays += 1;
                 let response = self.response(&request, 481).finish();
                 self.reply(id, response, cx);
@@ -66,6 +97,8 @@ impl UserAgent {
                 self.reply(id, response, cx);
                 self.events.push_back(Event::Page { request: Box::new(request), from });
             }
+            Method::Subscribe => self.subscribe_received(request, id, from, cx),
+            Method::Publish => self.publish_received(request, id, from, cx),
             // Requests that only make sense in a dialog.
             _ => {
                 self.stats.strays += 1;
@@ -99,7 +132,7 @@ impl UserAgent {
         self.act(call, cx, |call, cx| call.arrived(request, cx));
     }
 
-    fn refuse(&self, request: &Request, id: ServerId, status: u16, cx: &mut Cx<'_>) {
+    pub(super) fn refuse(&self, request: &Request, id: ServerId, status: u16, cx: &mut Cx<'_>) {
         let tag = cx.ids().tag();
         let response = self.response(request, status).to_tag(&tag).finish();
         self.reply(id, response, cx);
@@ -110,6 +143,8 @@ impl UserAgent {
         match request.method() {
             Method::Invite | Method::Bye | Method::Options => {}
             Method::Message if self.config.pages => {}
+            Method::Subscribe if self.config.notifier.is_some() => {}
+            Method::Publish if takes_publications(&self.config) => {}
             Method::Other(_) => return Err(Refusal::of(501)),
             _ => return Err(Refusal::of(405)),
         }
@@ -118,9 +153,18 @@ impl UserAgent {
         {
             return Err(Refusal::of(416));
         }
+        // RFC 4662 §4.1: who subscribes says what it can take, and may insist.
+        let lists: &[&str] = if request.method() == Method::Subscribe { &["eventlist"] } else { &[] };
+        self.extensions(request, lists)?;
+        self.body_understood(request)
+    }
+
+    /// §8.2.2.3.
+    fn extensions(&self, request: &Request, known: &[&str]) -> Result<(), Refusal> {
         let mut unsupported = Vec::new();
         for option in request.each::<header::Require>() {
             match option {
+                Ok(option) if known.iter().any(|known| known.eq_ignore_ascii_case(option)) => {}
                 Ok(option) => unsupported.push(option.to_string()),
                 Err(_) => return Err(Refusal::of(400)),
             }
@@ -131,7 +175,7 @@ impl UserAgent {
                 extra: Some((HeaderId::Unsupported, unsupported.join(", "))),
             });
         }
-        self.body_understood(request)
+        Ok(())
     }
 
     /// §8.2.3: content we cannot read is refused unless it may be ignored.
@@ -238,18 +282,32 @@ impl Refusal {
 pub(super) fn response(config: &Config, request: &Request, status: u16) -> Builder {
     let builder = Builder::response(request, status, None).header(HeaderId::Server, &config.product);
     let offers = matches!(request.method(), Method::Invite | Method::Options) && status / 100 == 2;
-    if offers || matches!(status, 405 | 501) {
+    let builder = if offers || matches!(status, 405 | 501) {
         builder.header(HeaderId::Allow, allow(config)).header(HeaderId::Supported, "")
     } else {
         builder
+    };
+    match &config.notifier {
+        // RFC 6665 §4.4.4, §8.3.2.
+        Some(notifier) if offers || status == 489 => {
+            builder.header(HeaderId::AllowEvents, notifier.allow_events())
+        }
+        _ => builder,
     }
 }
 
+fn takes_publications(config: &Config) -> bool {
+    config.notifier.as_ref().is_some_and(|notifier| notifier.publications)
+}
+
 /// The Allow value of this user agent.
-pub(super) fn allow(config: &Config) -> &'static str {
-    if config.pages {
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
-    } else {
-        "INVITE, ACK, CANCEL, BYE, OPTIONS"
-    }
+pub(super) fn allow(config: &Config) -> String {
+    let mut methods = String::from("INVITE, ACK, CANCEL, BYE, OPTIONS");
+    let more = [
+        (config.pages, ", MESSAGE"),
+        (config.notifier.is_some(), ", SUBSCRIBE"),
+        (takes_publications(config), ", PUBLISH"),
+    ];
+    methods.extend(more.into_iter().filter(|(is_taken, _)| *is_taken).map(|(_, method)| method));
+    methods
 }

@@ -6,18 +6,23 @@
 //! everybody else uses the handles of `endpoint`.
 
 pub mod call;
+pub mod compositor;
 mod incoming;
 mod merged;
+pub mod notifier;
+pub mod package;
 pub mod page;
+pub mod publication;
 pub mod registration;
 mod route;
+pub mod subscription;
 mod usage;
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::{
     message::{Builder, Message, Method, Request, Response},
-    stack::{Cx, Failure, RequestId, TransactionUser},
+    stack::{Cx, Failure, RequestId, Times, TransactionUser},
     time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError},
@@ -29,9 +34,12 @@ use crate::{
 
 use call::{Body, Call, CallEvent, Invite};
 use merged::Merged;
+use notifier::{Audience, Turns, Watcher, WatcherEvent};
 use page::{Asking, Query, QueryEvent};
+use publication::{Publication, PublicationEvent, Publish};
 use registration::{Register, Registration, RegistrationEvent};
 use route::Way;
+use subscription::{Subscribe, Subscription, SubscriptionEvent};
 use usage::{Owner, UaCx, Usage, send_and_forget};
 
 /// What a user agent says of itself and what it takes.
@@ -47,6 +55,8 @@ pub struct Config {
     pub incoming_calls: bool,
     /// Most calls at once; 486 beyond.
     pub calls: usize,
+    /// What others may subscribe to here; without it SUBSCRIBE and PUBLISH are not taken (405).
+    pub notifier: Option<notifier::Config>,
 }
 
 impl Default for Config {
@@ -57,6 +67,7 @@ impl Default for Config {
             pages: false,
             incoming_calls: true,
             calls: 100_000,
+            notifier: None,
         }
     }
 }
@@ -91,12 +102,52 @@ impl std::fmt::Debug for QueryId {
     }
 }
 
+/// Names one wish to be notified for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(Key);
+
+impl std::fmt::Debug for SubscriptionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "subscription {}.{}", self.0.index, self.0.generation)
+    }
+}
+
+/// Names one publication for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PublicationId(Key);
+
+impl std::fmt::Debug for PublicationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "publication {}.{}", self.0.index, self.0.generation)
+    }
+}
+
+/// Names one subscription of somebody else's for as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatcherId(Key);
+
+impl std::fmt::Debug for WatcherId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "watcher {}.{}", self.0.index, self.0.generation)
+    }
+}
+
 /// What the application is told.
 #[derive(Clone, Debug)]
 pub enum Event {
     Call(CallId, CallEvent),
     Registration(RegistrationId, RegistrationEvent),
     Query(QueryId, QueryEvent),
+    Subscription(SubscriptionId, SubscriptionEvent),
+    Publication(PublicationId, PublicationEvent),
+    Watcher(WatcherId, WatcherEvent),
+    /// A PUBLISH came for a package we know. Answer it at once with [`UserAgent::answer_publish`] or
+    /// [`UserAgent::refuse_publish`].
+    Publish {
+        request: Box<Request>,
+        id: ServerId,
+        from: Flow,
+    },
     /// A MESSAGE came and was answered 200.
     Page {
         request: Box<Request>,
@@ -106,6 +157,7 @@ pub enum Event {
     Routed {
         id: RequestId,
         flow: Flow,
+        times: Times,
     },
     /// The same, without success.
     NoRoute {
@@ -133,6 +185,11 @@ pub struct UserAgent {
     calls: Slab<Call>,
     registrations: Slab<Registration>,
     queries: Slab<Asking>,
+    subscriptions: Slab<Subscription>,
+    publications: Slab<Publication>,
+    watchers: Slab<Watcher>,
+    audience: Audience,
+    turns: Turns,
     requests: HashMap<RequestId, Owner>,
     invites: HashMap<ServerId, CallId>,
     merged: Merged,
@@ -147,6 +204,11 @@ impl UserAgent {
             calls: Slab::new(),
             registrations: Slab::new(),
             queries: Slab::new(),
+            subscriptions: Slab::new(),
+            publications: Slab::new(),
+            watchers: Slab::new(),
+            audience: Audience::default(),
+            turns: Turns::default(),
             requests: HashMap::new(),
             invites: HashMap::new(),
             merged: Merged::default(),
@@ -229,6 +291,61 @@ impl UserAgent {
     /// The Call-ID of a request outside calls, while it is under way.
     pub fn query_call_id(&self, id: QueryId) -> Option<&str> {
         self.queries.get(id.0).map(Asking::call_id)
+    }
+
+    /// Subscribes to somebody's state, or asks for it; what becomes of it comes as events of the id.
+    pub fn subscribe(&mut self, subscribe: Subscribe, cx: &mut Cx<'_>) -> SubscriptionId {
+        let shard = cx.shard();
+        let key =
+            self.subscriptions.insert_with(|key| Subscription::new(subscribe, cx.ids().cookie(shard, key)));
+        let id = SubscriptionId(key);
+        self.act_on_subscription(id, cx, Subscription::start);
+        id
+    }
+
+    /// Asks to be notified now, of the whole state; `body` replaces the filter or list that was sent before.
+    pub fn refresh_subscription(&mut self, id: SubscriptionId, body: Option<Body>, cx: &mut Cx<'_>) {
+        self.act_on_subscription(id, cx, |subscription, cx| subscription.refresh(body, cx));
+    }
+
+    /// Unsubscribes. The last NOTIFY and then [`SubscriptionEvent::Ended`] follow.
+    pub fn unsubscribe(&mut self, id: SubscriptionId, cx: &mut Cx<'_>) {
+        self.act_on_subscription(id, cx, Subscription::end);
+    }
+
+    pub fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.subscriptions.get(id.0)
+    }
+
+    /// Subscriptions of ours that are not over.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Publishes a state, or removes one; what becomes of it comes as events of the id.
+    pub fn publish(&mut self, publish: Publish, cx: &mut Cx<'_>) -> PublicationId {
+        let id = PublicationId(self.publications.insert(Publication::new(publish)));
+        self.act_on_publication(id, cx, Publication::start);
+        id
+    }
+
+    /// Publishes another state in place of the last one.
+    pub fn modify_publication(&mut self, id: PublicationId, body: Body, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, |publication, cx| publication.modify(body, cx));
+    }
+
+    /// Refreshes a publication now, or tries again now.
+    pub fn refresh_publication(&mut self, id: PublicationId, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, Publication::refresh);
+    }
+
+    /// Removes what is published. [`PublicationEvent::Ended`] follows.
+    pub fn unpublish(&mut self, id: PublicationId, cx: &mut Cx<'_>) {
+        self.act_on_publication(id, cx, Publication::end);
+    }
+
+    pub fn publication(&self, id: PublicationId) -> Option<&Publication> {
+        self.publications.get(id.0)
     }
 
     /// The way of requests made under a registration.
@@ -374,6 +491,115 @@ impl UserAgent {
         }
     }
 
+    fn act_on_subscription(
+        &mut self,
+        id: SubscriptionId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Subscription, &mut UaCx<'_, '_, SubscriptionId>),
+    ) {
+        let account = self.subscriptions.get(id.0).and_then(Subscription::registration);
+        let way = account.map(|account| self.way(Some(account)));
+        let Some(subscription) = self.subscriptions.get_mut(id.0) else { return };
+        if let Some(way) = way {
+            subscription.set_way(way);
+        }
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(subscription, &mut cx);
+        if subscription.is_over() {
+            for request in subscription.request_ids() {
+                self.requests.remove(&request);
+            }
+            self.subscriptions.remove(id.0);
+        } else if let Some(at) = subscription.arm(stack.now()) {
+            stack.wake(at, Usage::Subscription(id).token());
+        }
+    }
+
+    fn act_on_publication(
+        &mut self,
+        id: PublicationId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Publication, &mut UaCx<'_, '_, PublicationId>),
+    ) {
+        let account = self.publications.get(id.0).and_then(Publication::registration);
+        let way = account.map(|account| self.way(Some(account)));
+        let Some(publication) = self.publications.get_mut(id.0) else { return };
+        if let Some(way) = way {
+            publication.set_way(way);
+        }
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(publication, &mut cx);
+        if publication.is_over() {
+            for request in publication.request_ids() {
+                self.requests.remove(&request);
+            }
+            self.publications.remove(id.0);
+        } else if let Some(at) = publication.arm(stack.now()) {
+            stack.wake(at, Usage::Publication(id).token());
+        }
+    }
+
+    fn act_on_watcher(
+        &mut self,
+        id: WatcherId,
+        stack: &mut Cx<'_>,
+        act: impl FnOnce(&mut Watcher, &mut UaCx<'_, '_, WatcherId>),
+    ) {
+        let Some(watcher) = self.watchers.get_mut(id.0) else { return };
+        let mut cx = UaCx {
+            stack,
+            config: &self.config,
+            requests: &mut self.requests,
+            invites: &mut self.invites,
+            events: &mut self.events,
+            id,
+        };
+        act(watcher, &mut cx);
+        if watcher.takes_turn(stack.now()) {
+            self.turns.queue(id);
+        }
+        let mut moved = None;
+        if let Some((package, resource, place)) = watcher.seat().filter(|_| watcher.has_left()) {
+            watcher.unseat();
+            moved = self.audience.leave(package, &resource, place).map(|moved| (moved, place));
+        }
+        if watcher.is_over() {
+            if let Some(request) = watcher.request_id() {
+                self.requests.remove(&request);
+            }
+            self.watchers.remove(id.0);
+        } else if let Some(at) = watcher.arm(stack.now()) {
+            stack.wake(at, Usage::Watcher(id).token());
+        }
+        if let Some((moved, place)) = moved
+            && let Some(watcher) = self.watchers.get_mut(moved)
+        {
+            watcher.set_place(place);
+        }
+    }
+
+    /// The subscription whose local tag this is, if the Call-ID is its own too.
+    fn subscription_of(&self, request: &Request, tag: &str) -> Option<SubscriptionId> {
+        let cookie = Cookie::decode(tag)?;
+        let subscription = self.subscriptions.get(cookie.key())?;
+        let is_its = subscription.cookie() == cookie && subscription.owns(request);
+        is_its.then_some(SubscriptionId(cookie.key()))
+    }
+
     /// The call whose local tag this is, if it says so itself.
     fn by_tag(&self, tag: &str) -> Option<CallId> {
         let cookie = Cookie::decode(tag)?;
@@ -441,6 +667,24 @@ impl TransactionUser for UserAgent {
                 }
                 self.act_on_query(query, cx, |asking, cx| asking.response(id, &response, cx));
             }
+            Some(&Owner::Subscription(subscription)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act_on_subscription(subscription, cx, |s, cx| s.response(id, &response, cx));
+            }
+            Some(&Owner::Publication(publication)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.act_on_publication(publication, cx, |p, cx| p.response(id, &response, cx));
+            }
+            Some(&Owner::Watcher(watcher)) => {
+                if !lasting {
+                    self.requests.remove(&id);
+                }
+                self.watcher_answered(watcher, id, &response, cx);
+            }
             Some(Owner::Past(acked)) => {
                 for outgoing in acked.again(&response, cx.flow(id)) {
                     send_and_forget(outgoing, cx, &mut self.requests);
@@ -464,6 +708,15 @@ impl TransactionUser for UserAgent {
             Some(Owner::Query(query)) => {
                 self.act_on_query(query, cx, |asking, cx| asking.failed(id, why, cx))
             }
+            Some(Owner::Subscription(subscription)) => {
+                self.act_on_subscription(subscription, cx, |s, cx| s.failed(id, why, cx));
+            }
+            Some(Owner::Publication(publication)) => {
+                self.act_on_publication(publication, cx, |p, cx| p.failed(id, why, cx));
+            }
+            Some(Owner::Watcher(watcher)) => {
+                self.act_on_watcher(watcher, cx, |watcher, cx| watcher.failed(id, why, cx));
+            }
             Some(Owner::Route) => self.events.push_back(Event::NoRoute { id, why }),
             Some(Owner::Nobody | Owner::Past(_)) | None => {}
         }
@@ -479,14 +732,19 @@ impl TransactionUser for UserAgent {
         match Usage::of_token(token) {
             Some(Usage::Call(id)) => self.act(id, cx, Call::deadline),
             Some(Usage::Registration(id)) => self.act_on_registration(id, cx, Registration::deadline),
+            Some(Usage::Subscription(id)) => self.act_on_subscription(id, cx, Subscription::deadline),
+            Some(Usage::Publication(id)) => self.act_on_publication(id, cx, Publication::deadline),
+            Some(Usage::Watcher(id)) => self.watcher_deadline(id, cx),
+            Some(Usage::Turns) => self.next_turns(cx),
             // A query waits for its transaction alone.
             Some(Usage::Query(_)) | None => {}
         }
     }
 
-    fn routed(&mut self, id: RequestId, flow: Flow, _cx: &mut Cx<'_>) {
+    fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         self.requests.remove(&id);
-        self.events.push_back(Event::Routed { id, flow });
+        let times = cx.times(id).unwrap_or_default();
+        self.events.push_back(Event::Routed { id, flow, times });
     }
 
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, cx: &mut Cx<'_>) {
@@ -496,10 +754,18 @@ impl TransactionUser for UserAgent {
         for id in ids {
             self.act_on_registration(id, cx, |registration, cx| registration.flow_lost(flow, cx));
         }
+        let uses = |subscription: &Subscription| subscription.is_using(&flow);
+        let ids: Vec<_> =
+            self.subscriptions.iter().filter(|(_, s)| uses(s)).map(|(key, _)| SubscriptionId(key)).collect();
+        for id in ids {
+            self.act_on_subscription(id, cx, |subscription, cx| subscription.flow_lost(flow, cx));
+        }
     }
 
     fn is_using(&self, flow: &Flow) -> bool {
         self.calls.iter().any(|(_, call)| call.is_using(flow))
             || self.registrations.iter().any(|(_, registration)| registration.is_using(flow))
+            || self.subscriptions.iter().any(|(_, subscription)| subscription.is_using(flow))
+            || self.watchers.iter().any(|(_, watcher)| watcher.is_using(flow))
     }
 }

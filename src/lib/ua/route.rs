@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    message::{AddressBuf, Builder, HeaderId},
+    message::{AddressBuf, Builder, HeaderId, Message},
     stack::{Contact, NextHop, Outgoing},
     transport::Flow,
 };
@@ -29,9 +29,14 @@ impl Way {
 
     /// A request with what the way says, `next` for one that says nothing.
     pub fn outgoing(&self, builder: Builder, next: NextHop, contact: Option<Contact>) -> Outgoing {
+        self.outgoing_message(builder.finish(), next, contact)
+    }
+
+    /// The same for a request that is written already.
+    pub fn outgoing_message(&self, request: Message, next: NextHop, contact: Option<Contact>) -> Outgoing {
         let flow = self.flow;
         let domain = self.domain.clone().filter(|_| !self.service_route.is_empty());
-        Outgoing { contact, flow, domain, ..Outgoing::new(builder.finish(), self.next(next)) }
+        Outgoing { contact, flow, domain, ..Outgoing::new(request, self.next(next)) }
     }
 
     /// A proxy that was configured stays the first hop (RFC 3608 §6.1); else the service route is followed.

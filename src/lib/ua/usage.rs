@@ -11,10 +11,13 @@ use crate::{
 };
 
 use super::{
-    CallId, Config, Event, QueryId, RegistrationId,
+    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, WatcherId,
     call::{Acked, CallEvent},
+    notifier::WatcherEvent,
     page::QueryEvent,
+    publication::PublicationEvent,
     registration::RegistrationEvent,
+    subscription::SubscriptionEvent,
 };
 
 /// Whose request it is.
@@ -22,6 +25,9 @@ pub(super) enum Owner {
     Call(CallId),
     Registration(RegistrationId),
     Query(QueryId),
+    Subscription(SubscriptionId),
+    Publication(PublicationId),
+    Watcher(WatcherId),
     /// An answered INVITE of a call that is over: further 2xx must still be acknowledged.
     Past(Box<Acked>),
     Route,
@@ -35,6 +41,11 @@ pub(super) enum Usage {
     Call(CallId),
     Registration(RegistrationId),
     Query(QueryId),
+    Subscription(SubscriptionId),
+    Publication(PublicationId),
+    Watcher(WatcherId),
+    /// All watchers: those who wait to be told something.
+    Turns,
 }
 
 impl From<CallId> for Usage {
@@ -55,23 +66,50 @@ impl From<QueryId> for Usage {
     }
 }
 
+impl From<SubscriptionId> for Usage {
+    fn from(id: SubscriptionId) -> Self {
+        Self::Subscription(id)
+    }
+}
+
+impl From<PublicationId> for Usage {
+    fn from(id: PublicationId) -> Self {
+        Self::Publication(id)
+    }
+}
+
+impl From<WatcherId> for Usage {
+    fn from(id: WatcherId) -> Self {
+        Self::Watcher(id)
+    }
+}
+
 impl From<Usage> for Owner {
     fn from(usage: Usage) -> Self {
         match usage {
             Usage::Call(id) => Self::Call(id),
             Usage::Registration(id) => Self::Registration(id),
             Usage::Query(id) => Self::Query(id),
+            Usage::Subscription(id) => Self::Subscription(id),
+            Usage::Publication(id) => Self::Publication(id),
+            Usage::Watcher(id) => Self::Watcher(id),
+            // They send nothing as such.
+            Usage::Turns => Self::Nobody,
         }
     }
 }
 
 impl Usage {
-    /// Names the usage in a deadline: the slot in the lower half, its two topmost bits say of which kind.
+    /// Names the usage in a deadline: the slot in the lower half, its three topmost bits say of which kind.
     pub fn token(self) -> u64 {
         let (kind, key) = match self {
             Self::Call(id) => (0, id.0),
             Self::Registration(id) => (1, id.0),
             Self::Query(id) => (2, id.0),
+            Self::Subscription(id) => (3, id.0),
+            Self::Publication(id) => (4, id.0),
+            Self::Watcher(id) => (5, id.0),
+            Self::Turns => (6, Key { index: 0, generation: 0 }),
         };
         u64::from(key.generation) << 32 | u64::from(kind << KIND_AT | key.index & SLOTS)
     }
@@ -83,13 +121,17 @@ impl Usage {
             0 => Some(Self::Call(CallId(key))),
             1 => Some(Self::Registration(RegistrationId(key))),
             2 => Some(Self::Query(QueryId(key))),
+            3 => Some(Self::Subscription(SubscriptionId(key))),
+            4 => Some(Self::Publication(PublicationId(key))),
+            5 => Some(Self::Watcher(WatcherId(key))),
+            6 => Some(Self::Turns),
             _ => None,
         }
     }
 }
 
-/// Where the kind stands in a token; what is below leaves room for a thousand million of each.
-const KIND_AT: u32 = 30;
+/// Where the kind stands in a token; what is below leaves room for five hundred million of each.
+const KIND_AT: u32 = 29;
 const SLOTS: u32 = (1 << KIND_AT) - 1;
 
 /// What a usage works with: the stack, and what the user agent keeps for all of them.
@@ -122,12 +164,6 @@ impl<I: Copy + Into<Usage>> UaCx<'_, '_, I> {
     pub fn own_contact(&self) -> Contact {
         Contact { user: self.config.contact_user.clone(), ..Contact::default() }
     }
-}
-
-impl UaCx<'_, '_> {
-    pub fn event(&mut self, event: CallEvent) {
-        self.events.push_back(Event::Call(self.id, event));
-    }
 
     pub fn response(&self, request: &Request, status: u16) -> Builder {
         super::incoming::response(self.config, request, status)
@@ -146,6 +182,12 @@ impl UaCx<'_, '_> {
     }
 }
 
+impl UaCx<'_, '_> {
+    pub fn event(&mut self, event: CallEvent) {
+        self.events.push_back(Event::Call(self.id, event));
+    }
+}
+
 impl UaCx<'_, '_, RegistrationId> {
     pub fn event(&mut self, event: RegistrationEvent) {
         self.events.push_back(Event::Registration(self.id, event));
@@ -155,6 +197,24 @@ impl UaCx<'_, '_, RegistrationId> {
 impl UaCx<'_, '_, QueryId> {
     pub fn event(&mut self, event: QueryEvent) {
         self.events.push_back(Event::Query(self.id, event));
+    }
+}
+
+impl UaCx<'_, '_, SubscriptionId> {
+    pub fn event(&mut self, event: SubscriptionEvent) {
+        self.events.push_back(Event::Subscription(self.id, event));
+    }
+}
+
+impl UaCx<'_, '_, PublicationId> {
+    pub fn event(&mut self, event: PublicationEvent) {
+        self.events.push_back(Event::Publication(self.id, event));
+    }
+}
+
+impl UaCx<'_, '_, WatcherId> {
+    pub fn event(&mut self, event: WatcherEvent) {
+        self.events.push_back(Event::Watcher(self.id, event));
     }
 }
 
@@ -175,9 +235,15 @@ mod tests {
     #[test]
     fn a_token_leads_back() {
         let key = Key { index: SLOTS, generation: u32::MAX };
-        for usage in
-            [Usage::Call(CallId(key)), Usage::Registration(RegistrationId(key)), Usage::Query(QueryId(key))]
-        {
+        for usage in [
+            Usage::Call(CallId(key)),
+            Usage::Registration(RegistrationId(key)),
+            Usage::Query(QueryId(key)),
+            Usage::Subscription(SubscriptionId(key)),
+            Usage::Publication(PublicationId(key)),
+            Usage::Watcher(WatcherId(key)),
+            Usage::Turns,
+        ] {
             assert_eq!(Usage::of_token(usage.token()), Some(usage));
         }
         assert_eq!(Usage::of_token(u64::MAX), None);

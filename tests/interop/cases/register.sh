@@ -134,19 +134,29 @@ called() {
 }
 row long register-called called
 
-# Real phones call what sip-register answers, and write to it; and it is written to by us.
-phone() { # baresip|linphone
+# Real phones call what sip-register answers, and write to it; and they are written to. All of it over one transport.
+phone() { # baresip|linphone udp|tcp|tls
+  local port=$LAB_KAM trust=; [ "$2" = tls ] && port=$((LAB_KAM + 1)) trust="--tls-ca $LAB_RUN/tls/ca.pem --tls-name lab.test"
+  local way="--proxy sip:$IP:$port;transport=$2 --timeout 60s $trust" capture=bob.pcapng; [ "$2" = udp ] && capture=bob.pcap
   lab_up kam
-  # shellcheck disable=SC2046
-  in_background bob "$BIN/sip-register" $(as bob "$SERVER_PORT") --answer=tone --rtp-ports "$MEDIA-$((MEDIA + 19))" --json --pcap bob.pcap
+  # the words are arguments
+  # shellcheck disable=SC2086
+  in_background bob "$BIN/sip-register" sip:bob@lab.test $way --user bob --password-file bob --local "$IP:$SERVER_PORT" --answer=tone \
+    --rtp-ports "$MEDIA-$((MEDIA + 19))" --json --pcap "$capture"
   wait_for 8 times bob registered 1 || fail "bob did not register"
-  SERVER=$IP:$LAB_KAM peer_start "$1"
+  TRANSPORT=$2 SERVER=$IP:$port peer_start "$1"
   wait_for 8 listed kam "$1" || fail "$1 did not register"
+  # shellcheck disable=SC2086
+  ours 0 writes sip-message "sip:$1@lab.test" "hello $1" --from sip:alice@lab.test $way --user alice --password-file alice
   if [ "$1" = linphone ]; then
     peer_do linphone chat sip:bob@lab.test "hello bob" >chat.out
-    wait_for 5 tells bob '"text":"hello bob"' || fail "bob has no message"
-    ours 0 writes sip-message sip:linphone@lab.test "hello linphone" --from sip:alice@lab.test --proxy "sip:$IP:$LAB_KAM" \
-      --user alice --password-file alice --timeout 20s
+  else
+    # of its contacts alice is the current one, bob the next
+    peer_do baresip contact_next
+    peer_do baresip message "hello bob"
+  fi
+  wait_for 5 tells bob '"text":"hello bob"' || fail "bob has no message"
+  if [ "$1" = linphone ]; then
     peer_do linphone call sip:bob@lab.test
   else
     peer_do baresip dial sip:bob@lab.test || fail "baresip does not dial"
@@ -159,10 +169,19 @@ phone() { # baresip|linphone
   tells bob '"event":"ended"' || fail "the end of the call is not told"
   reap bob
   status_is bob 0
-  judge_capture bob.pcap
+  if [ "$2" = udp ]; then
+    judge_capture bob.pcap
+  else
+    tells bob ';transport='"$2" || fail "not bound over $2"
+    [ "$(tshark -n -r bob.pcapng -Y 'sip && udp' 2>/dev/null | wc -l)" = 0 ] || fail "some of it went over UDP"
+  fi
 }
-row core register-baresip-calls  phone baresip
-row long register-linphone-calls phone linphone
+row core register-baresip-calls phone baresip udp
+row long register-baresip-calls-tcp phone baresip tcp
+row core register-baresip-calls-tls phone baresip tls
+row long register-linphone-calls phone linphone udp
+row long register-linphone-calls-tcp phone linphone tcp
+row long register-linphone-calls-tls phone linphone tls
 
 # The connection to the registrar is cut between two requests, and then in the middle of one.
 connection_cut() {

@@ -173,3 +173,36 @@ called() {
 row long called-tcp-baresip called tcp baresip
 row core called-tls-baresip called tls baresip
 row long called-tls-linphone called tls linphone
+
+# each version of TLS with the library that most peers are made of, on either side
+versions() {
+  address 4
+  local version port=$((BASE + 15)) ours=$SERVER_PORT
+  in_background server "$BIN/sip-test-server" --listen "tls:$A:$ours" --tls-cert "$LAB_RUN/tls/server-both.pem" --json
+  tells() { ss -Hlnt | grep -q ":$1 "; }
+  wait_for 10 tells "$ours" || fail "sip-test-server does not listen on $ours"
+  for version in 1_2 1_3; do
+    step "openssl s_server -tls$version"
+    spawn "openssl$version" openssl s_server -accept "$A:$port" -cert "$LAB_RUN/tls/server-both.pem" -key "$LAB_RUN/tls/server-both.pem" \
+      -"tls$version" -quiet
+    wait_for 5 tells "$port" || fail "openssl does not listen"
+    "$BIN/sip-tls-check" "sip:$A:$port" --tls-ca "$LAB_RUN/tls/ca.pem" --tls-name lab.test --json --timeout 20s >"check$version.json" ||
+      fail "sip-tls-check: $?"
+    grep -q "TLS ${version/_/.}\|\"${version/_/.}\"" "check$version.json" || fail "$version is not said"
+    # it answers nothing, but takes the connection
+    "$BIN/sip-options" "sip:x@$A:$port;transport=tls" --tls-ca "$LAB_RUN/tls/ca.pem" --tls-name lab.test --timeout 2s -v 2>"options$version.err"
+    grep -q "TLS ${version/_/.}" "options$version.err" || fail "-v does not say $version: $(cat "options$version.err")"
+    reap "openssl$version"
+    step "openssl s_client -tls$version"
+    printf 'OPTIONS sip:x@%s SIP/2.0\r\nVia: SIP/2.0/TLS %s:9;branch=z9hG4bK%s\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@b>\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n' \
+      "$A" "$A" "$version" "$version" >request
+    { cat request; sleep 1; } | openssl s_client -connect "$A:$ours" -CAfile "$LAB_RUN/tls/ca.pem" -verify_return_error -"tls$version" -quiet -no_ign_eof \
+      >"answer$version" 2>"client$version.err"
+    grep -q '^SIP/2.0 200' "answer$version" || fail "no answer over TLS $version"
+  done
+  # nothing older
+  printf '' | openssl s_client -connect "$A:$ours" -tls1_1 -cipher ALL:@SECLEVEL=0 >old.out 2>&1 && fail "TLS 1.1 is taken"
+  reap server
+  status_is server 0
+}
+row core tls-versions versions

@@ -8,7 +8,13 @@ use crate::{
     message::AddressBuf,
     stack::{Config, NextHop, Stack},
     time::Instant,
-    ua::call::{Body, By, Cause},
+    ua::{
+        call::{Body, By, Cause},
+        compositor::{Compositor, Limits},
+        notifier::{self, Acceptance, Document, Standing},
+        package::{self, Known},
+        publication::Operation,
+    },
 };
 
 /// An ICMP error wakes the shard by itself: no datagram comes with it, and none of ours follows soon.
@@ -57,9 +63,14 @@ fn the_end_is_told_however_many_events_wait() {
         calls: HashMap::new(),
         registrations: HashMap::new(),
         queries: HashMap::new(),
+        subscriptions: HashMap::new(),
+        publications: HashMap::new(),
+        watchers: HashMap::new(),
         routes: HashMap::new(),
         incoming,
         page,
+        arrival: mpsc::channel(1).0,
+        submission: mpsc::channel(1).0,
         poster: Poster(inbox),
     };
     let mut stack = Stack::new(Config::default());
@@ -99,4 +110,70 @@ async fn a_dropped_agent_gives_its_port_back() {
         assert!(std::time::Instant::now() < deadline, "{error}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Subscribed to, changed, published and unsubscribed over real sockets.
+#[tokio::test]
+async fn one_agent_watches_another() {
+    let builder = || Builder { listen: vec!["127.0.0.1:0".parse().unwrap()], ..Builder::default() };
+    let brisk = Known { pace: Duration::ZERO, types: &["text/plain"], ..package::PRESENCE };
+    let packages: Vec<std::sync::Arc<dyn package::Package>> = vec![std::sync::Arc::new(brisk)];
+    let config = notifier::Config { packages, publications: true, ..notifier::Config::default() };
+    let config = ua::Config { notifier: Some(config), ..ua::Config::default() };
+    let mut server = Agent::start(builder(), config).unwrap();
+    let client = Agent::start(builder(), ua::Config::default()).unwrap();
+    let target = UriBuf::parse(&format!("sip:bob@{}", server.local()[0].addr)).unwrap();
+    let from = AddressBuf::parse("<sip:alice@example.com>").unwrap();
+    let document = |text: &'static str| std::sync::Arc::new(Document::new("text/plain", text));
+
+    let mut subscription =
+        client.subscribe(Subscribe::new(&brisk, target.clone(), from.clone())).await.unwrap();
+    let mut watcher = tokio::time::timeout(Duration::from_secs(10), server.watcher()).await.unwrap().unwrap();
+    let asked = watcher.next().await;
+    assert!(matches!(&asked, Some(WatcherEvent::Asked { expires, .. }) if expires.as_secs() == 3600));
+    let acceptance =
+        Acceptance { resource: "bob".into(), standing: Standing::Active, document: Some(document("one")) };
+    watcher.accept(acceptance).unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        match tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.unwrap().unwrap() {
+            SubscriptionEvent::Notified(news) => {
+                seen.push(String::from_utf8_lossy(news.body()).into_owned());
+                if seen.len() == 1 {
+                    watcher.notify(document("two")).unwrap();
+                }
+            }
+            SubscriptionEvent::Accepted { status: 200, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, ["one", "two"]);
+
+    let body = Body { kind: "text/plain".into(), bytes: "mine".into() };
+    let mut publication = client.publish(Publish::new(&brisk, target, from, body)).await.unwrap();
+    let mut compositor = Compositor::new(Limits::default());
+    for operation in [Operation::Initial, Operation::Remove] {
+        let submission =
+            tokio::time::timeout(Duration::from_secs(10), server.submission()).await.unwrap().unwrap();
+        let stored = compositor.publish(&submission.request, "bob", Instant::ZERO, 7);
+        assert_eq!(stored.as_ref().unwrap().operation, operation);
+        submission.answer(stored).unwrap();
+        match publication.next().await {
+            Some(PublicationEvent::Published(granted)) => {
+                assert_eq!(granted.operation, operation);
+                publication.remove().unwrap();
+            }
+            Some(PublicationEvent::Removed { .. }) => assert_eq!(operation, Operation::Remove),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(publication.next().await, Some(PublicationEvent::Ended { cause: None })));
+    assert!(publication.next().await.is_none());
+
+    tokio::time::timeout(Duration::from_secs(10), subscription.end()).await.unwrap().unwrap();
+    let last = tokio::time::timeout(Duration::from_secs(10), watcher.next()).await.unwrap();
+    assert!(matches!(last, Some(WatcherEvent::Ended { cause: notifier::Cause::Unsubscribed })), "{last:?}");
+    assert!(watcher.next().await.is_none());
+    client.stop().await;
+    server.stop().await;
 }

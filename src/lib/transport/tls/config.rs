@@ -172,6 +172,11 @@ impl ClientTls {
         Self { settings, tap, secrets, base: Arc::default() }
     }
 
+    /// Whether there is a certificate to be shown to servers that ask for one.
+    pub fn shows_certificate(&self) -> bool {
+        self.settings.credentials.is_some()
+    }
+
     /// Makes the handshake over a connection to the server of `domain`: the host of the URI the user gave, which
     /// the certificate must name (RFC 5922 §7.3), whatever address it was resolved to.
     ///

@@ -292,7 +292,7 @@ fn advice(alert: &str) -> &'static str {
 /// What is wrong with the TLS settings: files that cannot be read or do not belong together.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TlsConfigError {
-    #[error("cannot read {}: {kind}", path.display())]
+    #[error("cannot read {}: {}", path.display(), plain(*kind))]
     Read { path: PathBuf, kind: io::ErrorKind },
     #[error("there is no certificate in {} (PEM with BEGIN CERTIFICATE is wanted)", .0.display())]
     NoCertificate(PathBuf),
@@ -314,6 +314,14 @@ pub enum TlsConfigError {
     NoSystemRoots(String),
     #[error("TLS cannot be set up: {0}")]
     Refused(String),
+}
+
+/// What people call it.
+fn plain(kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        kind => kind.to_string(),
+    }
 }
 
 const MOST_USAGES: usize = 16;

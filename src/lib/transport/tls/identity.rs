@@ -5,6 +5,7 @@
 //! whole, without regard to case. A wildcard is an ordinary name here: it matches itself and nothing else.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv6Addr},
 };
@@ -62,6 +63,16 @@ impl Name {
             None => host_port.split(':').next().unwrap_or(host_port),
         };
         (!host.is_empty()).then_some(host)
+    }
+
+    /// The host that is named, by any kind of name; a wildcard names none.
+    pub fn host(&self) -> Option<Cow<'_, str>> {
+        let host = match self {
+            Self::Uri(_) => self.sip_domain()?.into(),
+            Self::Dns(name) | Self::CommonName(name) => name.as_str().into(),
+            Self::Ip(ip) => Cow::Owned(ip.to_string()),
+        };
+        (!host.starts_with("*.")).then_some(host)
     }
 
     fn matches(&self, reference: &Reference) -> bool {

@@ -475,5 +475,5 @@ fn files_that_cannot_be_used() {
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     assert!(error(&a.certificate, encrypted).contains("is encrypted"));
     let missing = Roots::files(&["/nonexistent/ca.pem"]).expect_err("not there").to_string();
-    assert_eq!(missing, "cannot read /nonexistent/ca.pem: entity not found");
+    assert_eq!(missing, "cannot read /nonexistent/ca.pem: there is no such file");
 }

@@ -12,12 +12,14 @@ mod machine;
 mod request;
 mod response;
 
+pub(super) use response::refresh_in;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     auth,
     message::{AddressBuf, HeaderId, Request, Response, Scheme, UriBuf},
-    stack::{self, Failure, NextHop, RequestId},
+    stack::{self, Failure, NextHop, RequestId, Times},
     time::{Duration, Instant},
     transport::{Flow, keepalive::Pulse},
 };
@@ -109,7 +111,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// `failures` in a row, at least one; `random` is any number.
-    fn wait(&self, failures: u32, random: u64) -> Duration {
+    pub(super) fn wait(&self, failures: u32, random: u64) -> Duration {
         let doubled = self.base.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
         let bound = doubled.min(self.longest);
         let half = bound / 2;
@@ -155,6 +157,8 @@ pub struct Granted {
     pub flow: Flow,
     /// From the last REGISTER to its response.
     pub round_trip: Duration,
+    /// How long it took until the first REGISTER left.
+    pub times: Times,
 }
 
 /// What the application learns, in this order: any number of the others, exactly one `Ended`.
@@ -163,9 +167,11 @@ pub enum RegistrationEvent {
     /// Bound, or bound anew.
     Registered(Box<Granted>),
     /// The answer to [`Task::Query`].
-    Bindings { bindings: Vec<Listed>, flow: Flow, round_trip: Duration },
+    Bindings { bindings: Vec<Listed>, flow: Flow, round_trip: Duration, times: Times },
     /// What remains after a removal.
-    Removed { bindings: Vec<Listed>, flow: Flow, round_trip: Duration },
+    Removed { bindings: Vec<Listed>, flow: Flow, round_trip: Duration, times: Times },
+    /// A Contact of the response cannot be read: its number, from 1, and why. What it binds is not listed.
+    Unread { number: usize, why: String },
     /// A challenge is being answered.
     Challenged { offered: Vec<auth::Offered>, downgrade: Option<auth::Downgrade> },
     /// The REGISTER goes out again for this reason.
@@ -217,6 +223,8 @@ pub struct Registration {
     number: u32,
     pending: Option<Pending>,
     cycle: Cycle,
+    /// Of the first REGISTER.
+    times: Option<Times>,
     /// Seconds asked for; a 423 may raise it.
     expires: u32,
     outbound: bool,
@@ -275,6 +283,7 @@ impl Registration {
             number: 0,
             pending: None,
             cycle: Cycle::default(),
+            times: None,
             expires: u32::try_from(expires.as_secs()).unwrap_or(u32::MAX),
             outbound: register.reg_id.is_some() && register.instance.is_some(),
             public: None,

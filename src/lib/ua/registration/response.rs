@@ -21,6 +21,9 @@ impl Registration {
         response: &Response,
         cx: &mut UaCx<'_, '_, RegistrationId>,
     ) {
+        if self.times.is_none() {
+            self.times = cx.stack.times(pending.id);
+        }
         match response.status() {
             200..=299 => self.granted_by(pending, response, cx),
             401 | 407 => self.challenged(pending, response, cx),
@@ -99,19 +102,23 @@ impl Registration {
         self.register.auth.accepted(response);
         let Some(flow) = cx.stack.flow(pending.id) else { return };
         let round_trip = cx.stack.sent_at(pending.id).map_or(Duration::ZERO, |at| cx.now() - at);
-        let bindings = listed(response);
+        let times = self.times.unwrap_or_default();
+        let (bindings, unread) = listed(response);
+        for (number, why) in unread {
+            cx.event(RegistrationEvent::Unread { number, why });
+        }
         match &self.register.task {
             Task::Query => {
-                cx.event(RegistrationEvent::Bindings { bindings, flow, round_trip });
+                cx.event(RegistrationEvent::Bindings { bindings, flow, round_trip, times });
                 return self.go_on(Input::Granted, cx);
             }
             Task::Remove(_) | Task::RemoveAll => {
-                cx.event(RegistrationEvent::Removed { bindings, flow, round_trip });
+                cx.event(RegistrationEvent::Removed { bindings, flow, round_trip, times });
                 return self.go_on(Input::Granted, cx);
             }
             Task::Keep { .. } | Task::Once { .. } if pending.removal => {
                 self.machine.bound = false;
-                cx.event(RegistrationEvent::Removed { bindings, flow, round_trip });
+                cx.event(RegistrationEvent::Removed { bindings, flow, round_trip, times });
                 return self.go_on(Input::Granted, cx);
             }
             Task::Keep { .. } | Task::Once { .. } => {}
@@ -151,6 +158,7 @@ impl Registration {
             contact,
             flow,
             round_trip,
+            times,
         };
         if matches!(self.register.task, Task::Keep { .. }) {
             self.keep_alive(self.pulse(&granted).map(|pulse| (flow, pulse)), cx);
@@ -253,14 +261,14 @@ impl Registration {
 
 /// Early enough that a lost REGISTER can be repeated for as long as a transaction takes, and not at the same moment
 /// for all who were cut off together.
-pub(super) fn refresh_in(expires: Duration, random: u64) -> Duration {
+pub(in crate::ua) fn refresh_in(expires: Duration, random: u64) -> Duration {
     let thousandths = 750 + u32::try_from(random % 151).unwrap_or(0);
     let usual = expires * thousandths / 1000;
     let early = expires.saturating_sub(TRANSACTION).max(expires * (thousandths - 250) / 1000);
     usual.min(early).max(SOONEST)
 }
 
-fn listed(response: &Response) -> Vec<Listed> {
+fn listed(response: &Response) -> (Vec<Listed>, Vec<(usize, String)>) {
     let read = |contact: ContactValue<'_>| {
         let address = contact.address()?;
         Some(Listed {
@@ -273,7 +281,15 @@ fn listed(response: &Response) -> Vec<Listed> {
             temporary_gruu: contact.temporary_gruu().map(UriBuf::from),
         })
     };
-    response.each::<header::Contact>().flatten().filter_map(read).take(MAX_LISTED).collect()
+    let (mut listed, mut unread) = (Vec::new(), Vec::new());
+    for (at, contact) in response.each::<header::Contact>().take(MAX_LISTED).enumerate() {
+        match contact.map(read) {
+            Ok(Some(contact)) => listed.push(contact),
+            Ok(None) => unread.push((at + 1, "it names no address".to_owned())),
+            Err(error) => unread.push((at + 1, error.to_string())),
+        }
+    }
+    (listed, unread)
 }
 
 /// A route of which a part cannot be read leads nowhere.
