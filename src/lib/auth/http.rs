@@ -57,7 +57,9 @@ fn challenges(field: &str) -> Vec<&str> {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b',' if !quoted && begins_with_scheme(field.get(at + 1..).unwrap_or_default()) => begins.push(at + 1),
+            b',' if !quoted && begins_with_scheme(field.get(at + 1..).unwrap_or_default()) => {
+                begins.push(at + 1)
+            }
             _ => {}
         }
     }

@@ -268,7 +268,7 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "sip-call",
     "sip-message",
     "sip-options",
@@ -276,4 +276,5 @@ const PROGRAMS: [&str; 7] = [
     "sip-settings",
     "sip-test-server",
     "sip-tls-check",
+    "sip-xcap",
 ];

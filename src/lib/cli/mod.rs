@@ -63,6 +63,8 @@ mod trace;
 mod tree;
 pub mod value;
 pub mod write_out;
+#[cfg(feature = "xcap")]
+pub mod xcap;
 
 use self::{
     capture::Capture,

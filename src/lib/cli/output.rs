@@ -495,6 +495,17 @@ mod tests {
                 duration_ms: None,
             },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },
+            Event::XcapAnswer {
+                method: "PUT",
+                uri: "http://a/b".into(),
+                code: 201,
+                reason: "Created".into(),
+                etag: Some("\"1\"".into()),
+                media_type: None,
+                body: None,
+            },
+            Event::XcapEntry { kind: "rule", list: None, uri: "sip:a@b".into(), value: Some("allow".into()) },
+            Event::XcapRequest { method: "PUT", uri: "u".into(), fields: vec!["A: b".into()], body: None },
         ]
     }
 

@@ -80,9 +80,9 @@ impl HttpClient {
             }
             Err(HttpError::NoTls)
         };
-        timeout_at(until, sent).await.unwrap_or_else(|_| {
-            Err(HttpError::TimedOut { host: url.authority(), within: self.within })
-        })
+        timeout_at(until, sent)
+            .await
+            .unwrap_or_else(|_| Err(HttpError::TimedOut { host: url.authority(), within: self.within }))
     }
 
     /// One address after the other, until one takes the connection.
@@ -249,7 +249,11 @@ impl<S: AsyncRead + Unpin> Read for Stream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Write for Stream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, from)
     }
 

@@ -162,8 +162,16 @@ mod tests {
     #[test]
     fn every_condition_has_words() {
         for name in [
-            "not-well-formed", "not-xml-frag", "no-parent", "schema-validation-error", "not-xml-att-value",
-            "cannot-insert", "cannot-delete", "uniqueness-failure", "constraint-failure", "not-utf-8",
+            "not-well-formed",
+            "not-xml-frag",
+            "no-parent",
+            "schema-validation-error",
+            "not-xml-att-value",
+            "cannot-insert",
+            "cannot-delete",
+            "uniqueness-failure",
+            "constraint-failure",
+            "not-utf-8",
         ] {
             let told = said(&format!("<{name} phrase=\"why\"/>")).expect(name);
             assert!(told.ends_with(" (why)") && !told.starts_with(name), "{name}: {told}");

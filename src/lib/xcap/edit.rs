@@ -40,7 +40,8 @@ pub struct Watcher {
 pub fn watchers(ruleset: &Ruleset) -> Vec<Watcher> {
     let mut rows = Vec::new();
     for rule in &ruleset.rules {
-        let row = |who: String| Watcher { who, rule: rule.id.clone(), handling: rule.permissions.sub_handling };
+        let row =
+            |who: String| Watcher { who, rule: rule.id.clone(), handling: rule.permissions.sub_handling };
         match &rule.conditions.identity {
             None => rows.push(row("anybody".into())),
             Some(identities) => rows.extend(identities.iter().map(|identity| {
@@ -66,7 +67,11 @@ pub fn watchers(ruleset: &Ruleset) -> Vec<Watcher> {
 ///
 /// What rules give adds up (RFC 4745 §10.2), so rules for many that give more get an exception. The result is what
 /// the rules say of the watcher then; it differs from what was wanted if a rule for anybody gives more.
-pub fn handle(root: &mut Element, watcher: &str, handling: Option<SubHandling>) -> Result<SubHandling, Error> {
+pub fn handle(
+    root: &mut Element,
+    watcher: &str,
+    handling: Option<SubHandling>,
+) -> Result<SubHandling, Error> {
     root.children.retain_mut(|node| match node {
         Node::Element(rule) if rule.is(COMMON_POLICY, "rule") => !forget(rule, watcher),
         _ => true,
@@ -101,12 +106,15 @@ pub fn handle(root: &mut Element, watcher: &str, handling: Option<SubHandling>) 
 /// As in the names of rules: an NCName, which a URI is not.
 fn id_of(uri: &str) -> String {
     let uri = uri.split_once(':').map_or(uri, |(_, rest)| rest);
-    uri.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
+    uri.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+        .collect()
 }
 
 /// Takes a watcher out of a rule; true if the rule was for nobody else.
 fn forget(rule: &mut Element, watcher: &str) -> bool {
-    let Some(identity) = within(rule, "conditions").and_then(|conditions| within(conditions, "identity")) else {
+    let Some(identity) = within(rule, "conditions").and_then(|conditions| within(conditions, "identity"))
+    else {
         return false;
     };
     let before = identity.children.len();
@@ -122,7 +130,8 @@ fn forget(rule: &mut Element, watcher: &str) -> bool {
 
 /// Takes a watcher out of those a rule for many is for.
 fn except(rule: &mut Element, watcher: &str) {
-    let Some(identity) = within(rule, "conditions").and_then(|conditions| within(conditions, "identity")) else {
+    let Some(identity) = within(rule, "conditions").and_then(|conditions| within(conditions, "identity"))
+    else {
         return;
     };
     for node in &mut identity.children {
@@ -238,7 +247,9 @@ mod tests {
     #[test]
     fn one_watcher_has_one_rule() {
         let mut root = no_rules();
-        for handling in [SubHandling::Allow, SubHandling::Block, SubHandling::PoliteBlock, SubHandling::Confirm] {
+        for handling in
+            [SubHandling::Allow, SubHandling::Block, SubHandling::PoliteBlock, SubHandling::Confirm]
+        {
             let now = handle(&mut root, "sip:bob@example.com", Some(handling)).expect("rules");
             assert_eq!(now, handling);
             assert_eq!(root.elements().count(), 1);
@@ -247,7 +258,10 @@ mod tests {
         let again = Ruleset::read(root.write().as_bytes()).expect("rules");
         let rows = watchers(&again);
         assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].who.as_str(), rows[0].rule.as_str()), ("sip:bob@example.com", "confirm-bob_example.com"));
+        assert_eq!(
+            (rows[0].who.as_str(), rows[0].rule.as_str()),
+            ("sip:bob@example.com", "confirm-bob_example.com")
+        );
         handle(&mut root, "sip:bob@EXAMPLE.com", None).expect("rules");
         assert_eq!(root.elements().count(), 1);
     }

@@ -56,7 +56,8 @@ fn a_challenge_is_answered_once_and_the_nonce_serves_again() {
     let again = sent(exchange.answered(response(401, &[("WWW-Authenticate", &both)], ""), &mut || 1));
     let credentials = &again.fields.last().expect("credentials").1;
     assert!(credentials.contains("uri=\"/b%5B\"") && credentials.contains("nonce=\"abc\""), "{credentials}");
-    let refusal = refused(exchange.answered(response(401, &[("WWW-Authenticate", CHALLENGE)], ""), &mut || 1));
+    let refusal =
+        refused(exchange.answered(response(401, &[("WWW-Authenticate", CHALLENGE)], ""), &mut || 1));
     assert!(matches!(refusal.why, Some(Why::Challenge(GiveUp::Rejected(_)))), "{refusal}");
 
     let (mut exchange, _) = Exchange::start(&mut auth, Request::get(url("http://a/b")));
@@ -76,7 +77,8 @@ fn without_credentials_or_digest_it_is_said() {
     ] {
         let mut auth = auth::Client::default();
         let (mut exchange, _) = Exchange::start(&mut auth, Request::get(url("http://a/b")));
-        let refusal = refused(exchange.answered(response(401, &[("WWW-Authenticate", challenge)], ""), &mut || 1));
+        let refusal =
+            refused(exchange.answered(response(401, &[("WWW-Authenticate", challenge)], ""), &mut || 1));
         assert_eq!(refusal.why, Some(Why::Challenge(why)));
     }
 }
@@ -132,5 +134,8 @@ fn a_conflict_is_told_in_words() {
     let refusal = refused(exchange.answered(response(409, &[], body), &mut || 1));
     let told = "409 Conflict: after the deletion the selector would lead to another node";
     assert_eq!(refusal.to_string(), told);
-    assert_eq!(refused(exchange.answered(response(409, &[], "<html/>"), &mut || 1)).to_string(), "409 Conflict");
+    assert_eq!(
+        refused(exchange.answered(response(409, &[], "<html/>"), &mut || 1)).to_string(),
+        "409 Conflict"
+    );
 }

@@ -22,7 +22,7 @@ mod usage;
 
 pub use self::{
     capabilities::Capabilities,
-    conflict::{Conflict, Condition, NotUnique},
+    conflict::{Condition, Conflict, NotUnique},
     exchange::{Answer, Exchange, Method, Refusal, Request, Response, Step, Why},
     resource::{Precondition, Resource, Tree},
     selector::{NodeSelector, SelectorError, Target, attribute_test},

@@ -238,8 +238,29 @@ mod tests {
     #[test]
     fn what_breaks_the_grammar_is_refused() {
         for text in [
-            "", "/", "a//b", "a/", "a b", "a[", "a[x]", "a[@b]", "a[@b=c]", "a[@b=\"c]", "a[@b=\"<\"]", "@a", "a/@b/c",
-            "a/@b[1]", "namespace::*", "a[@b=\"c\"][1]", "a[1]x", "a[]", "a[12345678901]", "a:b:c", "1a", "a]", "..",
+            "",
+            "/",
+            "a//b",
+            "a/",
+            "a b",
+            "a[",
+            "a[x]",
+            "a[@b]",
+            "a[@b=c]",
+            "a[@b=\"c]",
+            "a[@b=\"<\"]",
+            "@a",
+            "a/@b/c",
+            "a/@b[1]",
+            "namespace::*",
+            "a[@b=\"c\"][1]",
+            "a[1]x",
+            "a[]",
+            "a[12345678901]",
+            "a:b:c",
+            "1a",
+            "a]",
+            "..",
             "a[@b=\"c\"x\"]",
         ] {
             assert!(text.parse::<NodeSelector>().is_err(), "{text:?}");

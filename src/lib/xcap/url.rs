@@ -192,7 +192,14 @@ mod tests {
     fn urls_are_taken_apart() {
         for (text, secure, host, port, target, authority) in [
             ("http://xcap.example.com", false, "xcap.example.com", 80, "/", "xcap.example.com"),
-            ("HTTPS://Example.com:8443/xcap-root/", true, "example.com", 8443, "/xcap-root/", "example.com:8443"),
+            (
+                "HTTPS://Example.com:8443/xcap-root/",
+                true,
+                "example.com",
+                8443,
+                "/xcap-root/",
+                "example.com:8443",
+            ),
             ("http://[::1]:80/a?b", false, "::1", 80, "/a?b", "[::1]:80"),
             ("https://a?b", true, "a", 443, "/?b", "a"),
         ] {
