@@ -69,6 +69,17 @@ fn the_sources_keep_to_the_table() {
     assert!(found.is_empty(), "{} violation(s) of the architecture:{report}", found.len());
 }
 
+/// Two providers of cryptography in one program panic at run time, so there is ring and no other.
+#[test]
+fn no_dependency_brings_another_cryptography() {
+    let lock =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("Cargo.lock");
+    assert!(lock.contains("name = \"ring\""));
+    for name in ["aws-lc", "openssl", "native-tls"] {
+        assert!(!lock.contains(&format!("name = \"{name}")), "{name} is in Cargo.lock");
+    }
+}
+
 fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> =
         fs::read_dir(dir).expect("a readable folder").map(|e| e.expect("an entry").path()).collect();
