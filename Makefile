@@ -4,6 +4,7 @@
 # make interop-core   baresip, SIPp and a challenging proxy (LAB=path, default ../shared/lab); at most 4 minutes
 # make interop        the longer matrices as well
 # make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections, and over TLS; three minutes
+# make soak-subscriptions   a server that tells 20,000 subscribers of a change; three minutes
 # make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
 # make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
@@ -16,7 +17,7 @@ export LAB
 SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
-.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections bench fuzz man dist clean
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections soak-subscriptions bench fuzz man dist clean
 
 build: deps
 	cargo build --bins
@@ -64,6 +65,10 @@ interop: deps-interop
 soak-connections: deps-test
 	cargo build --bins
 	tests/soak/connections
+
+soak-subscriptions: deps-test
+	cargo build --bins
+	tests/soak/subscriptions
 
 bench: toolchain
 	@scripts/deps build bench

@@ -23,7 +23,7 @@ _sip__test__server() {
 
     case "${cmd}" in
         sip__test__server)
-            opts="-v -h -V --listen --calls --min-expires --user --password-file --auth-alg --auth-qop --nonce-lifetime --userhash --realm --tls-cert --tls-key --tls-ca --tls-min --rtp-ports --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-v -h -V --listen --calls --min-expires --event --list --watcher --user --password-file --auth-alg --auth-qop --nonce-lifetime --userhash --realm --tls-cert --tls-key --tls-ca --tls-min --rtp-ports --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,18 @@ _sip__test__server() {
                     return 0
                     ;;
                 --min-expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watcher)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,7 +1,10 @@
 complete -c sip-test-server -l listen -d 'Where to listen [default: 127.0.0.1:5070]' -r
 complete -c sip-test-server -l calls -d 'End after this many calls' -r
-complete -c sip-test-server -l min-expires -d 'Refuse registrations for less (423) [default: 60s]' -r
-complete -c sip-test-server -l user -d 'Challenge INVITE, MESSAGE, REGISTER for this user' -r
+complete -c sip-test-server -l min-expires -d 'Refuse to keep anything for less [default: 60s]' -r
+complete -c sip-test-server -l event -d 'A state, such as mwi=3/1 or presence:alice=busy' -r
+complete -c sip-test-server -l list -d 'Users watched as one, such as friends=alice,bob' -r
+complete -c sip-test-server -l watcher -d 'Who may watch, such as bob=block [default: all]' -r
+complete -c sip-test-server -l user -d 'Challenge requests from outside for this user' -r
 complete -c sip-test-server -l password-file -d 'File with the password in its first line' -r -F
 complete -c sip-test-server -l auth-alg -d 'Algorithms, in this order [default: SHA-256]' -r -f -a "MD5\t''
 MD5-sess\t''

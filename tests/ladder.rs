@@ -206,6 +206,7 @@ fn responder(auth: Option<(auth::Policy, Vec<Login>)>) -> Responder {
         behaviour: None,
         auth,
         registrar: None,
+        events: None,
         notices: None,
     })
 }
@@ -543,6 +544,7 @@ fn an_offer_is_found_among_other_parts() {
             behaviour: None,
             auth: None,
             registrar: None,
+            events: None,
             notices: None,
         });
         world.add("server", at("192.0.2.2:5060"), server);

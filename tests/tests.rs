@@ -13,9 +13,11 @@ mod notifier;
 mod presence;
 mod programs;
 mod publication;
+mod publishing;
 mod registering;
 mod registration;
 mod slow_reader;
+mod subscribing;
 mod subscription;
 mod support;
 #[cfg(feature = "tls")]

@@ -26,6 +26,7 @@ fn server(limits: Limits) -> (World, Node<Responder>) {
         behaviour: None,
         auth: None,
         registrar: None,
+        events: None,
         notices: None,
     });
     let config = stack::Config { limits, ..stack::Config::default() };

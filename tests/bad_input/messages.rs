@@ -118,11 +118,17 @@ fn every_status_a_server_owes() {
     let other_method = peer.ask(to, &plain("FROBNICATE"));
     assert_eq!(other_method.status(), Some(501));
     assert!(other_method.must("Allow").contains("INVITE"));
-    for method in ["SUBSCRIBE", "NOTIFY", "REFER", "INFO", "UPDATE", "PRACK", "PUBLISH"] {
+    for method in ["NOTIFY", "REFER", "INFO", "UPDATE", "PRACK"] {
         let response = peer.ask(to, &plain(method));
         assert_eq!(response.status(), Some(405), "{method}");
         let allow = response.must("Allow");
         assert!(["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"].iter().all(|method| allow.contains(method)));
+    }
+    // RFC 6665 §7.2.2, RFC 3903 §6: no package is named.
+    for method in ["SUBSCRIBE", "PUBLISH"] {
+        let response = peer.ask(to, &plain(method));
+        assert_eq!(response.status(), Some(489), "{method}");
+        assert!(response.must("Allow-Events").contains("presence"), "{method}");
     }
     let required = peer.ask(to, &invite("echo").more("Require: 100rel, teleport\r\nRequire: magic\r\n"));
     assert_eq!(

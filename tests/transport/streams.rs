@@ -31,6 +31,7 @@ pub fn responder() -> Responder {
         behaviour: None,
         auth: None,
         registrar: None,
+        events: None,
         notices: None,
     })
 }

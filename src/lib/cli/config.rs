@@ -26,10 +26,13 @@ use super::{
     nearest::nearest,
     place,
     secret::{self, Password},
-    value::{Audio, Codec, DigestAlgorithm, ListenAddress, LocalAddress, PortRange, parse_duration},
+    value::{
+        Audio, Codec, DigestAlgorithm, EventState, ListenAddress, LocalAddress, PortRange, parse_duration,
+    },
 };
 use crate::{
     message::Scheme,
+    phone::events::{List, Rule},
     transport::{Protocol, tls::Version},
 };
 
@@ -150,6 +153,14 @@ pub struct Server {
     pub min_expires: Option<Duration>,
     #[serde(deserialize_with = "text")]
     pub rtp_ports: Option<PortRange>,
+    /// What subscriptions are told as long as nothing is published.
+    #[serde(deserialize_with = "texts")]
+    pub event: Option<Vec<EventState>>,
+    #[serde(deserialize_with = "texts")]
+    pub list: Option<Vec<List>>,
+    /// Who may watch.
+    #[serde(deserialize_with = "texts")]
+    pub watcher: Option<Vec<Rule>>,
 }
 
 impl Config {
@@ -396,18 +407,40 @@ where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
 {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a string or a list of strings is wanted")]
-    enum Texts {
-        One(String),
-        Many(Vec<String>),
-    }
-    let texts = match Texts::deserialize(deserializer)? {
-        Texts::One(text) => vec![text],
-        Texts::Many(texts) => texts,
-    };
+    let texts = Texts::deserialize(deserializer)?.into_vec();
     let values = texts.iter().flat_map(|text| text.split(',')).map(|text| text.trim().parse());
     values.collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
+}
+
+/// One string, or a list of them, each as it is: commas belong to the value.
+fn texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let texts = Texts::deserialize(deserializer)?.into_vec();
+    texts
+        .iter()
+        .map(|text| text.trim().parse())
+        .collect::<Result<_, _>>()
+        .map(Some)
+        .map_err(de::Error::custom)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a string or a list of strings is wanted")]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Many(texts) => texts,
+        }
+    }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -7,9 +7,13 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::printable::Printable;
 #[cfg(feature = "tls")]
 use super::tls_report::TlsReport;
+use super::{
+    event_state::{Publication, Published, Watcher},
+    printable::Printable,
+    subscribe::told::{Malformed, Notified},
+};
 use crate::stack::Times;
 
 /// Who did something, or who ended a call.
@@ -107,10 +111,21 @@ pub enum Event {
         cause: Option<Cause>,
         duration_ms: Option<f64>,
     },
+    /// What was expected of a state is the case.
+    Expected {
+        target: String,
+        expectations: Vec<String>,
+    },
     /// The connection that was registered is gone; a new one is made.
     FlowLost {
         aor: String,
         remote: String,
+    },
+    /// One of the subscriptions that a SUBSCRIBE led to is over; the others go on.
+    ForkEnded {
+        target: String,
+        fork: u32,
+        reason: String,
     },
     Held {
         call_id: String,
@@ -128,6 +143,8 @@ pub enum Event {
         protocol: String,
         local: String,
     },
+    /// A NOTIFY has a document that says nothing.
+    Malformed(Box<Malformed>),
     /// Codec, direction or address of the audio were agreed anew.
     Media {
         call_id: String,
@@ -143,6 +160,26 @@ pub enum Event {
         sequence: Option<u64>,
         reason: String,
     },
+    /// A NOTIFY came.
+    Notified(Box<Notified>),
+    /// Something was published at a server of ours, or ran out there.
+    Publication(Box<Publication>),
+    /// A publication failed and is tried again.
+    PublicationFailed {
+        target: String,
+        code: Option<u16>,
+        reason: String,
+        retry_ms: f64,
+        /// How long what is published still holds.
+        remaining_ms: Option<f64>,
+    },
+    /// A PUBLISH goes out again, changed.
+    PublishAgain {
+        target: String,
+        reason: String,
+    },
+    /// A state of ours is published.
+    Published(Box<Published>),
     /// Any other provisional.
     Progress {
         call_id: String,
@@ -247,6 +284,29 @@ pub enum Event {
         call_id: String,
         media: MediaSummary,
     },
+    /// A SUBSCRIBE goes out again, or another one in its place.
+    SubscribeAgain {
+        target: String,
+        reason: String,
+    },
+    /// A 2xx to a SUBSCRIBE.
+    Subscribed {
+        target: String,
+        package: String,
+        remote: String,
+        code: u16,
+        expires_ms: f64,
+        rtt_ms: f64,
+    },
+    /// A subscription failed and is tried again.
+    SubscriptionFailed {
+        target: String,
+        code: Option<u16>,
+        reason: String,
+        retry_ms: f64,
+        /// How long the notifier still keeps what there is.
+        remaining_ms: Option<f64>,
+    },
     /// The end of a lookup: targets in the order in which they are tried.
     Targets {
         lookup: u64,
@@ -257,6 +317,18 @@ pub enum Event {
     /// What a server's TLS is like.
     #[cfg(feature = "tls")]
     Tls(Box<TlsReport>),
+    /// A refresh found nothing new.
+    Unchanged {
+        target: String,
+        fork: u32,
+        expires_ms: f64,
+    },
+    /// What was published is taken away.
+    Unpublished {
+        target: String,
+        package: String,
+        rtt_ms: f64,
+    },
     /// Bindings were removed.
     Unregistered {
         aor: String,
@@ -265,6 +337,14 @@ pub enum Event {
         bindings: Vec<Binding>,
         rtt_ms: f64,
     },
+    /// A subscription is over.
+    Unsubscribed {
+        target: String,
+        /// Why, if not because it was enough.
+        reason: Option<String>,
+    },
+    /// A subscription at a server of ours.
+    Watcher(Box<Watcher>),
     /// An XCAP server did as it was told.
     XcapAnswer {
         method: &'static str,
@@ -312,13 +392,21 @@ impl Event {
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
+            Self::Expected { .. } => "expected",
             Self::FlowLost { .. } => "flow-lost",
+            Self::ForkEnded { .. } => "fork-ended",
             Self::Held { .. } => "held",
             Self::Incoming { .. } => "incoming",
             Self::Listening { .. } => "listening",
+            Self::Malformed(_) => "malformed",
             Self::Media { .. } => "media",
             Self::NoResponse { .. } => "no-response",
+            Self::Notified(_) => "notified",
             Self::Progress { .. } => "progress",
+            Self::Publication(_) => "publication",
+            Self::PublicationFailed { .. } => "publication-failed",
+            Self::PublishAgain { .. } => "publish-again",
+            Self::Published(_) => "published",
             Self::Query { .. } => "query",
             Self::Rate { .. } => "rate",
             Self::Registered(_) => "registered",
@@ -332,7 +420,14 @@ impl Event {
             Self::Rule { .. } => "rule",
             Self::Shares { .. } => "shares",
             Self::Statistics { .. } => "statistics",
+            Self::SubscribeAgain { .. } => "subscribe-again",
+            Self::Subscribed { .. } => "subscribed",
+            Self::SubscriptionFailed { .. } => "subscription-failed",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Unpublished { .. } => "unpublished",
             Self::Unregistered { .. } => "unregistered",
+            Self::Unsubscribed { .. } => "unsubscribed",
+            Self::Watcher(_) => "watcher",
             Self::Targets { .. } => "targets",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
@@ -393,12 +488,20 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Self::Expected { target, expectations } => {
+                write!(f, "{}: {}", Printable(target), Printable(&expectations.join(", ")))
+            }
+            Self::ForkEnded { target, fork, reason } => {
+                write!(f, "{}, subscription {}: {}", Printable(target), fork + 1, Printable(reason))
+            }
             Self::FlowLost { aor, remote } => write!(f, "to {remote}; registering {} anew", Printable(aor)),
             Self::Held { by, .. } | Self::Resumed { by, .. } => write!(f, "by {by}"),
             Self::Incoming { from, target, remote, .. } => {
                 write!(f, "{} at {remote}, to {}", Printable(from), Printable(target))
             }
             Self::Listening { protocol, local } => write!(f, "on {local} over {protocol}"),
+            Self::Malformed(malformed) => write!(f, "{malformed}"),
+            Self::Notified(notified) => write!(f, "{notified}"),
             Self::Media { codec, direction, media_remote, .. } => {
                 write!(f, "{direction}{}{}", After(" ", codec), After(" with ", media_remote))
             }
@@ -412,6 +515,16 @@ impl fmt::Display for Event {
                     Printable(reason)
                 )
             }
+            Self::Publication(publication) => write!(f, "{publication}"),
+            Self::PublicationFailed { target, reason, retry_ms, .. } => {
+                write!(f, "{}: {}; again in {:.0} s", Printable(target), Printable(reason), retry_ms / 1000.0)
+            }
+            Self::PublishAgain { target, reason } => {
+                write!(f, "{}: {}", Printable(target), Printable(reason))
+            }
+            Self::Published(published) => write!(f, "{published}"),
+            Self::Unpublished { target, package, .. } => write!(f, "{package} of {}", Printable(target)),
+            Self::Watcher(watcher) => write!(f, "{watcher}"),
             Self::Progress { code, reason, .. } | Self::Ringing { code, reason, .. } => {
                 write!(f, "{code} {}", Printable(reason))
             }
@@ -452,6 +565,23 @@ impl fmt::Display for Event {
             }
             Self::Unregistered { aor, remote, bindings, .. } => {
                 write!(f, "{} at {remote}; remaining: {}", Printable(aor), List(bindings))
+            }
+            Self::SubscribeAgain { target, reason } => {
+                write!(f, "{}: {}", Printable(target), Printable(reason))
+            }
+            Self::Subscribed { target, package, remote, expires_ms, .. } => {
+                let (target, package) = (Printable(target), Printable(package));
+                write!(f, "to {package} of {target} at {remote}")?;
+                if *expires_ms > 0.0 { write!(f, " for {:.0} s", expires_ms / 1000.0) } else { Ok(()) }
+            }
+            Self::SubscriptionFailed { target, reason, retry_ms, .. } => {
+                write!(f, "{}: {}; again in {:.0} s", Printable(target), Printable(reason), retry_ms / 1000.0)
+            }
+            Self::Unchanged { target, expires_ms, .. } => {
+                write!(f, "{}: nothing new, for {:.0} s", Printable(target), expires_ms / 1000.0)
+            }
+            Self::Unsubscribed { target, reason } => {
+                write!(f, "from {}{}", Printable(target), After(": ", reason))
             }
             Self::Statistics { media, .. } => write!(f, "{media}"),
             Self::Targets { targets, .. } => {

@@ -268,12 +268,22 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 18] = [
     "sip-call",
     "sip-message",
     "sip-options",
+    "sip-publish-mwi",
+    "sip-publish-presence",
     "sip-register",
     "sip-settings",
+    "sip-subscribe-conference",
+    "sip-subscribe-dialog",
+    "sip-subscribe-mwi",
+    "sip-subscribe-presence",
+    "sip-subscribe-reg",
+    "sip-subscribe-rls",
+    "sip-subscribe-winfo",
+    "sip-subscribe-xcap-diff",
     "sip-test-server",
     "sip-tls-check",
     "sip-xcap",

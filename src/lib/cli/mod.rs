@@ -28,6 +28,7 @@ mod datagram;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod event;
+pub mod event_state;
 pub mod exit;
 pub mod failure;
 pub mod generate;
@@ -42,6 +43,7 @@ pub mod output;
 mod pipe;
 mod place;
 pub mod printable;
+pub mod publish;
 mod recorder;
 pub mod register;
 mod registering;
@@ -50,6 +52,7 @@ mod segments;
 mod serve;
 pub mod settings;
 pub mod stop;
+pub mod subscribe;
 pub mod terminal;
 pub mod test_server;
 #[cfg(feature = "tls")]
@@ -95,6 +98,11 @@ pub trait Program: clap::Parser {
     const TIMELINE: bool = true;
 
     fn common(&self) -> &args::Common;
+
+    /// The same, where it depends on what was asked for.
+    fn is_timeline(&self) -> bool {
+        Self::TIMELINE
+    }
 
     /// Whether a monitoring system asks: one line and its own exit statuses ([`Summary::check`]) instead of ours.
     fn is_monitored(&self) -> bool {
@@ -164,7 +172,7 @@ where
         report if report.json => Form::Json,
         args::Report { write_out: Some(template), .. } => Form::WriteOut(template.clone()),
         _ if args.is_monitored() => Form::Check,
-        _ if P::TIMELINE => Form::Lines,
+        _ if args.is_timeline() => Form::Lines,
         _ => Form::Plain,
     };
     let is_monitored = args.is_monitored();

@@ -2,7 +2,7 @@
 //!
 //! For a person one line per event, with `--json` one JSON object per line (JSON Lines), with `--write-out` only the
 //! user's line at the end. A reader that goes away ends the run gracefully; one that stays and does not read keeps it
-//! from nothing: see [`pipe`](super::pipe).
+//! from nothing: see `pipe.rs`.
 
 use std::{
     fmt,
@@ -20,6 +20,7 @@ use super::{
     failure::Failure,
     live,
     pipe::{Pipe, Push},
+    printable::PrintableLines,
     stop::{Stop, Why},
     write_out::Template,
 };
@@ -43,6 +44,7 @@ pub struct Out(Arc<Mutex<Inner>>);
 
 struct Inner {
     form: Form,
+    terminal: bool,
     colour: bool,
     started: Instant,
     stop: Stop,
@@ -57,8 +59,9 @@ impl Out {
     /// Standard output, coloured if it is a terminal and `NO_COLOR` is not set.
     pub(super) fn stdout(form: Form, started: Instant, stop: Stop) -> io::Result<Self> {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = io::stdout().is_terminal() && !no_color;
-        let (out, pipe) = Self::new(form, started, stop, colour, Above(io::stdout()))?;
+        let terminal = io::stdout().is_terminal();
+        let (out, pipe) = Self::new(form, started, stop, terminal && !no_color, Above(io::stdout()))?;
+        out.lock().terminal = terminal;
         let _ = STDOUT.set(pipe);
         Ok(out)
     }
@@ -81,7 +84,8 @@ impl Out {
         };
         let pipe = Pipe::start(sink, gone)?;
         let (summary, deadline, sink) = (Summary::default(), None, Some(pipe.clone()));
-        let inner = Inner { form, colour, started, stop, summary, deadline, sink };
+        let terminal = false;
+        let inner = Inner { form, terminal, colour, started, stop, summary, deadline, sink };
         Ok((Self(Arc::new(Mutex::new(inner))), pipe))
     }
 
@@ -116,6 +120,27 @@ impl Out {
         if inner.form == Form::Json {
             inner.write(&json_line(event.name(), event));
         }
+    }
+
+    /// Shows a person octets as they are, or harmlessly at a terminal; in the other forms events have them.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut inner = self.lock();
+        if matches!(inner.form, Form::Lines | Form::Plain) {
+            match inner.terminal {
+                true => inner.write(&PrintableLines { bytes, indent: "" }.to_string()),
+                false => inner.write_bytes(bytes),
+            }
+        }
+    }
+
+    /// Whether what a person is shown may be coloured.
+    pub fn is_coloured(&self) -> bool {
+        self.lock().colour
+    }
+
+    /// Whether it is data that is printed.
+    pub fn is_json(&self) -> bool {
+        self.lock().form == Form::Json
     }
 
     /// Changes what the result will say. It is written whatever happens later, so fill it in as soon as you know.
@@ -188,8 +213,12 @@ impl Inner {
     }
 
     fn write(&mut self, line: &str) {
+        self.write_bytes(line.as_bytes());
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
         if let Some(pipe) = &self.sink
-            && pipe.push(line.to_owned()) == Push::FirstLost
+            && pipe.push(bytes.to_vec()) == Push::FirstLost
         {
             tracing::warn!(
                 "standard output is not read: what happens is not written there for the time being"
@@ -309,7 +338,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cli::event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way};
+    use crate::cli::event_state::{Publication, Published, Watcher};
+    use crate::cli::{
+        event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way},
+        subscribe::told::{Malformed, Notified},
+    };
 
     /// A sink that can be looked into, or that is closed.
     #[derive(Clone, Default)]
@@ -388,6 +421,32 @@ mod tests {
                 rtt_ms: 1.5,
             },
             Event::Bound { aor: "sip:a@b".into(), remote: "r".into(), code: 423, bindings: Vec::new() },
+            Event::Expected { target: "sip:a@b".into(), expectations: vec!["status=open".into()] },
+            Event::ForkEnded { target: "sip:a@b".into(), fork: 1, reason: "timeout".into() },
+            Event::Malformed(Box::new(Malformed { line: Some(1), column: Some(2), ..Malformed::default() })),
+            Event::Notified(Box::new(Notified {
+                sequence: 1,
+                changes: Some(Vec::new()),
+                ..Notified::default()
+            })),
+            Event::SubscribeAgain { target: "sip:a@b".into(), reason: "423".into() },
+            Event::Subscribed {
+                target: "sip:a@b".into(),
+                package: "presence".into(),
+                remote: "r".into(),
+                code: 200,
+                expires_ms: 1000.0,
+                rtt_ms: 1.0,
+            },
+            Event::SubscriptionFailed {
+                target: "sip:a@b".into(),
+                code: Some(503),
+                reason: "503 Busy".into(),
+                retry_ms: 1000.0,
+                remaining_ms: None,
+            },
+            Event::Unchanged { target: "sip:a@b".into(), fork: 0, expires_ms: 1000.0 },
+            Event::Unsubscribed { target: "sip:a@b".into(), reason: None },
             Event::FlowLost { aor: "sip:a@b".into(), remote: "r".into() },
             Event::NoResponse {
                 call_id: call_id(),
@@ -495,6 +554,47 @@ mod tests {
                 duration_ms: None,
             },
             Event::Warning { call_id: None, message: "no\x1b sound card".into() },
+            Event::Watcher(Box::new(Watcher {
+                what: "accepted",
+                package: "presence".into(),
+                resource: "sip:alice@192.0.2.1".into(),
+                watcher: Some("sip:bob@192.0.2.2".into()),
+                handling: Some("allow".into()),
+                expires_ms: Some(3_600_000.0),
+                ..Watcher::default()
+            })),
+            Event::Publication(Box::new(Publication {
+                what: "initial",
+                package: "presence".into(),
+                resource: "sip:alice@192.0.2.1".into(),
+                etag: Some("a1".into()),
+                ..Publication::default()
+            })),
+            Event::Published(Box::new(Published {
+                target: "sip:alice@192.0.2.1".into(),
+                package: "presence".into(),
+                operation: "initial",
+                etag: Some("a1".into()),
+                expires_ms: 3_600_000.0,
+                rtt_ms: 0.4,
+                ..Published::default()
+            })),
+            Event::PublicationFailed {
+                target: "sip:alice@192.0.2.1".into(),
+                code: Some(503),
+                reason: "503 Service Unavailable".into(),
+                retry_ms: 4_000.0,
+                remaining_ms: Some(60_000.0),
+            },
+            Event::PublishAgain {
+                target: "sip:alice@192.0.2.1".into(),
+                reason: "423 Interval Too Brief".into(),
+            },
+            Event::Unpublished {
+                target: "sip:alice@192.0.2.1".into(),
+                package: "presence".into(),
+                rtt_ms: 0.4,
+            },
             Event::XcapAnswer {
                 method: "PUT",
                 uri: "http://a/b".into(),

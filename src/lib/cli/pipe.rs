@@ -26,7 +26,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    lines: VecDeque<String>,
+    lines: VecDeque<Vec<u8>>,
     octets: usize,
     /// Lines the thread is writing.
     writing: u64,
@@ -60,7 +60,8 @@ impl Pipe {
         Ok(pipe)
     }
 
-    pub fn push(&self, line: String) -> Push {
+    pub fn push(&self, line: impl Into<Vec<u8>>) -> Push {
+        let line = line.into();
         let mut state = self.0.lock();
         let has_room = |state: &State| state.octets == 0 || state.octets + line.len() <= MOST;
         if !has_room(&state) && !state.is_stuck {
@@ -81,10 +82,10 @@ impl Pipe {
     }
 
     /// The last line, for which there is always room.
-    pub fn close(&self, line: String) {
+    pub fn close(&self, line: impl Into<Vec<u8>>) {
         let mut state = self.0.lock();
         state.is_closed = true;
-        self.0.put(state, line);
+        self.0.put(state, line.into());
     }
 
     /// Waits until everything is written, or for so long; whether it is.
@@ -121,7 +122,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, mut state: MutexGuard<'_, State>, line: String) {
+    fn put(&self, mut state: MutexGuard<'_, State>, line: Vec<u8>) {
         if !state.is_gone && !line.is_empty() {
             state.octets += line.len();
             state.lines.push_back(line);
@@ -131,7 +132,7 @@ impl Shared {
     }
 
     fn write(&self, mut sink: impl Write, gone: impl FnOnce(io::Error)) {
-        let mut text = String::new();
+        let mut text = Vec::new();
         loop {
             let waited =
                 self.more.wait_while(self.lock(), |state| state.lines.is_empty() && !state.is_closed);
@@ -143,11 +144,11 @@ impl Shared {
             while text.len() < AT_ONCE
                 && let Some(line) = state.lines.pop_front()
             {
-                text += &line;
+                text.extend_from_slice(&line);
                 state.writing += 1;
             }
             drop(state);
-            let written = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+            let written = sink.write_all(&text).and_then(|()| sink.flush());
             let mut state = self.lock();
             state.writing = 0;
             state.octets -= text.len();
@@ -220,7 +221,7 @@ mod tests {
         }
         pipe.settle();
         assert!(begun.elapsed() < 5 * PATIENCE, "{:?}", begun.elapsed());
-        pipe.close("the result".into());
+        pipe.close("the result");
         assert!(!pipe.drain(MOMENT));
         assert_eq!(pipe.missing(), 16 + 1_001 + 1);
         for _ in 0..17 {
@@ -251,12 +252,12 @@ mod tests {
     #[test]
     fn a_reader_who_is_gone_is_told_of_once() {
         let (pipe, allow, _read, told) = slow();
-        pipe.push("x".into());
+        pipe.push("x");
         allow.send(Err(io::ErrorKind::BrokenPipe.into())).expect("it waits");
         assert_eq!(told.recv(), Ok(io::ErrorKind::BrokenPipe));
         assert!(pipe.drain(Duration::from_secs(10)));
-        assert_eq!(pipe.push("y".into()), Push::Taken);
-        pipe.close("z".into());
+        assert_eq!(pipe.push("y"), Push::Taken);
+        pipe.close("z");
         assert!(pipe.drain(Duration::ZERO));
         assert_eq!(pipe.missing(), 0);
     }

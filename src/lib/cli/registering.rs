@@ -51,6 +51,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
             behaviour: args.answer,
             auth: None,
             registrar: None,
+            events: None,
             notices: Some(sender.clone()),
         });
         let (tap, resolver, security) = (tap.clone(), account.resolver.clone(), security.clone());

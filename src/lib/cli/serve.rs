@@ -13,18 +13,21 @@ use crate::{
     endpoint::{Builder, ConnectionOptions, Endpoint, Security, descriptors, media::MediaThread},
     phone::{
         bindings,
+        events::{self, Happened},
         responder::{self, Counts, Notice, Responder},
     },
     transport::Target,
     ua::{
         self,
         call::{By, Cause},
+        publication::Operation,
     },
 };
 
 use super::{
     Context, Event, ExitStatus, Failure, Why,
     event::{Binding, Party, milliseconds},
+    event_state::{Publication, Watcher},
     place,
     test_server::{Args, Challenge},
 };
@@ -45,6 +48,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         behaviour: None,
         auth: settings.challenge.as_ref().map(policy).transpose()?,
         registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
+        events: Some(settings.events.clone()),
         notices: Some(sender),
     });
     let connections = connections();
@@ -62,6 +66,13 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let outcome = serve(&args, &cx, &endpoint, &mut notices).await;
     let counts = endpoint.with(|responder, _| responder.counts()).await.unwrap_or_default();
     cx.out.summary(|summary| summary.calls = Some(counts.calls));
+    let (watchers, publications) =
+        endpoint.with(|responder, _| responder.event_counts()).await.unwrap_or_default();
+    tracing::info!(
+        "{} subscriptions accepted, {watchers} of them left; {} PUBLISHes taken, {publications} publications left",
+        counts.subscriptions,
+        counts.publications
+    );
     if counts.unread > 0 {
         tracing::warn!("{} events came faster than they could be told", counts.unread);
     }
@@ -227,6 +238,7 @@ impl Teller {
                 let bindings = bindings.into_iter().map(binding).collect();
                 Event::Bound { aor, remote: remote.to_string(), code: status, bindings }
             }
+            Notice::Events(notice) => event_of(notice),
             // Servers do not register.
             Notice::Registration(_) => return,
             Notice::Request { call_id, method, from, remote, status, text } => {
@@ -234,6 +246,51 @@ impl Teller {
             }
         };
         cx.out.event(event);
+    }
+}
+
+fn event_of(notice: events::Notice) -> Event {
+    match notice {
+        events::Notice::Watcher { package, resource, watcher, what } => {
+            let told = Watcher { package, resource, watcher, ..Watcher::default() };
+            Event::Watcher(Box::new(match what {
+                Happened::Accepted { remote, handling, expires } => Watcher {
+                    what: "accepted",
+                    remote: Some(remote.to_string()),
+                    handling: Some(handling.to_string()),
+                    expires_ms: Some(milliseconds(expires)),
+                    ..told
+                },
+                Happened::Refused { remote, status } => {
+                    Watcher { what: "refused", remote: Some(remote.to_string()), code: Some(status), ..told }
+                }
+                Happened::Refreshed { expires } => {
+                    Watcher { what: "refreshed", expires_ms: Some(milliseconds(expires)), ..told }
+                }
+                Happened::NotifyFailed { status } => {
+                    Watcher { what: "notify-failed", code: Some(status), ..told }
+                }
+                Happened::Ended { why } => Watcher { what: "ended", reason: Some(why), ..told },
+            }))
+        }
+        events::Notice::Published { package, resource, from, remote, status, operation, etag, expires } => {
+            Event::Publication(Box::new(Publication {
+                what: operation.map_or("refused", Operation::as_str),
+                package,
+                resource,
+                from: Some(from),
+                remote: Some(remote.to_string()),
+                code: Some(status),
+                etag,
+                expires_ms: expires.map(milliseconds),
+            }))
+        }
+        events::Notice::Expired { package, resource } => Event::Publication(Box::new(Publication {
+            what: "expired",
+            package,
+            resource,
+            ..Publication::default()
+        })),
     }
 }
 

@@ -12,14 +12,23 @@ use super::{
     failure::Failure,
     generate::{Example, Manual, Section},
     secret::Password,
-    value::{DigestAlgorithm, ListenAddress, LocalAddress, PortRange, Protection, parse_duration},
+    value::{
+        DigestAlgorithm, EventState, ListenAddress, LocalAddress, PortRange, Protection, parse_duration,
+    },
 };
-use crate::{phone::behaviour::Behaviour, transport::Protocol};
+use crate::{
+    phone::{
+        behaviour::Behaviour,
+        events::{self, List, Rule},
+    },
+    transport::Protocol,
+};
 
 /// Answer SIP calls in every way a test needs
 ///
 /// The user part of the Request-URI says what happens to a call: sip:busy@HOST is busy, sip:echo@HOST sends back what
-/// it hears. Answers OPTIONS and MESSAGE too, and registers who asks for it. Listens on loopback unless told otherwise.
+/// it hears. Answers OPTIONS and MESSAGE too, registers who asks for it, and is a presence server: it takes SUBSCRIBE and
+/// PUBLISH. Listens on loopback unless told otherwise.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-test-server", version, max_term_width = 100)]
 #[command(
@@ -39,11 +48,15 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub calls: Option<u64>,
 
-    /// Refuse registrations for less (423) [default: 60s]
+    /// Refuse to keep anything for less [default: 60s]
+    ///
+    /// Registrations, subscriptions and publications (423).
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     #[arg(hide_short_help = true)]
     pub min_expires: Option<Duration>,
 
+    #[command(flatten)]
+    pub presence: Presence,
     #[command(flatten)]
     pub auth: Auth,
     #[cfg(feature = "tls")]
@@ -55,11 +68,42 @@ pub struct Args {
     pub common: args::Common,
 }
 
+/// What subscriptions are told, and whose are taken.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Presence")]
+pub struct Presence {
+    /// A state, such as mwi=3/1 or presence:alice=busy
+    ///
+    /// PACKAGE[:USER]=STATE, of all users or of one; @FILE instead of STATE is a document. It holds as long as nothing is
+    /// published. May be repeated; the manual lists the words of each package.
+    // The help is no Markdown: nothing is linked to.
+    #[allow(rustdoc::broken_intra_doc_links)]
+    #[arg(long, value_name = "STATE")]
+    pub event: Vec<EventState>,
+
+    /// Users watched as one, such as friends=alice,bob
+    ///
+    /// NAME=USER,...: who subscribes to NAME, and knows lists (RFC 4662), is told the states of all of them. May be
+    /// repeated.
+    #[arg(long, value_name = "LIST")]
+    pub list: Vec<List>,
+
+    /// Who may watch, such as bob=block [default: all]
+    ///
+    /// [WHO=]RULE; WHO is USER, USER@HOST or @HOST. With allow watchers are told the state, with block their
+    /// subscriptions are refused, with polite-block they seem to be told, and with confirm they wait for a decision that
+    /// never comes. May be repeated: the last one that names a watcher counts.
+    #[arg(long, value_name = "RULE")]
+    pub watcher: Vec<Rule>,
+}
+
 /// The digest challenge.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Authentication")]
 pub struct Auth {
-    /// Challenge INVITE, MESSAGE, REGISTER for this user
+    /// Challenge requests from outside for this user
+    ///
+    /// INVITE, MESSAGE, REGISTER, SUBSCRIBE and PUBLISH, unless they are within a dialog.
     #[arg(long, value_name = "NAME", env = "SIPKIT_USER", hide_env = true)]
     pub user: Option<String>,
 
@@ -108,6 +152,7 @@ pub struct Settings {
     /// Shorter registrations are refused.
     pub min_expires: Duration,
     pub rtp_ports: Option<PortRange>,
+    pub events: events::Config,
 }
 
 /// Who may call.
@@ -161,7 +206,16 @@ impl Args {
         };
         let rtp_ports = self.ports.rtp_ports.or(server.rtp_ports);
         let min_expires = self.min_expires.or(server.min_expires).unwrap_or(MIN_EXPIRES);
-        Ok(Settings { listen: listen.to_vec(), challenge, min_expires, rtp_ports })
+        let Presence { event, list, watcher } = &self.presence;
+        let stated = together(server.event.as_ref(), event);
+        let events = events::Config {
+            stated: stated.into_iter().map(|EventState(stated)| stated).collect(),
+            lists: together(server.list.as_ref(), list),
+            rules: together(server.watcher.as_ref(), watcher),
+            least: min_expires,
+            ..events::Config::default()
+        };
+        Ok(Settings { listen: listen.to_vec(), challenge, min_expires, rtp_ports, events })
     }
 }
 
@@ -190,6 +244,11 @@ fn chosen<T: Copy>(flag: &[T], file: Option<&Vec<T>>, usual: T) -> Vec<T> {
     }
 }
 
+/// What the file says and then, as the last one counts, the flags.
+fn together<T: Clone>(file: Option<&Vec<T>>, flags: &[T]) -> Vec<T> {
+    file.into_iter().flatten().chain(flags).cloned().collect()
+}
+
 const MIN_EXPIRES: Duration = Duration::from_secs(60);
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 
@@ -198,16 +257,32 @@ pub use super::serve::run;
 impl Program for Args {
     const MANUAL: Manual = Manual {
         synopsis: &["[OPTIONS]"],
-        sections: &[Section {
-            title: "USER PARTS",
-            text: "The user part of the Request-URI chooses what happens to a call:",
-            terms: &Behaviour::NAMES,
-        }],
+        sections: &[
+            Section {
+                title: "USER PARTS",
+                text: "The user part of the Request-URI chooses what happens to a call:",
+                terms: &Behaviour::NAMES,
+            },
+            Section {
+                title: "EVENTS",
+                text: "SUBSCRIBE is answered for presence, presence.winfo, message-summary, dialog, conference, reg and \
+                       xcap-diff; PUBLISH for those of them that are not the server's own knowledge. What is published \
+                       holds until it expires, and the presence that several publish is made one. Calls to this server \
+                       are dialogs of who is called, and what registers here is told of by reg. A resource is the user \
+                       and host of the Request-URI. The users decline and status-NNN (from 400) refuse subscriptions \
+                       too. With --event a state is given:",
+                terms: &events::SYNTAX,
+            },
+        ],
         examples: &[
             Example { about: "Serve calls on this machine", command: "sip-test-server" },
             Example {
                 about: "Serve one call on another port, with results a script can read",
                 command: "sip-test-server --listen 127.0.0.1:5072 --calls 1 --json --timeout 1m",
+            },
+            Example {
+                about: "Tell who subscribes that alice is busy, and of three new messages",
+                command: "sip-test-server --event presence:alice=busy --event mwi=3/1",
             },
             Example {
                 about: "Ask for a password, with each message shown",
@@ -264,6 +339,21 @@ mod tests {
             ["[::1]:5071 over TLS", "[::1]:5073 over WSS", "127.0.0.1:80 over WS", "0.0.0.0:5070 over UDP"]
         );
         assert!(Args::try_parse_from(["test", "--listen", "sctp:127.0.0.1"]).is_err());
+    }
+
+    #[test]
+    fn states_lists_and_rules_are_of_the_file_and_then_of_the_flags() {
+        let config = "[server]\nevent = ['presence=open', 'mwi=3/1(1/0),fax:1/0']\nlist = 'friends=alice,bob'\n\
+                      watcher = ['block', '@example.com=allow']";
+        let events = settings("--event presence:bob=closed --watcher eve=polite-block", config).events;
+        let users: Vec<_> = events.stated.iter().map(|stated| stated.user.as_deref()).collect();
+        assert_eq!(users, [None, None, Some("bob")]);
+        assert_eq!((events.lists[0].members.len(), events.rules.len()), (2, 3));
+        assert_eq!(settings("", "").events, events::Config::default());
+        let mistake = Config::parse("[server]\nwatcher = 'maybe'").unwrap_err().to_string();
+        assert!(mistake.contains("2:11: `maybe` is none of allow, block"), "{mistake}");
+        let mistake = Args::try_parse_from(["test", "--event", "mwi=@/nonexistent"]).unwrap_err().to_string();
+        assert!(mistake.contains("cannot read /nonexistent"), "{mistake}");
     }
 
     #[test]

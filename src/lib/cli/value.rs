@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
+    io::Read,
     net::{IpAddr, SocketAddr},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,6 +13,7 @@ pub use crate::media::device::AudioSpec as Audio;
 use crate::{
     auth,
     media::codec,
+    phone::events::{Stated, Unstated},
     transport::{Protocol, Target},
 };
 
@@ -396,6 +399,40 @@ pub enum DtmfError {
 }
 
 const MAX_STEPS: usize = 1000;
+
+/// A state that a server is given at its start: in words, or a document from a file (`presence:alice=@FILE`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventState(pub Stated);
+
+impl FromStr for EventState {
+    type Err = EventStateError;
+
+    fn from_str(text: &str) -> Result<Self, EventStateError> {
+        let Some((of, path)) = text.split_once("=@") else { return Ok(Self(text.parse()?)) };
+        let read = |source| EventStateError::Read { path: path.to_owned(), source: Arc::new(source) };
+        let mut body = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST_STATE + 1).read_to_end(&mut body))
+            .map_err(read)?;
+        if body.len() as u64 > LARGEST_STATE {
+            return Err(EventStateError::TooLarge(path.to_owned()));
+        }
+        Ok(Self(Stated::with_document(of, body)?))
+    }
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EventStateError {
+    #[error(transparent)]
+    Unstated(#[from] Unstated),
+    #[error("cannot read {path}: {source}")]
+    Read { path: String, source: Arc<std::io::Error> },
+    #[error("{0} has more than {LARGEST_STATE} octets")]
+    TooLarge(String),
+}
+
+/// As much as may be published.
+const LARGEST_STATE: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

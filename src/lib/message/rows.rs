@@ -118,7 +118,8 @@ fn lines(head: &[u8], mut ends: LineEnds, mut start: usize, index: &mut Index) -
     }
 }
 
-/// The same for rows beyond those that `index` has place for, the first of which goes from `start` to `end`.
+/// The same for rows beyond those that `index` has place for, the first of which goes from `start` to `end`: a loop of its
+/// own, as one for both would cost every message.
 #[cold]
 #[inline(never)]
 fn more_lines(
@@ -262,8 +263,8 @@ fn any(head: &[u8], start: usize, end: usize) -> Option<(HeaderId, usize)> {
     name.iter().copied().all(scan::is_token).then(|| (HeaderId::from_name(name), start + colon))
 }
 
-/// A name of up to 15 octets at `start` that is known, or surely is not, with a colon behind it and one space at most, as nearly always, and
-/// where the value begins. Something is before `start`.
+/// A name of up to 15 octets at `start` that is known, or surely is not, and where the value begins; with a colon behind
+/// the name and one space at most, as nearly always. Something is before `start`.
 #[inline(always)]
 fn known(head: &[u8], start: usize) -> Option<(HeaderId, usize)> {
     let around = head.get(start.wrapping_sub(1)..)?.first_chunk::<19>()?;

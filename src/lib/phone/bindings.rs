@@ -165,6 +165,11 @@ impl Bindings {
         }
     }
 
+    /// Addresses of record, and what is bound to each; some of it may have run out.
+    pub fn records(&self) -> impl Iterator<Item = (&str, &[Binding])> {
+        self.records.iter().map(|(aor, bindings)| (&**aor, bindings.as_slice()))
+    }
+
     /// Bindings of all.
     pub fn len(&self, now: Instant) -> usize {
         self.records.values().flatten().filter(|binding| binding.until > now).count()

@@ -32,6 +32,7 @@ use crate::{
 use super::{
     behaviour::Behaviour,
     bindings::{self, Bindings, Refused},
+    events::{self, Around, Events, Happened},
     exchange::Exchange,
     stream::StreamIdentity,
 };
@@ -45,10 +46,12 @@ pub struct Config {
     pub codecs: Vec<Codec>,
     /// What happens to every call; None: what the user part of its Request-URI says.
     pub behaviour: Option<Behaviour>,
-    /// Challenges INVITE, MESSAGE and REGISTER outside a call.
+    /// Challenges INVITE, MESSAGE, REGISTER, SUBSCRIBE and PUBLISH outside a dialog.
     pub auth: Option<(auth::Policy, Vec<Login>)>,
     /// Takes registrations.
     pub registrar: Option<bindings::Limits>,
+    /// Answers SUBSCRIBE and PUBLISH.
+    pub events: Option<events::Config>,
     /// Told what happens; notices beyond what fits are dropped and counted.
     pub notices: Option<mpsc::Sender<Notice>>,
 }
@@ -91,6 +94,8 @@ pub enum Notice {
     },
     /// A registration of our own.
     Registration(RegistrationEvent),
+    /// Of subscriptions and publications.
+    Events(events::Notice),
 }
 
 /// A binding of the registrar.
@@ -109,6 +114,10 @@ pub struct Counts {
     pub ended: u64,
     /// Requests challenged or refused for want of credentials.
     pub challenged: u64,
+    /// Subscriptions accepted.
+    pub subscriptions: u64,
+    /// PUBLISHes that were taken.
+    pub publications: u64,
     /// Notices nobody read in time.
     pub unread: u64,
 }
@@ -122,6 +131,7 @@ pub struct Responder {
     behaviour: Option<Behaviour>,
     auth: Option<Guard>,
     registrar: Option<Bindings>,
+    events: Option<Events>,
     notices: Option<mpsc::Sender<Notice>>,
     calls: HashMap<CallId, Served>,
     counts: Counts,
@@ -148,6 +158,8 @@ impl Guard {
 struct Served {
     behaviour: Behaviour,
     call_id: Arc<str>,
+    /// Who was called, where that is told.
+    target: Option<Box<str>>,
     session: Option<Box<Session>>,
 }
 
@@ -162,14 +174,16 @@ struct Session {
 
 impl Responder {
     pub fn new(config: Config) -> Self {
-        let Config { ua, media, rtp_ports, codecs, behaviour, auth, registrar, notices } = config;
+        let Config { ua, media, rtp_ports, codecs, behaviour, auth, registrar, events, notices } = config;
+        let notifier = events.as_ref().map(events::Config::notifier).or_else(|| ua.notifier.clone());
         Self {
-            ua: UserAgent::new(ua),
+            ua: UserAgent::new(ua::Config { notifier, ..ua }),
             media,
             rtp_ports,
             codecs,
             behaviour,
             registrar: registrar.map(Bindings::new),
+            events: events.as_ref().map(Events::new),
             auth: auth.map(|(policy, logins)| Guard { policy, server: None, logins }),
             notices,
             calls: HashMap::new(),
@@ -184,6 +198,11 @@ impl Responder {
     /// Calls that are not over.
     pub fn active(&self) -> usize {
         self.ua.calls()
+    }
+
+    /// Subscriptions and publications there are.
+    pub fn event_counts(&self) -> (usize, usize) {
+        self.events.as_ref().map_or((0, 0), |events| (events.watchers(), events.publications()))
     }
 
     /// Ends all calls.
@@ -231,16 +250,43 @@ impl Responder {
                     self.told(&request, from, 200, text);
                 }
                 Event::Registration(_, event) => self.notice(Notice::Registration(event)),
+                Event::Watcher(id, event) => {
+                    let notice = self.events(cx, |events, around| events.watcher(id, event, around));
+                    self.event_notice(notice.flatten());
+                }
+                Event::Publish { request, id, from } => {
+                    let notice = self.events(cx, |events, around| events.publish(&request, id, from, around));
+                    self.event_notice(notice.flatten());
+                }
                 // Nobody asked for these here.
                 Event::Query(..)
                 | Event::Subscription(..)
                 | Event::Publication(..)
-                | Event::Watcher(..)
-                | Event::Publish { .. }
                 | Event::Routed { .. }
                 | Event::NoRoute { .. } => {}
             }
         }
+    }
+
+    /// What the presence server makes of something, if there is one.
+    fn events<R>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        act: impl FnOnce(&mut Events, &mut Around<'_, '_>) -> R,
+    ) -> Option<R> {
+        let Self { ua, registrar, events, .. } = self;
+        let events = events.as_mut()?;
+        Some(act(events, &mut Around { ua, bindings: registrar.as_ref(), cx }))
+    }
+
+    fn event_notice(&mut self, notice: Option<events::Notice>) {
+        let Some(notice) = notice else { return };
+        match &notice {
+            events::Notice::Watcher { what: Happened::Accepted { .. }, .. } => self.counts.subscriptions += 1,
+            events::Notice::Published { status: 200, .. } => self.counts.publications += 1,
+            _ => {}
+        }
+        self.notice(Notice::Events(notice));
     }
 
     fn call_event(&mut self, id: CallId, event: CallEvent, cx: &mut Cx<'_>) {
@@ -249,7 +295,7 @@ impl Responder {
             CallEvent::Acknowledged { body, path } => self.acknowledged(id, body, path, cx),
             CallEvent::Offered { body, path } => self.offered(id, body, path, cx),
             CallEvent::Alarm => self.alarm(id, cx),
-            CallEvent::Ended { by, cause } => self.ended(id, by, cause),
+            CallEvent::Ended { by, cause } => self.ended(id, by, cause, cx),
             // The rest is about calls we place, which we do not.
             _ => {}
         }
@@ -261,7 +307,12 @@ impl Responder {
         let behaviour =
             self.behaviour.or_else(|| Behaviour::of(&user_of(request))).unwrap_or(Behaviour::Status(404));
         let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
-        self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), session: None });
+        let target = self.events.is_some().then(|| request.raw_uri().into());
+        self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), target, session: None });
+        self.events(cx, |events, around| {
+            let peer = request.from().map(|from| from.uri.to_string()).unwrap_or_default();
+            events.calling(request.raw_uri(), &call_id, &peer, around);
+        });
         self.notice(Notice::Incoming {
             call_id,
             from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
@@ -364,7 +415,10 @@ impl Responder {
         self.start(id);
         self.counts.answered += 1;
         let codec = self.codec(id);
-        if let Some(call_id) = self.calls.get(&id).map(|served| served.call_id.clone()) {
+        if let Some((call_id, target)) = self.calls.get(&id).map(|s| (s.call_id.clone(), s.target.clone())) {
+            if let Some(target) = target {
+                self.events(cx, |events, around| events.call(&target, &call_id, false, around));
+            }
             self.notice(Notice::Answered { call_id, codec });
         }
         self.ua.answer(id, Some(body), cx);
@@ -451,9 +505,12 @@ impl Responder {
         }
     }
 
-    fn ended(&mut self, id: CallId, by: By, cause: Cause) {
+    fn ended(&mut self, id: CallId, by: By, cause: Cause, cx: &mut Cx<'_>) {
         self.counts.ended += 1;
-        let Some(Served { call_id, session, .. }) = self.calls.remove(&id) else { return };
+        let Some(Served { call_id, target, session, .. }) = self.calls.remove(&id) else { return };
+        if let Some(target) = target {
+            self.events(cx, |events, around| events.call(&target, &call_id, true, around));
+        }
         self.discard(session.and_then(|session| session.port));
         self.notice(Notice::Ended { call_id, by, cause });
     }
@@ -473,7 +530,11 @@ impl Responder {
     fn admitted(&mut self, request: &Request, id: ServerId, cx: &mut Cx<'_>) -> bool {
         let Some(guard) = &mut self.auth else { return true };
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        if in_dialog || !matches!(request.method(), Method::Invite | Method::Message | Method::Register) {
+        let is_guarded = matches!(
+            request.method(),
+            Method::Invite | Method::Message | Method::Register | Method::Subscribe | Method::Publish
+        );
+        if in_dialog || !is_guarded {
             return true;
         }
         let now = cx.now();
@@ -552,6 +613,9 @@ impl Responder {
             tracing::debug!("a REGISTER was answered too late");
         }
         let aor = request.to().map(|to| to.uri.to_string()).unwrap_or_default();
+        if status == 200 {
+            self.events(cx, |events, around| events.bound(&aor, around));
+        }
         self.notice(Notice::Bound { aor, remote: from.remote, status, bindings });
     }
 }
@@ -609,6 +673,10 @@ impl TransactionUser for Responder {
     }
 
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
+        if token == UserAgent::SPARE_TOKEN {
+            let notices = self.events(cx, Events::deadline).unwrap_or_default();
+            notices.into_iter().for_each(|notice| self.event_notice(Some(notice)));
+        }
         self.ua.deadline(token, cx);
         self.react(cx);
     }

@@ -179,6 +179,20 @@ pub struct Stats {
     pub merged: u64,
 }
 
+/// What the usage `id` works with, all of the user agent but the usages themselves.
+macro_rules! cx {
+    ($agent:ident, $stack:ident, $id:ident) => {
+        UaCx {
+            stack: $stack,
+            config: &$agent.config,
+            requests: &mut $agent.requests,
+            invites: &mut $agent.invites,
+            events: &mut $agent.events,
+            id: $id,
+        }
+    };
+}
+
 /// See the module's description.
 pub struct UserAgent {
     config: Config,
@@ -198,6 +212,10 @@ pub struct UserAgent {
 }
 
 impl UserAgent {
+    /// A deadline with this token is the application's own: it may ask the stack for it, and the user agent does nothing
+    /// when it has come.
+    pub const SPARE_TOKEN: u64 = usage::SPARE_TOKEN;
+
     pub fn new(config: Config) -> Self {
         Self {
             config,
@@ -422,14 +440,7 @@ impl UserAgent {
     /// Runs `act` on a call, arms its next deadline, and removes it once it is over.
     fn act(&mut self, id: CallId, stack: &mut Cx<'_>, act: impl FnOnce(&mut Call, &mut UaCx<'_, '_>)) {
         let Some(call) = self.calls.get_mut(id.0) else { return };
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(call, &mut cx);
         if call.is_over() {
             if let Some(mut call) = self.calls.remove(id.0) {
@@ -451,14 +462,7 @@ impl UserAgent {
         act: impl FnOnce(&mut Registration, &mut UaCx<'_, '_, RegistrationId>),
     ) {
         let Some(registration) = self.registrations.get_mut(id.0) else { return };
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(registration, &mut cx);
         if registration.is_over() {
             for request in registration.request_ids() {
@@ -477,14 +481,7 @@ impl UserAgent {
         act: impl FnOnce(&mut Asking, &mut UaCx<'_, '_, QueryId>),
     ) {
         let Some(asking) = self.queries.get_mut(id.0) else { return };
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(asking, &mut cx);
         if asking.is_over() {
             self.queries.remove(id.0);
@@ -503,14 +500,7 @@ impl UserAgent {
         if let Some(way) = way {
             subscription.set_way(way);
         }
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(subscription, &mut cx);
         if subscription.is_over() {
             for request in subscription.request_ids() {
@@ -534,14 +524,7 @@ impl UserAgent {
         if let Some(way) = way {
             publication.set_way(way);
         }
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(publication, &mut cx);
         if publication.is_over() {
             for request in publication.request_ids() {
@@ -560,14 +543,7 @@ impl UserAgent {
         act: impl FnOnce(&mut Watcher, &mut UaCx<'_, '_, WatcherId>),
     ) {
         let Some(watcher) = self.watchers.get_mut(id.0) else { return };
-        let mut cx = UaCx {
-            stack,
-            config: &self.config,
-            requests: &mut self.requests,
-            invites: &mut self.invites,
-            events: &mut self.events,
-            id,
-        };
+        let mut cx = cx!(self, stack, id);
         act(watcher, &mut cx);
         if watcher.takes_turn(stack.now()) {
             self.turns.queue(id);

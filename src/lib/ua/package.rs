@@ -224,7 +224,7 @@ impl fmt::Display for Reason {
 }
 
 /// The package a message names in Event, and its `id`.
-pub(super) fn event(message: &Message) -> Option<(&str, Option<&str>)> {
+pub fn event(message: &Message) -> Option<(&str, Option<&str>)> {
     let event = message.find::<header::Event>().ok()??;
     Some((event.token, event.params.value("id")))
 }

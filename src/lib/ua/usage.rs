@@ -133,6 +133,8 @@ impl Usage {
 /// Where the kind stands in a token; what is below leaves room for five hundred million of each.
 const KIND_AT: u32 = 29;
 const SLOTS: u32 = (1 << KIND_AT) - 1;
+/// Of no usage.
+pub(super) const SPARE_TOKEN: u64 = 7 << KIND_AT;
 
 /// What a usage works with: the stack, and what the user agent keeps for all of them.
 pub(super) struct UaCx<'a, 'b, I = CallId> {

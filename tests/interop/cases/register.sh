@@ -119,6 +119,8 @@ row long register-ws   over ws 8
 row long register-udp6 over udp 0 v6
 row long register-tcp6 over tcp 0 v6
 row long register-tls6 over tls 1 v6
+row long register-ws6  over ws 0 v6
+row long register-wss6 over wss 1 v6
 
 # a call to what sip-register answers
 called() {

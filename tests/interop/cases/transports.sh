@@ -3,8 +3,15 @@
 
 # address FAMILY: the loopback as an address and as a host in a URI
 address() { case $1 in 4) A=$IP H=$IP ;; 6) A=$LAB_IP6 H="[$LAB_IP6]" ;; esac; }
-# port_of TRANSPORT: where the proxy speaks it
-port_of() { case $1 in tcp) echo "$LAB_KAM" ;; tls) echo $((LAB_KAM + 1)) ;; ws) echo $((LAB_KAM + 8)) ;; wss) echo $((LAB_KAM + 9)) ;; esac; }
+# port_of TRANSPORT FAMILY: where the proxy speaks it; WebSockets have ports of their own on IPv4 only
+port_of() {
+  case $1$2 in
+    tcp? | ws6) echo "$LAB_KAM" ;;
+    tls? | wss6) echo $((LAB_KAM + 1)) ;;
+    ws4) echo $((LAB_KAM + 8)) ;;
+    wss4) echo $((LAB_KAM + 9)) ;;
+  esac
+}
 
 # over WANTED-STATUS ARGUMENT...: sip-call at the address $A, with a capture that has the secrets
 over() {
@@ -54,7 +61,7 @@ ALICE="--from sip:alice@lab.test --user alice --password-file password"
 
 # proxied TRANSPORT FAMILY PEER PEER'S-TRANSPORT: through kamailio to a phone that is registered there
 proxied() {
-  local port tone=1000; port=$(port_of "$1")
+  local port tone=1000; port=$(port_of "$1" "$2")
   address "$2"
   proxy_up
   if [ "$3" = linphone ]; then
@@ -84,6 +91,8 @@ row long proxied-ws-linphone proxied ws 4 linphone tcp
 row long proxied-wss-linphone proxied wss 4 linphone udp
 row long proxied-tcp6-baresip proxied tcp 6 baresip tcp
 row long proxied-tls6-baresip proxied tls 6 baresip udp
+row long proxied-ws6-baresip proxied ws 6 baresip udp
+row long proxied-wss6-baresip proxied wss 6 baresip tcp
 
 # straight TRANSPORT FAMILY PEER: no proxy in between
 straight() {

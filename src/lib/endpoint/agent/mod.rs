@@ -131,8 +131,10 @@ impl Agent {
                 let id = agency.ua.subscribe(subscribe, cx);
                 let (sender, events) = mpsc::channel(QUEUE);
                 agency.subscriptions.insert(id, subscription::Mailbox::new(sender));
+                let call_id = agency.ua.subscription(id).map(|one| one.call_id().to_owned());
                 agency.distribute(cx);
-                Subscription { id, events, poster: agency.poster.clone() }
+                let call_id = call_id.unwrap_or_default();
+                Subscription { id, call_id, events, poster: agency.poster.clone() }
             })
             .await
     }

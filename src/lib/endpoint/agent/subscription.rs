@@ -16,6 +16,7 @@ use super::{Agency, Poster, Unavailable};
 /// A wish to be notified, as the application holds it.
 pub struct Subscription {
     pub(super) id: SubscriptionId,
+    pub(super) call_id: String,
     pub(super) events: mpsc::Receiver<SubscriptionEvent>,
     pub(super) poster: Poster<Agency>,
 }
@@ -30,6 +31,11 @@ pub(super) struct Mailbox {
 impl Subscription {
     pub fn id(&self) -> SubscriptionId {
         self.id
+    }
+
+    /// The Call-ID of what begins subscriptions, and so of their dialogs.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
     }
 
     /// The next event; `None` after [`SubscriptionEvent::Ended`], or when the endpoint stopped.

@@ -54,8 +54,9 @@ impl<'m> RawHeader<'m> {
         scan::has_line_end(self.value)
     }
 
-    /// The values of the row, read as the field's type; a malformed value is one error, the values after
-    /// it follow, unless it is the one with which [`Limits::MALFORMED`] is reached. For any other field's type the same as [`RawHeader::read`] goes.
+    /// The values of the row, read as the field's type; a malformed value is one error, the values after it follow,
+    /// unless it is the one with which [`Limits::MALFORMED`] is reached. For any other field's type the same as
+    /// [`RawHeader::read`] goes.
     #[inline]
     pub fn values<H: Header>(&self) -> impl Iterator<Item = Result<H::View<'m>, HeaderError>> + use<'m, H> {
         RowValues::<H>::of(self.octets, self.span, Limits::MALFORMED)

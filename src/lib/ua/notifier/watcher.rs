@@ -241,12 +241,17 @@ impl Watcher {
         self.dialog.confirm_local();
         let tag = self.cookie.encode();
         let contact = self.contact(cx).on(&asked.from);
-        let response = cx
+        let mut response = cx
             .response(&asked.request, 200)
             .to_tag(tag.as_str())
             .record_route()
             .header(HeaderId::Expires, asked.expires.as_secs())
             .header(HeaderId::Contact, contact);
+        // What NOTIFYs make use of is said in the response as well (RFC 4662 §4.2).
+        let required = self.document.iter().flat_map(|document| &document.headers);
+        for (_, value) in required.filter(|(name, _)| name.eq_ignore_ascii_case("Require")) {
+            response = response.header(HeaderId::Require, value);
+        }
         cx.reply(asked.id, response.finish());
         if asked.expires.is_zero() {
             return self.terminate(Cause::Fetched, None, cx);

@@ -1,0 +1,74 @@
+//! Lines that are typed, or come from a pipe, and change what is published.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Read},
+    thread,
+};
+
+use tokio::sync::mpsc;
+
+/// Lines as they come; the reader is a thread of its own that ends with the process.
+pub(super) struct Typed {
+    lines: mpsc::Receiver<String>,
+    is_over: bool,
+}
+
+impl Typed {
+    /// Standard input, if it is to be read. `None` if a thread cannot be had.
+    pub fn open() -> Option<Self> {
+        let (sender, lines) = mpsc::channel(16);
+        let read = move || {
+            let mut stdin = io::stdin().lock();
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match stdin.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => return,
+                }
+                if sender.blocking_send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("typed".into()).spawn(read).ok()?;
+        Some(Self { lines, is_over: false })
+    }
+
+    /// Whether a person sits at a terminal and sees what is printed.
+    pub fn is_person_there() -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    /// The next line; nothing once when there are no more, and then never again. Cancel-safe.
+    pub async fn next(&mut self) -> Option<String> {
+        if self.is_over {
+            return std::future::pending().await;
+        }
+        let line = self.lines.recv().await;
+        self.is_over = line.is_none();
+        line
+    }
+}
+
+/// The first word of a line in small letters, and the rest.
+pub(super) fn words(line: &str) -> (String, &str) {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    (word.to_ascii_lowercase(), rest.trim())
+}
+
+/// Of a line.
+const LONGEST: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_word_and_the_rest() {
+        assert_eq!(words("Mood  happy, calm"), ("mood".to_owned(), "happy, calm"));
+        assert_eq!((words("quit"), words("")), (("quit".to_owned(), ""), (String::new(), "")));
+    }
+}
