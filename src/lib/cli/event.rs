@@ -345,6 +345,15 @@ pub enum Event {
     },
     /// A subscription at a server of ours.
     Watcher(Box<Watcher>),
+    /// A watcher that waited was given a rule in the presence rules.
+    Decided {
+        target: String,
+        watcher: String,
+        /// What the rule says: allow, block, polite-block.
+        handling: &'static str,
+        /// It did not say so before.
+        changed: bool,
+    },
     /// An XCAP server did as it was told.
     XcapAnswer {
         method: &'static str,
@@ -392,6 +401,7 @@ impl Event {
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
+            Self::Decided { .. } => "decided",
             Self::Expected { .. } => "expected",
             Self::FlowLost { .. } => "flow-lost",
             Self::ForkEnded { .. } => "fork-ended",
@@ -487,6 +497,10 @@ impl fmt::Display for Event {
                     Some(duration) => write!(f, " after {:.1} s", duration / 1000.0),
                     None => Ok(()),
                 }
+            }
+            Self::Decided { watcher, handling, changed, .. } => {
+                write!(f, "{}: {handling}", Printable(watcher))?;
+                f.write_str(if *changed { "" } else { ", as before" })
             }
             Self::Expected { target, expectations } => {
                 write!(f, "{}: {}", Printable(target), Printable(&expectations.join(", ")))

@@ -421,6 +421,12 @@ mod tests {
                 rtt_ms: 1.5,
             },
             Event::Bound { aor: "sip:a@b".into(), remote: "r".into(), code: 423, bindings: Vec::new() },
+            Event::Decided {
+                target: "sip:a@b".into(),
+                watcher: "sip:b@c".into(),
+                handling: "allow",
+                changed: true,
+            },
             Event::Expected { target: "sip:a@b".into(), expectations: vec!["status=open".into()] },
             Event::ForkEnded { target: "sip:a@b".into(), fork: 1, reason: "timeout".into() },
             Event::Malformed(Box::new(Malformed { line: Some(1), column: Some(2), ..Malformed::default() })),

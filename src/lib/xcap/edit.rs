@@ -72,6 +72,14 @@ pub fn handle(
     watcher: &str,
     handling: Option<SubHandling>,
 ) -> Result<SubHandling, Error> {
+    let context = Context { watcher: Some(watcher), ..Context::default() };
+    let said = |root: &Element| Ok(Ruleset::from_element(root)?.permissions(&context).handling());
+    if let Some(wanted) = handling
+        && rules_for(root, watcher) == 1
+        && said(root)? == wanted
+    {
+        return Ok(wanted);
+    }
     root.children.retain_mut(|node| match node {
         Node::Element(rule) if rule.is(COMMON_POLICY, "rule") => !forget(rule, watcher),
         _ => true,
@@ -83,7 +91,6 @@ pub fn handle(
         });
         for rule in rules {
             let read = Rule::from_element(rule)?;
-            let context = Context { watcher: Some(watcher), ..Context::default() };
             let alone = Ruleset { rules: vec![read], ..Ruleset::default() };
             if alone.permissions(&context).handling() > wanted {
                 except(rule, watcher);
@@ -99,8 +106,21 @@ pub fn handle(
         }
         root.push(Rule::for_watcher(id, watcher, wanted).to_element());
     }
-    let context = Context { watcher: Some(watcher), ..Context::default() };
-    Ok(Ruleset::from_element(root)?.permissions(&context).handling())
+    said(root)
+}
+
+/// How often rules name a watcher.
+fn rules_for(root: &Element, watcher: &str) -> usize {
+    let within = |element: &Element, local: &'static str| {
+        element.elements().find(|child| child.is(COMMON_POLICY, local)).cloned()
+    };
+    let identities = root
+        .elements()
+        .filter(|rule| rule.is(COMMON_POLICY, "rule"))
+        .filter_map(|rule| within(&within(rule, "conditions")?, "identity"));
+    identities
+        .map(|identity| identity.children.iter().filter(|node| is_about(node, "one", watcher)).count())
+        .sum()
 }
 
 /// As in the names of rules: an NCName, which a URI is not.

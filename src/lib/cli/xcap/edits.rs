@@ -1,23 +1,26 @@
 //! The edits: a document is read, changed, and written back on the condition that it is still the one that was read.
 
-use super::{Action, Session, Verb, refused};
+use super::{
+    Action, Session, Verb,
+    server::{Server, address, unreadable},
+};
 use crate::{
     cli::{Event, ExitStatus, Failure},
     presence::{
-        Element, Limits, XmlDocument,
+        Element, XmlDocument,
         pres_rules::{Ruleset, SubHandling},
         resource_lists::{Entry, ResourceLists, RlsServices, Service, Source},
     },
     xcap::{
-        Capabilities, NodeSelector, Precondition, Request, Resource, Tree, Usage, attribute_test,
+        Capabilities, NodeSelector, Resource, Tree, Usage, attribute_test,
         edit::{self, Watcher},
     },
 };
 
 impl Session<'_> {
     /// What the server knows.
-    pub async fn capabilities(&mut self) -> Result<(), Failure> {
-        let (element, _) = self.fetch(&self.resource("xcap-caps", Tree::Global)?).await?;
+    pub async fn capabilities(&self, server: &mut Server) -> Result<(), Failure> {
+        let (element, _) = server.fetch(&self.resource("xcap-caps", Tree::Global)?).await?;
         let Some(element) = element else {
             return Err(Failure::new(ExitStatus::NotFound, "the server does not tell its capabilities"));
         };
@@ -30,7 +33,7 @@ impl Session<'_> {
     }
 
     /// The verbs of pres-rules, resource-lists and rls-services.
-    pub async fn edit(&mut self) -> Result<(), Failure> {
+    pub async fn edit(&self, server: &mut Server) -> Result<(), Failure> {
         let auid = match self.args.action {
             Action::PresRules => "pres-rules",
             Action::ResourceLists => "resource-lists",
@@ -47,7 +50,7 @@ impl Session<'_> {
         }
         let resource = self.resource(auid, self.tree()?)?;
         if verb == Verb::List {
-            let (element, _) = self.fetch(&resource).await?;
+            let (element, _) = server.fetch(&resource).await?;
             return match element {
                 Some(element) => self.show(&element),
                 None => {
@@ -58,40 +61,25 @@ impl Session<'_> {
         let Some(uri) = self.args.uri.clone() else {
             return Err(Failure::usage("a URI is missing").hint("such as sip:bob@example.com"));
         };
-        let uri = super::address(&uri);
-        for _ in 0..ATTEMPTS {
-            let (element, condition) = self.fetch(&resource).await?;
-            let mut root = element.unwrap_or_else(|| match self.args.action {
-                Action::PresRules => edit::no_rules(),
-                Action::ResourceLists => edit::no_lists(),
-                _ => edit::no_services(),
-            });
-            let before = root.clone();
-            let told = self.change(&mut root, verb, &uri)?;
-            if root == before {
-                self.row(kind(self.args.action), self.args.list.clone(), uri, Some("unchanged".into()));
-                return Ok(());
-            }
-            let url = resource.url().map_err(Failure::usage)?;
-            let media_type = resource.media_type().unwrap_or("application/xml");
-            let request = Request::put(url.clone(), media_type, root.write().into_bytes());
-            let request = request.only_if(condition.as_ref());
-            if self.args.dry_run {
-                self.show_request(&request);
-                return Ok(());
-            }
-            match self.ask(request).await? {
-                Ok(_) => {
-                    self.row(kind(self.args.action), self.args.list.clone(), uri, Some(told.into()));
-                    return Ok(());
-                }
-                Err(refusal) if refusal.code == 412 => {
-                    tracing::info!("the document was changed meanwhile; reading it again");
-                }
-                Err(refusal) => return Err(refused(&url, &refusal)),
-            }
+        let uri = address(&uri);
+        let empty = match self.args.action {
+            Action::PresRules => edit::no_rules,
+            Action::ResourceLists => edit::no_lists,
+            _ => edit::no_services,
+        };
+        let mut change = |root: &mut Element| self.change(root, verb, &uri);
+        if self.args.dry_run
+            && let Some(request) = server.plan(&resource, empty, &mut change).await?.request
+        {
+            self.show_request(&request);
+            return Ok(());
         }
-        Err(Failure::new(ExitStatus::ClientFailure, "the document was changed by others again and again"))
+        let told = match server.edit(&resource, empty, change).await? {
+            (true, told) => told,
+            (false, _) => "unchanged",
+        };
+        self.row(kind(self.args.action), self.args.list.clone(), uri, Some(told.into()));
+        Ok(())
     }
 
     fn change(&self, root: &mut Element, verb: Verb, uri: &str) -> Result<&'static str, Failure> {
@@ -209,22 +197,6 @@ impl Session<'_> {
         }
         Ok(resource)
     }
-
-    /// The document and what must be so for it to be still the same; nothing if it is not there.
-    async fn fetch(
-        &mut self,
-        resource: &Resource,
-    ) -> Result<(Option<Element>, Option<Precondition>), Failure> {
-        let url = resource.url().map_err(Failure::usage)?;
-        match self.ask(Request::get(url.clone())).await? {
-            Ok(answer) => {
-                let element = Element::read(&answer.body, &Limits::default()).map_err(unreadable)?;
-                Ok((Some(element), answer.etag.map(Precondition::Match)))
-            }
-            Err(refusal) if refusal.code == 404 => Ok((None, Some(Precondition::NoneMatch("*".into())))),
-            Err(refusal) => Err(refused(&url, &refusal)),
-        }
-    }
 }
 
 fn kind(action: Action) -> &'static str {
@@ -234,13 +206,3 @@ fn kind(action: Action) -> &'static str {
         _ => "service",
     }
 }
-
-fn unreadable(error: crate::presence::Error) -> Failure {
-    Failure::new(
-        ExitStatus::ServerFailure,
-        format_args!("the document on the server cannot be read: {error}"),
-    )
-}
-
-/// Of writing a document that others change as well.
-const ATTEMPTS: usize = 4;

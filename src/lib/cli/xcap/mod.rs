@@ -1,34 +1,30 @@
 //! `sip-xcap`: its flags, its manual, and what it does.
 
 mod edits;
+pub(in crate::cli) mod server;
 
 use std::{
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::{Parser, ValueEnum, ValueHint};
 
 use super::{
-    Context, Event, ExitStatus, Failure, Program,
-    account::{self, Account},
+    Context, Event, Failure, Program,
+    account::Account,
     args,
-    event::milliseconds,
     generate::{Example, Manual, Section},
     printable::Printable,
     value::parse_duration,
 };
 use crate::{
-    auth,
-    endpoint::http::{HttpClient, HttpError},
     presence::{Element, Limits},
-    resolve::system::Resolver,
-    xcap::{
-        Answer, Method, NodeSelector, Precondition, Refusal, Request, Resource, Target, Tree, Url, Usage,
-    },
+    xcap::{Answer, Method, NodeSelector, Precondition, Request, Resource, Target, Tree, Url, Usage},
 };
+
+use server::{Server, WITHIN, address, refused};
 
 /// Read and change the documents of an XCAP server
 ///
@@ -38,11 +34,13 @@ use crate::{
 #[command(name = "sip-xcap", version, max_term_width = 100)]
 #[command(mut_arg("display_name", |arg| arg.hide(true)))]
 pub struct Args {
-    /// What to do, or the document to edit
-    #[arg(value_enum, value_name = "ACTION")]
+    /// get, put, delete, caps, pres-rules, resource-lists or rls-services
+    ///
+    /// What to do; caps is what the server knows. The last three are documents to edit, with a verb.
+    #[arg(value_enum, value_name = "ACTION", hide_possible_values = true)]
     pub action: Action,
 
-    /// What to do with it: list, add, remove, allow, block …
+    /// What to do with it: list, add, remove, allow, block and others
     #[arg(value_enum, value_name = "VERB", hide_possible_values = true)]
     pub verb: Option<Verb>,
 
@@ -231,19 +229,15 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let account = Account::resolve(&args.identity, &route, &cx.config)?;
     let root = root(&args, &account)?;
     let within = args.answer_timeout.unwrap_or(WITHIN);
-    let client = HttpClient {
-        resolver: Resolver::new(account::resolver(&args.dns, &cx.config)),
-        #[cfg(feature = "tls")]
-        tls: Some(Arc::new(super::tls::client(&args.tls, &cx.config, cx.tap())?.for_web())),
-        within,
-    };
-    let auth = account.auth()?;
-    let mut session = Session { args: &args, account: &account, cx: &cx, client, auth, root };
+    let mut server = Server::new(&account, &args.dns, &args.tls, within, &cx)?.noting(&cx.out);
+    let session = Session { args: &args, account: &account, cx: &cx, root };
     let doing = async {
         match args.action {
-            Action::Get | Action::Put | Action::Delete => session.plain().await,
-            Action::Caps => session.capabilities().await,
-            Action::PresRules | Action::ResourceLists | Action::RlsServices => session.edit().await,
+            Action::Get | Action::Put | Action::Delete => session.plain(&mut server).await,
+            Action::Caps => session.capabilities(&mut server).await,
+            Action::PresRules | Action::ResourceLists | Action::RlsServices => {
+                session.edit(&mut server).await
+            }
         }
     };
     tokio::select! {
@@ -258,13 +252,11 @@ struct Session<'a> {
     args: &'a Args,
     account: &'a Account,
     cx: &'a Context,
-    client: HttpClient,
-    auth: auth::Client,
     root: Url,
 }
 
 impl Session<'_> {
-    async fn plain(&mut self) -> Result<(), Failure> {
+    async fn plain(&self, server: &mut Server) -> Result<(), Failure> {
         if self.args.verb.is_some() || self.args.uri.is_some() {
             return Err(
                 Failure::usage("get, put and delete take no more than flags").hint("see sip-xcap --help")
@@ -323,26 +315,9 @@ impl Session<'_> {
             return Ok(());
         }
         let (method, url) = (request.method, request.url.clone());
-        let answer = self.ask(request).await?.map_err(|refusal| refused(&url, &refusal))?;
+        let answer = server.ask(request).await?.map_err(|refusal| refused(&url, &refusal))?;
         self.report(method, &url, &answer);
         Ok(())
-    }
-
-    /// Sends a request; the result of the run has the last answer's code.
-    async fn ask(&mut self, request: Request) -> Result<Result<Answer, Refusal>, Failure> {
-        let started = Instant::now();
-        let outcome =
-            self.client.exchange(&mut self.auth, request).await.map_err(|error| unanswered(&error))?;
-        let (code, reason) = match &outcome {
-            Ok(answer) => (answer.code, &answer.reason),
-            Err(refusal) => (refusal.code, &refusal.reason),
-        };
-        self.cx.out.summary(|summary| {
-            summary.code = Some(code);
-            summary.reason = Some(reason.clone());
-            summary.timings.answer_ms = Some(milliseconds(started.elapsed()));
-        });
-        Ok(outcome)
     }
 
     fn report(&self, method: Method, url: &Url, answer: &Answer) {
@@ -358,19 +333,10 @@ impl Session<'_> {
         };
         self.cx.out.data(&event);
         match method {
-            Method::Get if answer.code != 304 => self.cx.out.text(self.document(&body)),
+            Method::Get if answer.code != 304 && self.args.raw => self.cx.out.bytes(&answer.body),
+            Method::Get if answer.code != 304 => self.cx.out.text(laid_out(&body)),
             _ => self.cx.out.text(format_args!("{event}\n")),
         }
-    }
-
-    /// As it came with `--raw`, else laid out.
-    fn document(&self, body: &str) -> String {
-        if self.args.raw {
-            return body.to_owned();
-        }
-        let laid_out = Element::read(body.as_bytes(), &Limits::default()).map(|element| element.write());
-        let text = laid_out.unwrap_or_else(|_| format!("{body}\n"));
-        text.lines().map(|line| format!("{}\n", Printable(line))).collect()
     }
 
     fn show_request(&self, request: &Request) {
@@ -396,6 +362,13 @@ impl Session<'_> {
     }
 }
 
+/// A document for a person; as it came if it cannot be read.
+fn laid_out(body: &str) -> String {
+    let read = Element::read(body.as_bytes(), &Limits::default()).map(|element| element.write());
+    let text = read.unwrap_or_else(|_| body.to_owned());
+    text.lines().map(|line| format!("{}\n", Printable(line))).collect()
+}
+
 /// The root that was given, or xcap.DOMAIN (RFC 4825 §6.1).
 fn root(args: &Args, account: &Account) -> Result<Url, Failure> {
     let given = args.xcap_root.as_ref().or(account.xcap_root.as_ref());
@@ -412,19 +385,12 @@ fn root(args: &Args, account: &Account) -> Result<Url, Failure> {
         }
         (None, None) => return Err(no_root()),
     };
-    Resource::root(&text).map_err(|error| Failure::usage(format_args!("{text} is no XCAP root: {error}")))
+    server::read_root(&text)
 }
 
 fn no_root() -> Failure {
     Failure::usage("it is not known where the server is")
         .hint("give --xcap-root URL, or `xcap-root` of an account in the configuration file")
-}
-
-/// The URI of `"Name" <sip:user@host;x>`, without parameters.
-fn address(text: &str) -> String {
-    let uri = text.rsplit_once('<').map_or(text, |(_, uri)| uri);
-    let uri = uri.split(['>', ';']).next().unwrap_or(uri).trim();
-    if uri.contains(':') { uri.to_owned() } else { format!("sip:{uri}") }
 }
 
 /// Entity tags have quotation marks, which shells eat.
@@ -455,39 +421,3 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         Ok(_) => Ok(body),
     }
 }
-
-fn refused(url: &Url, refusal: &Refusal) -> Failure {
-    let status = match refusal.code {
-        // Busy and the like are words of SIP alone.
-        408 | 480..=489 => ExitStatus::ClientFailure,
-        code => ExitStatus::from_sip(code),
-    };
-    let failure = Failure::new(status, format_args!("{} answered {refusal}", url.authority()));
-    match refusal.code {
-        401 | 403 | 407 => failure.hint("check --user and the password (--password-file or SIPKIT_PASSWORD)"),
-        404 => failure.hint(format_args!("there is nothing at {url}")),
-        412 => failure
-            .hint("the document was changed meanwhile, or is not what the condition says; read it again"),
-        _ => failure,
-    }
-}
-
-fn unanswered(error: &HttpError) -> Failure {
-    let (status, hint) = match error {
-        HttpError::Lookup { .. } | HttpError::NoAddress(_) => {
-            (ExitStatus::NameResolution, Some("check --xcap-root and the DNS of this machine"))
-        }
-        HttpError::Unreachable { .. } | HttpError::Broken(_) => {
-            (ExitStatus::Unreachable, Some("check --xcap-root, and that an XCAP server listens there"))
-        }
-        #[cfg(feature = "tls")]
-        HttpError::Tls { .. } => (ExitStatus::Tls, None),
-        HttpError::NoTls | HttpError::Request(_) => (ExitStatus::Usage, None),
-        HttpError::TimedOut { .. } => (ExitStatus::NoResponse, None),
-        HttpError::TooLarge | HttpError::NotHttp(_) => (ExitStatus::ServerFailure, None),
-    };
-    let failure = Failure::new(status, error);
-    hint.map_or(failure.clone(), |hint| failure.hint(hint))
-}
-
-const WITHIN: Duration = Duration::from_secs(15);
