@@ -249,7 +249,7 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// Only within a host, and never from https to http: what is written is meant for that server and nobody else.
+    /// Only to the same port of a host, or from http to https: what is written is meant for that server and nobody else.
     fn redirected(&mut self, response: &Response) -> Step {
         self.redirections += 1;
         if self.redirections > MAX_REDIRECTIONS {
@@ -263,7 +263,9 @@ impl<'c> Exchange<'c> {
         let here = &self.request.url;
         // 301 and 302 let clients turn a PUT into a GET, so they only count for a GET.
         let keeps_method = self.request.method == Method::Get || matches!(response.code, 307 | 308);
-        let stays = there.host() == here.host() && (there.is_secure() || !here.is_secure());
+        let is_upgrade = there.is_secure() && !here.is_secure();
+        let is_same = there.is_secure() == here.is_secure() && there.port() == here.port();
+        let stays = there.host() == here.host() && (is_same || is_upgrade);
         if !keeps_method || !stays {
             return refuse(response, Some(Why::Elsewhere(there.to_string())));
         }

@@ -35,12 +35,12 @@ pub struct Args {
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
 
+    #[command(flatten)]
+    pub flags: Flags,
+
     #[cfg(feature = "xcap")]
     #[command(flatten)]
     pub decisions: Decisions,
-
-    #[command(flatten)]
-    pub flags: Flags,
 }
 
 impl Program for Args {

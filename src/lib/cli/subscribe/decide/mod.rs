@@ -29,7 +29,7 @@ use crate::{
 
 /// What is to become of watchers that wait.
 #[derive(clap::Args, Clone, Debug)]
-#[command(next_help_heading = "Decisions")]
+#[command(next_help_heading = "Subscription")]
 pub struct Decisions {
     /// Let pending watchers see, such as '*@example.com'
     ///
