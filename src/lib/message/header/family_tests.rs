@@ -657,10 +657,14 @@ fn reasons_and_dialogs() {
         &[("", Malformed::Empty, 0), ("SIP;text=\"a", Malformed::Quote, 9)],
     );
     table::<Warning>(
-        &[(
-            "307 isi.edu \"a, \\\"b\\\"\", 399 [::1]:5060 \"\"",
-            "307 isi.edu \"a, \\\"b\\\"\"|399 [::1]:5060 \"\"",
-        )],
+        &[
+            (
+                "307 isi.edu \"a, \\\"b\\\"\", 399 [::1]:5060 \"\"",
+                "307 isi.edu \"a, \\\"b\\\"\"|399 [::1]:5060 \"\"",
+            ),
+            // A code has three digits whatever it counts.
+            ("018 a \"\"", "018 a \"\""),
+        ],
         &[
             ("30 a \"b\"", Malformed::Number, 2),
             ("307 \"b\"", Malformed::Quote, 7),

@@ -70,6 +70,6 @@ impl fmt::Display for ReasonValue<'_> {
 
 impl fmt::Display for WarningValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} \"{}\"", self.code, self.agent, String::from_utf8_lossy(self.text.raw()))
+        write!(f, "{:03} {} \"{}\"", self.code, self.agent, String::from_utf8_lossy(self.text.raw()))
     }
 }
