@@ -15,10 +15,14 @@ mod capabilities;
 mod conflict;
 pub mod edit;
 mod exchange;
+mod fuzz;
 mod resource;
 mod selector;
 mod url;
 mod usage;
+
+#[doc(hidden)]
+pub use fuzz::fuzz_parse;
 
 pub use self::{
     capabilities::Capabilities,

@@ -46,7 +46,7 @@ pub struct Decisions {
     ///
     /// Answers are lines of standard input: allow, block, polite-block or later, or their first letters; with a name
     /// behind, about somebody else than the one who is asked for.
-    #[arg(long, conflicts_with = "once")]
+    #[arg(long, conflicts_with_all = ["once", "raw"])]
     pub ask: bool,
 
     /// The XCAP root [default: xcap-root of the account]
@@ -82,7 +82,11 @@ impl Decisions {
         let tls = flags.tls.clone();
         let dns: &args::Dns = &flags.route.dns;
         let server = Server::new(account, dns, &tls, WITHIN, cx)?;
+        let is_person_there = self.ask && Typed::is_person_there();
         let typed = if self.ask { Typed::open() } else { None };
+        if is_person_there {
+            cx.out.text(format_args!("{HELP}\n"));
+        }
         let wishes = Wishes { allow: self.allow.clone(), block: self.block.clone(), ask: self.ask };
         Ok(Some(Box::new(Decider {
             target: target.to_owned(),
@@ -93,7 +97,7 @@ impl Decisions {
             idle: Some(server),
             writing: None,
             typed,
-            is_person_there: Typed::is_person_there(),
+            is_person_there,
             again: None,
             pause: PAUSE,
             has_written: false,
@@ -242,7 +246,7 @@ impl Decider {
     }
 
     fn question(&self) {
-        if let Some(uri) = self.pending.question().filter(|_| !self.is_quiet) {
+        if let Some(uri) = self.pending.question() {
             self.out.text(format_args!(
                 "      {} wants to watch {}: allow, block, polite-block or later?\n",
                 Printable(uri),
