@@ -179,7 +179,7 @@ fn is_about(node: &Node, local: &str, watcher: &str) -> bool {
 pub fn add_entry(root: &mut Element, list: &str, entry: &Entry) -> bool {
     let has_list = root.elements().any(|child| is_list(child, list));
     if !has_list {
-        root.push(Element::new(RESOURCE_LISTS, "list").with("name", list));
+        insert(root, Element::new(RESOURCE_LISTS, "list").with("name", list));
     }
     for node in &mut root.children {
         if let Node::Element(found) = node
@@ -187,7 +187,7 @@ pub fn add_entry(root: &mut Element, list: &str, entry: &Entry) -> bool {
         {
             let is_there = found.elements().any(|child| is_entry(child, &entry.uri));
             if !is_there {
-                found.push(entry.to_element());
+                insert(found, entry.to_element());
             }
             return !is_there;
         }
@@ -221,7 +221,19 @@ pub fn set_service(root: &mut Element, service: &Service) {
             return;
         }
     }
-    root.push(new);
+    insert(root, new);
+}
+
+/// Behind its like, but before what other namespaces add: that stands last (RFC 4826 §3.2, §4.2).
+fn insert(parent: &mut Element, child: Element) {
+    let own = parent.name.namespace.clone();
+    let is_foreign = |node: &Node| matches!(node, Node::Element(element) if element.name.namespace != own);
+    let last = parent.children.iter().rposition(|node| matches!(node, Node::Element(_)) && !is_foreign(node));
+    let at = match last {
+        Some(last) => last + 1,
+        None => parent.children.iter().position(is_foreign).unwrap_or(parent.children.len()),
+    };
+    parent.children.insert(at, Node::Element(child));
 }
 
 /// Takes a service out; false if there is none with that URI.
@@ -326,6 +338,24 @@ mod tests {
         assert!(!remove_entry(&mut root, "friends", "sip:nobody@example.com"));
         assert!(remove_entry(&mut root, "friends", "sip:bob@example.com"));
         assert_eq!(ResourceLists::from_element(&root).expect("lists").entries().count(), 1);
+    }
+
+    #[test]
+    fn what_others_add_stays_last() {
+        let mut root = read(
+            r#"<resource-lists xmlns="urn:ietf:params:xml:ns:resource-lists"><list name="a"><display-name>A</display-name>
+            <x:b xmlns:x="urn:x"/></list><list name="b"><x:b xmlns:x="urn:x"/></list><x:c xmlns:x="urn:x"/></resource-lists>"#,
+        );
+        for list in ["a", "b", "c"] {
+            assert!(add_entry(&mut root, list, &Entry::new("sip:bob@example.com")));
+            assert!(add_entry(&mut root, list, &Entry::new("sip:carol@example.com")));
+        }
+        let names = |element: &Element| {
+            element.elements().map(|child| child.name.local.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(&root), "list list list c");
+        let lists: Vec<_> = root.elements().take(3).map(names).collect();
+        assert_eq!(lists, ["display-name entry entry b", "entry entry b", "entry entry"]);
     }
 
     #[test]

@@ -161,8 +161,9 @@ impl<'a> Run<'a> {
                 acted = act(&mut self.acts) => match acted {
                     Ok(Act::Settled) => continue,
                     Ok(Act::Quit) => {
+                        let acted = self.settle().await;
                         self.leave(&mut subscription).await;
-                        return self.verdict();
+                        return acted.and_then(|()| self.verdict());
                     }
                     Err(failure) => {
                         self.leave(&mut subscription).await;
