@@ -6,10 +6,12 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
     task::{self, Poll},
     time::Duration,
 };
+
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
