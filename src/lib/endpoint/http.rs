@@ -2,6 +2,8 @@
 //! judged by the rules of HTTP. Everything a server sends is bounded: header fields to 64 KiB, a body to
 //! [`MAX_BODY`], and the whole exchange by one deadline, so that neither endless nor slow answers hold it.
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -9,9 +11,6 @@ use std::{
     task::{self, Poll},
     time::Duration,
 };
-
-#[cfg(feature = "tls")]
-use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{

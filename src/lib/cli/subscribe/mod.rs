@@ -26,7 +26,7 @@ pub(in crate::cli) mod view;
 pub mod winfo;
 pub mod xcap_diff;
 
-use std::pin::Pin;
+use std::{ops::ControlFlow, pin::Pin};
 
 use serde_json::Value;
 
@@ -86,14 +86,8 @@ pub(in crate::cli) trait Acts {
     fn is_settled(&self) -> bool;
 }
 
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Act {
-    /// There is nothing left to be done for now.
-    Settled,
-    /// Somebody said that it is enough.
-    Quit,
-}
+/// Whether the run goes on, or somebody said that it is enough.
+pub(in crate::cli) type Act = ControlFlow<()>;
 
 /// What the command line asks to watch.
 #[derive(Default)]

@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
             let event = tokio::select! {
                 biased;
                 acted = act(&mut self.acts) => match acted {
-                    Ok(Act::Settled) => continue,
-                    Ok(Act::Quit) => {
+                    Ok(Act::Continue(())) => continue,
+                    Ok(Act::Break(())) => {
                         let acted = self.settle().await;
                         self.leave(&mut subscription).await;
                         return acted.and_then(|()| self.verdict());
@@ -203,9 +203,8 @@ impl<'a> Run<'a> {
             tokio::select! {
                 biased;
                 why = self.cx.stop.requested() => return Err(why.into()),
-                acted = act(&mut self.acts) => {
-                    acted?;
-                }
+                // That it is enough, is known here.
+                acted = act(&mut self.acts) => drop(acted?),
             }
         }
         Ok(())

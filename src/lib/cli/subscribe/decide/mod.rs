@@ -180,11 +180,11 @@ impl Acts for Decider {
                         (self.idle, self.writing) = (Some(server), None);
                         self.written(outcome)?;
                         if self.is_settled() {
-                            return Ok(Act::Settled);
+                            return Ok(Act::Continue(()));
                         }
                     }
-                    line = line => if let Some(line) = line && self.line(&line) == Act::Quit {
-                        return Ok(Act::Quit);
+                    line = line => if let Some(line) = line && self.line(&line) == Act::Break(()) {
+                        return Ok(Act::Break(()));
                     },
                     () = again => self.again = None,
                 }
@@ -258,8 +258,8 @@ impl Decider {
     fn line(&mut self, line: &str) -> Act {
         let (word, who) = typed::words(line);
         let word = match word.as_str() {
-            "" => return Act::Settled,
-            "quit" | "q" => return Act::Quit,
+            "" => return Act::Continue(()),
+            "quit" | "q" => return Act::Break(()),
             "allow" | "a" => Word::Handle(SubHandling::Allow),
             "block" | "b" => Word::Handle(SubHandling::Block),
             "polite-block" | "p" => Word::Handle(SubHandling::PoliteBlock),
@@ -268,22 +268,22 @@ impl Decider {
                 let open: String =
                     self.pending.open().map(|uri| format!("      {}\n", Printable(uri))).collect();
                 self.out.text(if open.is_empty() { "      nobody waits\n" } else { &open });
-                return Act::Settled;
+                return Act::Continue(());
             }
             "help" | "?" | "h" => {
                 self.out.text(format_args!("{HELP}\n"));
-                return Act::Settled;
+                return Act::Continue(());
             }
             _ => {
                 self.warn(format!("{word} is not understood; ? lists what is"));
-                return Act::Settled;
+                return Act::Continue(());
             }
         };
         match self.pending.answer(word, who) {
             Ok(()) => self.question(),
             Err(wrong) => self.warn(wrong),
         }
-        Act::Settled
+        Act::Continue(())
     }
 }
 
