@@ -23,21 +23,13 @@ _sip__subscribe__winfo() {
 
     case "${cmd}" in
         sip__subscribe__winfo)
-            opts="-H -v -h -V --once --watch --poll --expect --count --expires --event --accept --raw --header --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-H -v -h -V --once --watch --expect --expires --event --accept --raw --header --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --allow --block --ask --xcap-root --poll --count --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --poll)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --expect)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --count)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -205,6 +197,26 @@ _sip__subscribe__winfo() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --block)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --xcap-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --poll)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -1,6 +1,4 @@
-complete -c sip-subscribe-winfo -l poll -d 'Ask again and again at this interval instead' -r
 complete -c sip-subscribe-winfo -l expect -d 'End as soon as this holds, such as status=open' -r
-complete -c sip-subscribe-winfo -l count -d 'End after this many notifications' -r
 complete -c sip-subscribe-winfo -l expires -d 'How long to subscribe at a time' -r
 complete -c sip-subscribe-winfo -l event -d 'Subscribe to this event package instead' -r
 complete -c sip-subscribe-winfo -l accept -d 'Accept these types of documents instead; may be repeated' -r
@@ -32,6 +30,11 @@ plain\t'As it was before it was encrypted, each message in a UDP packet'
 both\t'Both, on two interfaces (pcapng only)'"
 complete -c sip-subscribe-winfo -l timeout -d 'End the whole run after this time (exit 3)' -r
 complete -c sip-subscribe-winfo -l config -d 'Read this configuration file' -r -F
+complete -c sip-subscribe-winfo -l allow -d 'Let pending watchers see, such as \'*@example.com\'' -r
+complete -c sip-subscribe-winfo -l block -d 'Refuse pending watchers; goes before --allow' -r
+complete -c sip-subscribe-winfo -l xcap-root -d 'The XCAP root [default: xcap-root of the account]' -r
+complete -c sip-subscribe-winfo -l poll -d 'Ask again and again at this interval instead' -r
+complete -c sip-subscribe-winfo -l count -d 'End after this many notifications' -r
 complete -c sip-subscribe-winfo -l once -d 'Ask for the state once, print it, and end'
 complete -c sip-subscribe-winfo -l watch -d 'Print each change until the run ends (the default)'
 complete -c sip-subscribe-winfo -l raw -d 'Print documents as they come, and nothing else'
@@ -41,5 +44,6 @@ complete -c sip-subscribe-winfo -s v -l verbose -d 'Explain decisions; -vv and -
 complete -c sip-subscribe-winfo -l trace -d 'Print each SIP message on standard error'
 complete -c sip-subscribe-winfo -l ladder -d 'Print the call flow at the end'
 complete -c sip-subscribe-winfo -l pcap-no-rtp -d 'Leave RTP and RTCP out of it'
+complete -c sip-subscribe-winfo -l ask -d 'Ask about the others'
 complete -c sip-subscribe-winfo -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sip-subscribe-winfo -s V -l version -d 'Print version'

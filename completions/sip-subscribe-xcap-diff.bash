@@ -23,7 +23,7 @@ _sip__subscribe__xcap__diff() {
 
     case "${cmd}" in
         sip__subscribe__xcap__diff)
-            opts="-H -v -h -V --document --once --watch --poll --expect --count --expires --event --accept --raw --header --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-H -v -h -V --document --diff-processing --once --watch --poll --expect --count --expires --event --accept --raw --header --account --from --user --password-file --auth-alg --display-name --proxy --local --transport --dns --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -31,6 +31,10 @@ _sip__subscribe__xcap__diff() {
             case "${prev}" in
                 --document)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --diff-processing)
+                    COMPREPLY=($(compgen -W "no-patching xcap-patching aggregate" -- "${cur}"))
                     return 0
                     ;;
                 --poll)

@@ -1,4 +1,7 @@
 complete -c sip-subscribe-xcap-diff -l document -d 'A document or collection to watch; may be repeated' -r
+complete -c sip-subscribe-xcap-diff -l diff-processing -d 'How changes are told [default: no-patching]' -r -f -a "no-patching\t'That a document changed, and its tag'
+xcap-patching\t'Each single change'
+aggregate\t'Changes, several in one if the server likes'"
 complete -c sip-subscribe-xcap-diff -l poll -d 'Ask again and again at this interval instead' -r
 complete -c sip-subscribe-xcap-diff -l expect -d 'End as soon as this holds, such as status=open' -r
 complete -c sip-subscribe-xcap-diff -l count -d 'End after this many notifications' -r

@@ -12,7 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["time", "util"],
     &["message", "sdp", "presence", "media", "msrp"],
     &["auth", "transport"],
-    &["resolve", "transaction"],
+    &["resolve", "transaction", "xcap"],
     &["stack"],
     &["dialog", "location"],
     &["ua", "proxy", "registrar"],
@@ -67,6 +67,17 @@ fn the_sources_keep_to_the_table() {
     }
     let report: String = found.iter().map(|v| format!("\n  {v}")).collect();
     assert!(found.is_empty(), "{} violation(s) of the architecture:{report}", found.len());
+}
+
+/// Two providers of cryptography in one program panic at run time, so there is ring and no other.
+#[test]
+fn no_dependency_brings_another_cryptography() {
+    let lock =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("Cargo.lock");
+    assert!(lock.contains("name = \"ring\""));
+    for name in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"] {
+        assert!(!lock.contains(&format!("name = \"{name}\"")), "{name} is in Cargo.lock");
+    }
 }
 
 fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {

@@ -37,6 +37,8 @@ const SIP_TEST_SERVER: (&str, &str) = ("sip-test-server", env!("CARGO_BIN_EXE_si
 const SIP_SETTINGS: (&str, &str) = ("sip-settings", env!("CARGO_BIN_EXE_sip-settings"));
 #[cfg(feature = "tls")]
 const SIP_TLS_CHECK: (&str, &str) = ("sip-tls-check", env!("CARGO_BIN_EXE_sip-tls-check"));
+#[cfg(feature = "xcap")]
+const SIP_XCAP: (&str, &str) = ("sip-xcap", env!("CARGO_BIN_EXE_sip-xcap"));
 #[cfg(feature = "dns")]
 const SIP_DNS: (&str, &str) = ("sip-dns", env!("CARGO_BIN_EXE_sip-dns"));
 const PROGRAMS: &[(&str, &str, Manual)] = &[
@@ -72,6 +74,8 @@ const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_TEST_SERVER.0, SIP_TEST_SERVER.1, test_server::Args::MANUAL),
     #[cfg(feature = "tls")]
     (SIP_TLS_CHECK.0, SIP_TLS_CHECK.1, sipkit::cli::tls_check::Args::MANUAL),
+    #[cfg(feature = "xcap")]
+    (SIP_XCAP.0, SIP_XCAP.1, sipkit::cli::xcap::Args::MANUAL),
 ];
 
 #[test]
@@ -309,6 +313,8 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
                 "sip-subscribe-xcap-diff" => subscribe::xcap_diff::Args::try_parse_from(&words).map(drop),
                 #[cfg(feature = "tls")]
                 "sip-tls-check" => sipkit::cli::tls_check::Args::try_parse_from(&words).map(drop),
+                #[cfg(feature = "xcap")]
+                "sip-xcap" => sipkit::cli::xcap::Args::try_parse_from(&words).map(drop),
                 _ => test_server::Args::try_parse_from(&words).map(drop),
             };
             parsed.unwrap_or_else(|error| panic!("{}: {error}", example.command));

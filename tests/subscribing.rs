@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A dialog with a subscriber.
-struct Notifier {
+pub struct Notifier {
     peer: Peer,
     subscribe: (Text, SocketAddr),
     number: u32,
@@ -23,7 +23,7 @@ struct Notifier {
 
 impl Notifier {
     /// Waits for a SUBSCRIBE and accepts it.
-    fn accept(peer: Peer) -> Self {
+    pub fn accept(peer: Peer) -> Self {
         let subscribe = peer.request("SUBSCRIBE");
         Self::of(peer, subscribe)
     }
@@ -35,7 +35,7 @@ impl Notifier {
     }
 
     /// Notifies, and waits for the answer.
-    fn notify(&mut self, state: &str, kind: &str, body: &str) -> u16 {
+    pub fn notify(&mut self, state: &str, kind: &str, body: &str) -> u16 {
         self.number += 1;
         let Self { peer, subscribe: (subscribe, to), number } = self;
         let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
@@ -64,7 +64,7 @@ impl Notifier {
 
     /// The subscriber leaves.
     #[track_caller]
-    fn left(mut self) {
+    pub fn left(mut self) {
         let end =
             self.peer.receive("end", |text| text.method() == "SUBSCRIBE" && text.must("Expires") == "0");
         self.peer.answer(&end, 200, "Expires: 0\r\n", "");
@@ -86,7 +86,7 @@ fn program(name: &str) -> &'static str {
 }
 
 /// One of the programs, from loopback.
-fn subscribe(name: &str, args: &[&str]) -> Program {
+pub fn subscribe(name: &str, args: &[&str]) -> Program {
     let common = ["--local", "127.0.0.1", "--timeout", "1m"];
     Program::start(program(name), common.iter().chain(args))
 }
@@ -97,7 +97,7 @@ fn events(finished: &Finished, name: &str) -> Vec<Value> {
 
 const PIDF: &str = "application/pidf+xml";
 const MWI: &str = "application/simple-message-summary";
-const ACTIVE: &str = "active;expires=3600";
+pub const ACTIVE: &str = "active;expires=3600";
 
 fn presence(basic: &str, note: &str) -> String {
     format!(

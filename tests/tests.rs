@@ -26,6 +26,8 @@ mod torture;
 mod transport;
 mod transports;
 mod verdicts;
+#[cfg(feature = "xcap")]
+mod xcap;
 
 #[path = "../benches/reading.rs"]
 mod reading;

@@ -46,6 +46,9 @@ fn main() -> io::Result<()> {
     for uri in URIS {
         seeds.add("uri", uri.as_bytes())?;
     }
+    for xcap in XCAP {
+        seeds.add("xcap", xcap.as_bytes())?;
+    }
     seeds.every_field()
 }
 
@@ -277,4 +280,14 @@ const FRAGMENTS: [&str; 4] = [
     "SIP/2.0 200 OK",
     "From: <sip:a@b>;tag=1\nContact: <sip:a@c>\n\n",
     "INVITE sip:a@b SIP/2.0\nContent-Length: 10\n\nab",
+];
+
+const XCAP: [&str; 6] = [
+    "https://xcap.example.com:8443/root/index?xmlns(a=b)",
+    "resource-lists/list[@name=\"a/b\"][2]/x:entry[@y:uri='sip:a@b']/@uri",
+    "401\nWWW-Authenticate: Basic realm=\"a\", Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=MD5\n",
+    "307\nLocation: /c?d#e\n",
+    "409\n\n<xcap-error xmlns=\"urn:ietf:params:xml:ns:xcap-error\"><cannot-delete phrase=\"a\"/></xcap-error>",
+    "<ruleset xmlns=\"urn:ietf:params:xml:ns:common-policy\"><rule id=\"a\"><conditions><identity><many/></identity>\
+     </conditions></rule></ruleset>",
 ];

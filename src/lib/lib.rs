@@ -11,6 +11,7 @@
 //! * [`dialog`]: identifiers, sequence numbers, route sets, forks (RFC 3261 §12).
 //! * [`stack`]: one shard: messages in, messages out, a [`TransactionUser`](stack::TransactionUser) in the middle.
 //! * [`transaction`], [`resolve`]: retransmission and timeouts (§17, RFC 6026); from a URI to addresses (RFC 3263).
+//! * [`xcap`]: documents on XCAP servers (RFC 4825): requests and what their answers mean.
 //! * [`auth`], [`transport`]: digest (RFC 7616, RFC 8760); flows, Via rules, UDP sockets.
 //! * [`message`], [`sdp`], [`media`]: SIP messages; session descriptions (RFC 8866, RFC 3264); RTP, codecs, jitter
 //!   buffer, sound devices.
@@ -124,6 +125,7 @@
 //! * `cli`: the programs and what only they need.
 //! * `opus`: the Opus codec. Builds libopus: needs cmake and a C compiler.
 //! * `audio`: sound cards. Needs the ALSA headers on Linux.
+//! * `xcap`: the HTTP client under [`xcap`], and `sip-xcap`.
 
 // The places that need it say so themselves: transport/udp for one registration, media/device to silence libasound.
 #![deny(unsafe_code)]
@@ -146,3 +148,4 @@ pub mod transaction;
 pub mod transport;
 pub mod ua;
 pub mod util;
+pub mod xcap;

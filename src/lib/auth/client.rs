@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 
 use super::digest::{self, Algorithm, Login, Proof, Qop};
 use crate::message::{
-    HeaderError, HeaderId, Quoted, Request, Response,
+    HeaderId, Quoted, Request, Response,
     header::{
         AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
         ProxyAuthenticationInfo, ProxyAuthorization, WwwAuthenticate,
@@ -52,11 +52,27 @@ impl Client {
         sent: &Request,
         random: &mut impl FnMut() -> u64,
     ) -> Answer {
+        let server = response.each::<WwwAuthenticate>().map(|view| (Side::Server, view.ok()));
+        let proxy = response.each::<ProxyAuthenticate>().map(|view| (Side::Proxy, view.ok()));
+        let sent = Sent {
+            method: sent.method().as_str(),
+            uri: sent.raw_uri(),
+            body: sent.body(),
+            nonce: &|side, realm| side.nonce_sent(sent, realm),
+        };
+        self.choose(server.chain(proxy), &sent, random)
+    }
+
+    /// Takes the challenges of an answer to `sent`, whatever the protocol.
+    pub(super) fn choose<'v>(
+        &mut self,
+        challenges: impl Iterator<Item = (Side, Option<Challenge<'v>>)>,
+        sent: &Sent<'_>,
+        random: &mut impl FnMut() -> u64,
+    ) -> Answer {
         let mut offered: Vec<Offered> = Vec::new();
         let mut asked: Vec<Option<Asked>> = Vec::new();
-        let server = response.each::<WwwAuthenticate>().map(|view| (Side::Server, view));
-        let proxy = response.each::<ProxyAuthenticate>().map(|view| (Side::Proxy, view));
-        for (side, view) in server.chain(proxy).take(MAX_CHALLENGES) {
+        for (side, view) in challenges.take(MAX_CHALLENGES) {
             let (row, ask) = self.judge(side, view);
             offered.push(row);
             asked.push(ask);
@@ -81,7 +97,7 @@ impl Client {
             }
         }
         let outcome = match answered {
-            true => Outcome::Retry(self.headers(sent.method().as_str(), sent.raw_uri(), sent.body())),
+            true => Outcome::Retry(self.headers(sent.method, sent.uri, sent.body)),
             false => Outcome::GiveUp(why(&offered)),
         };
         Answer { outcome, offered, downgrade }
@@ -108,7 +124,7 @@ impl Client {
     }
 
     /// The field names no realm, so it is only clear with a single one.
-    fn next_nonce(&mut self, side: Side, info: AuthParams<'_>) {
+    pub(super) fn next_nonce(&mut self, side: Side, info: AuthParams<'_>) {
         let Some(next) = info.text("nextnonce").filter(|next| !next.is_empty()) else { return };
         let mut sessions = self.sessions.iter_mut().filter(|session| session.side == side);
         if let (Some(session), None) = (sessions.next(), sessions.next())
@@ -129,8 +145,8 @@ impl Client {
     }
 
     /// Whether a challenge can be answered at all.
-    fn judge(&self, side: Side, view: Result<Challenge<'_>, HeaderError>) -> (Offered, Option<Asked>) {
-        let Ok(view) = view else {
+    fn judge(&self, side: Side, view: Option<Challenge<'_>>) -> (Offered, Option<Asked>) {
+        let Some(view) = view else {
             let verdict = Verdict::Malformed;
             let row = Offered { side, scheme: String::new(), realm: String::new(), algorithm: None, verdict };
             return (row, None);
@@ -147,8 +163,8 @@ impl Client {
     }
 
     /// Whether an answer makes sense after what was `sent` to this realm.
-    fn decide(&self, ask: &Asked, sent: &Request) -> Verdict {
-        let Some(used) = ask.side.nonce_sent(sent, &ask.realm) else { return Verdict::Chosen };
+    fn decide(&self, ask: &Asked, sent: &Sent<'_>) -> Verdict {
+        let Some(used) = (sent.nonce)(ask.side, &ask.realm) else { return Verdict::Chosen };
         let session = self.sessions.iter().find(|s| s.side == ask.side && s.realm == ask.realm);
         let again = match session {
             Some(session) if ask.stale => session.stale < MAX_STALE,
@@ -159,6 +175,15 @@ impl Client {
         };
         if again { Verdict::Chosen } else { Verdict::Rejected }
     }
+}
+
+/// A request that was challenged.
+pub(super) struct Sent<'s> {
+    pub method: &'s str,
+    pub uri: &'s str,
+    pub body: &'s [u8],
+    /// The nonce that its credentials for a realm had.
+    pub nonce: &'s dyn Fn(Side, &str) -> Option<String>,
 }
 
 /// What to do about a challenge.

@@ -34,6 +34,10 @@ pub struct Account {
     pub asked_transport: Option<Protocol>,
     /// Who knows names.
     pub resolver: system::Config,
+    /// Where documents are.
+    pub xcap_root: Option<String>,
+    /// Whose documents, if not our own.
+    pub xcap_user: Option<String>,
 }
 
 /// What the configuration says of registering.
@@ -144,6 +148,8 @@ impl Account {
             asked_transport: route.transport,
             transport: route.transport.or(account.transport).or(defaults.transport),
             resolver: resolver(&route.dns, config),
+            xcap_root: account.xcap_root.clone(),
+            xcap_user: account.xcap_user.clone(),
         })
     }
 

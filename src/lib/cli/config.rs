@@ -124,6 +124,11 @@ pub struct Account {
     pub gruu: Option<bool>,
     #[serde(deserialize_with = "urn")]
     pub instance: Option<String>,
+    /// Where documents are: an XCAP root.
+    #[serde(deserialize_with = "xcap_root")]
+    pub xcap_root: Option<String>,
+    /// Whose they are, if not those of `from`: an XUI.
+    pub xcap_user: Option<String>,
     #[serde(deserialize_with = "text")]
     pub local: Option<LocalAddress>,
     #[serde(deserialize_with = "text")]
@@ -371,6 +376,10 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
             false => place::uri(address.uri().as_str(), "the address").map(drop),
         }
     })
+}
+
+fn xcap_root<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, |text| crate::xcap::Resource::root(text).map(drop))
 }
 
 /// RFC 8141; a device's name goes between quotation marks and angle brackets (RFC 5626 §4.1).

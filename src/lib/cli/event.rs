@@ -345,6 +345,41 @@ pub enum Event {
     },
     /// A subscription at a server of ours.
     Watcher(Box<Watcher>),
+    /// A watcher that waited was given a rule in the presence rules.
+    Decided {
+        target: String,
+        watcher: String,
+        /// What the rule says: allow, block, polite-block.
+        handling: &'static str,
+        /// It did not say so before.
+        changed: bool,
+    },
+    /// An XCAP server did as it was told.
+    XcapAnswer {
+        method: &'static str,
+        uri: String,
+        code: u16,
+        reason: String,
+        etag: Option<String>,
+        media_type: Option<String>,
+        body: Option<String>,
+    },
+    /// A row of a document: a rule, an entry of a list, a service, a capability.
+    XcapEntry {
+        kind: &'static str,
+        /// The list or rule it stands in, or the list of a service.
+        list: Option<String>,
+        uri: String,
+        /// What is said of it, or what was done.
+        value: Option<String>,
+    },
+    /// What would have been sent.
+    XcapRequest {
+        method: &'static str,
+        uri: String,
+        fields: Vec<String>,
+        body: Option<String>,
+    },
     /// Something is not as it should be, and the run goes on.
     Warning {
         call_id: Option<String>,
@@ -366,6 +401,7 @@ impl Event {
             Self::Dtmf { .. } => "dtmf",
             Self::EarlyMedia { .. } => "early-media",
             Self::Ended { .. } => "ended",
+            Self::Decided { .. } => "decided",
             Self::Expected { .. } => "expected",
             Self::FlowLost { .. } => "flow-lost",
             Self::ForkEnded { .. } => "fork-ended",
@@ -406,6 +442,9 @@ impl Event {
             #[cfg(feature = "tls")]
             Self::Tls(_) => "tls",
             Self::Warning { .. } => "warning",
+            Self::XcapAnswer { .. } => "xcap-answer",
+            Self::XcapEntry { .. } => "xcap-entry",
+            Self::XcapRequest { .. } => "xcap-request",
         }
     }
 }
@@ -458,6 +497,10 @@ impl fmt::Display for Event {
                     Some(duration) => write!(f, " after {:.1} s", duration / 1000.0),
                     None => Ok(()),
                 }
+            }
+            Self::Decided { watcher, handling, changed, .. } => {
+                write!(f, "{}: {handling}", Printable(watcher))?;
+                f.write_str(if *changed { "" } else { ", as before" })
             }
             Self::Expected { target, expectations } => {
                 write!(f, "{}: {}", Printable(target), Printable(&expectations.join(", ")))
@@ -562,6 +605,22 @@ impl fmt::Display for Event {
             #[cfg(feature = "tls")]
             Self::Tls(report) => f.write_str(report.to_string().trim_end()),
             Self::Warning { message, .. } => write!(f, "{}", Printable(message)),
+            Self::XcapAnswer { method, uri, code, reason, etag, .. } => {
+                write!(f, "{code} {}: {method} {}", Printable(reason), Printable(uri))?;
+                write!(f, "{}", After(", entity tag ", etag))
+            }
+            Self::XcapEntry { list, uri, value, .. } => {
+                write!(f, "{:<40}", Printable(uri).to_string())?;
+                write!(f, "  {:<14}{}", Shown(value), After("  ", list))
+            }
+            Self::XcapRequest { method, uri, fields, body } => {
+                write!(f, "{method} {}", Printable(uri))?;
+                fields.iter().try_for_each(|field| write!(f, "; {}", Printable(field)))?;
+                match body {
+                    Some(body) => write!(f, "; {}", Printable(body)),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -865,6 +924,15 @@ impl fmt::Display for Way {
             Self::Received => "received",
             Self::Sent => "sent",
         })
+    }
+}
+
+/// A value, or nothing, as wide as a column.
+struct Shown<'a>(&'a Option<String>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.as_deref().map(|text| Printable(text).to_string()).unwrap_or_default())
     }
 }
 

@@ -268,7 +268,7 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "sip-call",
     "sip-message",
     "sip-options",
@@ -286,4 +286,5 @@ const PROGRAMS: [&str; 17] = [
     "sip-subscribe-xcap-diff",
     "sip-test-server",
     "sip-tls-check",
+    "sip-xcap",
 ];

@@ -64,8 +64,11 @@ pub mod tls_report;
 mod trace;
 #[cfg(feature = "dns")]
 mod tree;
+mod typed;
 pub mod value;
 pub mod write_out;
+#[cfg(feature = "xcap")]
+pub mod xcap;
 
 use self::{
     capture::Capture,

@@ -421,6 +421,12 @@ mod tests {
                 rtt_ms: 1.5,
             },
             Event::Bound { aor: "sip:a@b".into(), remote: "r".into(), code: 423, bindings: Vec::new() },
+            Event::Decided {
+                target: "sip:a@b".into(),
+                watcher: "sip:b@c".into(),
+                handling: "allow",
+                changed: true,
+            },
             Event::Expected { target: "sip:a@b".into(), expectations: vec!["status=open".into()] },
             Event::ForkEnded { target: "sip:a@b".into(), fork: 1, reason: "timeout".into() },
             Event::Malformed(Box::new(Malformed { line: Some(1), column: Some(2), ..Malformed::default() })),
@@ -595,6 +601,17 @@ mod tests {
                 package: "presence".into(),
                 rtt_ms: 0.4,
             },
+            Event::XcapAnswer {
+                method: "PUT",
+                uri: "http://a/b".into(),
+                code: 201,
+                reason: "Created".into(),
+                etag: Some("\"1\"".into()),
+                media_type: None,
+                body: None,
+            },
+            Event::XcapEntry { kind: "rule", list: None, uri: "sip:a@b".into(), value: Some("allow".into()) },
+            Event::XcapRequest { method: "PUT", uri: "u".into(), fields: vec!["A: b".into()], body: None },
         ]
     }
 

@@ -10,6 +10,8 @@ mod clock;
 mod connection;
 mod connections;
 pub mod descriptors;
+#[cfg(feature = "xcap")]
+pub mod http;
 pub mod media;
 mod shard;
 

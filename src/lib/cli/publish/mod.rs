@@ -9,7 +9,6 @@ pub mod flags;
 pub mod mwi;
 pub mod presence;
 mod run;
-mod typed;
 
 use crate::ua::call::Body;
 

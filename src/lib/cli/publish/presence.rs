@@ -406,7 +406,7 @@ mod tests {
     fn lines_change_it() {
         let mut own = own("--note hi");
         for line in ["closed", "activity busy, away", "mood happy", "note none", "place other:under a tree"] {
-            let (word, rest) = super::super::typed::words(line);
+            let (word, rest) = crate::cli::typed::words(line);
             own.take(&word, rest).expect(line);
         }
         assert_eq!(own.describe(), "closed, busy, away, happy, under a tree");

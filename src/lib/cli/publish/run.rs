@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
-use super::{
-    Flags, State, cause,
-    typed::{self, Typed},
-};
+use super::{Flags, State, cause};
 use crate::{
     cli::{
-        Context, Event, ExitStatus, Failure, account::Account, ask, conversation, event::milliseconds,
-        event_state::Published, place, printable::Printable,
+        Context, Event, ExitStatus, Failure,
+        account::Account,
+        ask, conversation,
+        event::milliseconds,
+        event_state::Published,
+        place,
+        printable::Printable,
+        typed::{self, Typed},
     },
     endpoint::agent::{Agent, Publication},
     message::UriBuf,

@@ -203,7 +203,7 @@ impl Expectation {
 }
 
 /// Whether somebody meant this URI: the whole of it, without its scheme, or its user part.
-fn is_called(uri: &str, who: &str) -> bool {
+pub(super) fn is_called(uri: &str, who: &str) -> bool {
     let bare = uri.split_once(':').map_or(uri, |(_, rest)| rest);
     let user = bare.split_once('@').map_or(bare, |(user, _)| user);
     [uri, bare, user].iter().any(|name| name.eq_ignore_ascii_case(who))

@@ -3,11 +3,13 @@
 //! They differ in what they subscribe to and in what its documents mean: a `Spec` and a `Watched` each, in a file of
 //! their own with their flags and their manual. Everything else is shared: [`flags`] what can be asked for, `run` the
 //! loop from the first SUBSCRIBE to the exit status, [`expect`] what scripts wait for, `view` what a person is shown,
-//! `content` how a body becomes a document, `cause` why a subscription is over, `json` documents as data.
+//! `content` how a body becomes a document, `decide` what is done about watchers, `cause` why a subscription is over, `json` documents as data.
 
 mod cause;
 pub mod conference;
 mod content;
+#[cfg(feature = "xcap")]
+pub mod decide;
 pub mod dialog;
 pub mod expect;
 pub mod flags;
@@ -24,6 +26,8 @@ pub(in crate::cli) mod view;
 pub mod winfo;
 pub mod xcap_diff;
 
+use std::{ops::ControlFlow, pin::Pin};
+
 use serde_json::Value;
 
 use self::{
@@ -32,6 +36,7 @@ use self::{
     view::View,
 };
 use crate::{
+    cli::Failure,
     presence::Applied,
     ua::{call::Body, package::Known},
 };
@@ -69,8 +74,23 @@ pub(in crate::cli) trait Watched {
     fn settle(&mut self) {}
 }
 
+/// What a program does about a state, beside telling of it.
+pub(in crate::cli) trait Acts {
+    /// Takes in what is known now.
+    fn look(&mut self, facts: &Facts);
+
+    /// Does what is to be done; ready when all is done, the run is to end, or it failed. Cancel-safe.
+    fn act(&mut self) -> Pin<Box<dyn Future<Output = Result<Act, Failure>> + '_>>;
+
+    /// Whether there is nothing left to be done.
+    fn is_settled(&self) -> bool;
+}
+
+/// Whether the run goes on, or somebody said that it is enough.
+pub(in crate::cli) type Act = ControlFlow<()>;
+
 /// What the command line asks to watch.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::cli) struct Wish {
     /// Nothing: our own address.
     pub target: Option<String>,
@@ -78,6 +98,10 @@ pub(in crate::cli) struct Wish {
     pub body: Option<Body>,
     /// Header fields that belong to it.
     pub headers: Vec<(String, String)>,
+    /// Parameters of Event.
+    pub event_parameters: Vec<(String, String)>,
+    /// Acts on what comes.
+    pub acts: Option<Box<dyn Acts>>,
 }
 
 /// The section of a manual that lists keys.

@@ -86,7 +86,8 @@ pub async fn run(mut args: Args, cx: Context) -> Result<(), Failure> {
         Some(_) => vec![("Require".to_owned(), "recipient-list-subscribe".to_owned())],
         None => Vec::new(),
     };
-    run::watch(&SPEC, Wish { target: Some(args.target), body, headers }, args.flags, cx).await
+    run::watch(&SPEC, Wish { target: Some(args.target), body, headers, ..Wish::default() }, args.flags, cx)
+        .await
 }
 
 /// Documents of the resources, by event package.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Flags, Spec, Watched, Wish, cause,
+    Act, Acts, Flags, Spec, Watched, Wish, cause,
     content::{Content, Refused},
     expect::Facts,
     told::{Malformed, Notified},
@@ -31,10 +31,21 @@ use crate::{
 /// Watches until it is enough.
 pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Context) -> Result<(), Failure> {
     let account = Account::resolve(&flags.identity, &flags.route, &cx.config)?;
+    let target = target(wish.target.as_deref(), &account)?;
+    watch_as(spec, wish, (account, target), flags, cx).await
+}
+
+/// The same where it is known already who we are and what is watched.
+pub(super) async fn watch_as(
+    spec: &'static Spec,
+    wish: Wish,
+    (account, target): (Account, UriBuf),
+    flags: Flags,
+    cx: Context,
+) -> Result<(), Failure> {
     flags.subscription.expect.iter().try_for_each(|expectation| expectation.check(&spec.keys))?;
     let (task, event, accept) =
         (flags.subscription.task(spec)?, flags.subscription.event(spec)?, flags.subscription.accept(spec)?);
-    let target = target(wish.target.as_deref(), &account)?;
     let config = ua::Config {
         contact_user: place::contact_user(&account),
         incoming_calls: false,
@@ -49,6 +60,7 @@ pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Con
         subscribe.next = way.hop.map_or(NextHop::RequestUri, NextHop::Uri);
         (subscribe.task, subscribe.event, subscribe.accept) = (task, event.clone(), accept);
         (subscribe.lists, subscribe.body) = (spec.lists, wish.body);
+        subscribe.event_parameters = wish.event_parameters;
         if !matches!(task, Task::Keep { .. }) {
             // Who asks wants an answer, not to wait whether there are others.
             subscribe.forks = Forking::First;
@@ -58,7 +70,9 @@ pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Con
         let own = flags.headers.headers.iter().map(|h| (h.name.clone(), h.value.clone()));
         subscribe.headers = wish.headers.into_iter().chain(own).collect();
         let remote = way.flow.remote.to_string();
-        Run::new(spec, &flags, target.to_string(), event, remote, &cx).run(&agent, subscribe).await
+        let mut run = Run::new(spec, &flags, target.to_string(), event, remote, &cx);
+        run.acts = wish.acts;
+        run.run(&agent, subscribe).await
     };
     let outcome = outcome.await;
     agent.stop().await;
@@ -66,7 +80,7 @@ pub(super) async fn watch(spec: &'static Spec, wish: Wish, flags: Flags, cx: Con
 }
 
 /// What was named, or our own address.
-fn target(named: Option<&str>, account: &Account) -> Result<UriBuf, Failure> {
+pub(super) fn target(named: Option<&str>, account: &Account) -> Result<UriBuf, Failure> {
     if let Some(text) = named {
         return place::target(text, account);
     }
@@ -127,6 +141,8 @@ struct Run<'a> {
     asked: Option<Instant>,
     /// What was printed last has no end of line.
     open: bool,
+    /// Who does something about it.
+    acts: Option<Box<dyn Acts>>,
 }
 
 impl<'a> Run<'a> {
@@ -154,6 +170,7 @@ impl<'a> Run<'a> {
             goal: false,
             asked: None,
             open: false,
+            acts: None,
         }
     }
 
@@ -165,6 +182,18 @@ impl<'a> Run<'a> {
         loop {
             let event = tokio::select! {
                 biased;
+                acted = act(&mut self.acts) => match acted {
+                    Ok(Act::Continue(())) => continue,
+                    Ok(Act::Break(())) => {
+                        let acted = self.settle().await;
+                        self.leave(&mut subscription).await;
+                        return acted.and_then(|()| self.verdict());
+                    }
+                    Err(failure) => {
+                        self.leave(&mut subscription).await;
+                        return Err(failure);
+                    }
+                },
                 why = self.cx.stop.requested() => {
                     self.tell_unmet();
                     self.leave(&mut subscription).await;
@@ -177,15 +206,32 @@ impl<'a> Run<'a> {
             };
             match event {
                 None => return Err(defect(&"the endpoint stopped")),
-                Some(SubscriptionEvent::Ended { cause }) => return self.ended(cause),
+                Some(SubscriptionEvent::Ended { cause }) => {
+                    let acted = self.settle().await;
+                    return self.ended(cause).and(acted);
+                }
                 Some(event) => {
                     if self.take(event, &subscription)? {
+                        let acted = self.settle().await;
                         self.leave(&mut subscription).await;
-                        return self.verdict();
+                        return acted.and_then(|()| self.verdict());
                     }
                 }
             }
         }
+    }
+
+    /// Waits until everything is done, or somebody does not want to wait.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        while self.acts.as_ref().is_some_and(|acts| !acts.is_settled()) {
+            tokio::select! {
+                biased;
+                why = self.cx.stop.requested() => return Err(why.into()),
+                // That it is enough, is known here.
+                acted = act(&mut self.acts) => drop(acted?),
+            }
+        }
+        Ok(())
     }
 
     /// Whether it is enough.
@@ -309,6 +355,9 @@ impl<'a> Run<'a> {
             }
         }
         self.look(&notification.state);
+        if let Some(acts) = &mut self.acts {
+            acts.look(&self.facts);
+        }
         if let Some(one) = self.forks.get_mut(&notification.fork).filter(|one| one.told.is_some()) {
             one.watched.settle();
             one.told = Some(one.state().view());
@@ -521,6 +570,14 @@ impl<'a> Run<'a> {
             self.cx.out.bytes(b"\n");
         }
         self.cx.out.bytes(body);
+    }
+}
+
+/// Never ready where nothing is done.
+async fn act(acts: &mut Option<Box<dyn Acts>>) -> Result<Act, Failure> {
+    match acts {
+        Some(acts) => acts.act().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,13 +3,17 @@
 use clap::Parser;
 use serde_json::{Value, json};
 
+#[cfg(feature = "xcap")]
+use super::decide::{DECISIONS, Decisions};
 use super::{
     Content, EXPECTATIONS, Facts, Flags, Keys, Refused, Spec, View, Watched, Wish, run,
     view::{Column, Table, ageing, column, span},
 };
 use crate::{
     cli::{
-        Context, Failure, Program, args,
+        Context, Failure, Program,
+        account::Account,
+        args,
         generate::{Example, Manual, Section},
     },
     presence::{
@@ -22,9 +26,10 @@ use crate::{
 /// See who watches somebody's presence
 ///
 /// Subscribes to the watcher information of TARGET (RFC 3857) and shows who watches and whether that was allowed. Watchers
-/// that wait for a decision are pending.
+/// that wait for a decision are pending; --allow, --block and --ask decide.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-subscribe-winfo", version, max_term_width = 100)]
+#[command(mut_arg("poll", |arg| arg.hide_short_help(true)), mut_arg("count", |arg| arg.hide_short_help(true)))]
 pub struct Args {
     /// Whose watchers [default: --from or the account's]
     #[arg(value_name = "TARGET")]
@@ -32,12 +37,25 @@ pub struct Args {
 
     #[command(flatten)]
     pub flags: Flags,
+
+    #[cfg(feature = "xcap")]
+    #[command(flatten)]
+    pub decisions: Decisions,
 }
 
 impl Program for Args {
     const MANUAL: Manual = Manual {
-        synopsis: &["[OPTIONS] [TARGET]", "[OPTIONS] --once [TARGET]"],
-        sections: &[Section { title: "EXPECTATIONS", text: EXPECTATIONS, terms: SPEC.keys.all }],
+        synopsis: &[
+            "[OPTIONS] [TARGET]",
+            "[OPTIONS] --once [TARGET]",
+            #[cfg(feature = "xcap")]
+            "[OPTIONS] [--allow PATTERN]... [--block PATTERN]... [--ask] [TARGET]",
+        ],
+        sections: &[
+            #[cfg(feature = "xcap")]
+            Section { title: "DECISIONS", text: DECISIONS, terms: &[] },
+            Section { title: "EXPECTATIONS", text: EXPECTATIONS, terms: SPEC.keys.all },
+        ],
         examples: &[
             Example {
                 about: "See who watches an account of the configuration file",
@@ -46,6 +64,11 @@ impl Program for Args {
             Example {
                 about: "Wait until somebody asks for permission",
                 command: "sip-subscribe-winfo sip:alice@127.0.0.1:5070 --expect 'pending>=1'",
+            },
+            #[cfg(feature = "xcap")]
+            Example {
+                about: "Let colleagues see, and ask about everybody else",
+                command: "sip-subscribe-winfo --account work --allow '*@example.com' --ask",
             },
         ],
     };
@@ -61,7 +84,15 @@ impl Program for Args {
 
 /// Watches.
 pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
-    run::watch(&SPEC, Wish { target: args.target, ..Wish::default() }, args.flags, cx).await
+    let flags = args.flags;
+    let account = Account::resolve(&flags.identity, &flags.route, &cx.config)?;
+    let target = run::target(args.target.as_deref(), &account)?;
+    let wish = Wish {
+        #[cfg(feature = "xcap")]
+        acts: args.decisions.open(target.as_str(), &account, &flags, &cx)?,
+        ..Wish::default()
+    };
+    run::watch_as(&SPEC, wish, (account, target), flags, cx).await
 }
 
 pub(super) const SPEC: Spec = Spec {

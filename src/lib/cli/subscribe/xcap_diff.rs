@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{
@@ -40,8 +40,24 @@ pub struct Args {
     #[arg(long, value_name = "PATH", help_heading = "Subscription")]
     pub document: Vec<String>,
 
+    /// How changes are told [default: no-patching]
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "Subscription")]
+    #[arg(hide_short_help = true)]
+    pub diff_processing: Option<DiffProcessing>,
+
     #[command(flatten)]
     pub flags: Flags,
+}
+
+/// What the server is asked to tell of a change (RFC 5875 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffProcessing {
+    /// That a document changed, and its tag
+    NoPatching,
+    /// Each single change
+    XcapPatching,
+    /// Changes, several in one if the server likes
+    Aggregate,
 }
 
 impl Program for Args {
@@ -66,7 +82,11 @@ impl Program for Args {
 /// Watches.
 pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let body = body(&args.document);
-    run::watch(&SPEC, Wish { target: args.target, body, ..Wish::default() }, args.flags, cx).await
+    let processing = args.diff_processing.as_ref().and_then(ValueEnum::to_possible_value);
+    let processing = processing.map(|mode| ("diff-processing".to_owned(), mode.get_name().to_owned()));
+    let event_parameters = processing.into_iter().collect();
+    let wish = Wish { target: args.target, body, event_parameters, ..Wish::default() };
+    run::watch(&SPEC, wish, args.flags, cx).await
 }
 
 /// The list of what to watch (RFC 5875 §4.4).

@@ -44,6 +44,11 @@ impl<'m> Challenge<'m> {
         self.scheme.eq_ignore_ascii_case(DIGEST)
     }
 
+    /// Reads one that stands alone, such as a part of a field of HTTP.
+    pub fn parse(text: &'m str) -> Option<Self> {
+        Self::read(&mut Cursor::new(text.trim().as_bytes())).ok()
+    }
+
     fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
         let (scheme, params) = scheme_and_params(cursor)?;
         Ok(Self { scheme, params })
@@ -63,6 +68,11 @@ impl<'m> Credentials<'m> {
     /// Whether the scheme is Digest, in any case.
     pub fn is_digest(&self) -> bool {
         self.scheme.eq_ignore_ascii_case(DIGEST)
+    }
+
+    /// Reads what stands alone.
+    pub fn parse(text: &'m str) -> Option<Self> {
+        Self::read(&mut Cursor::new(text.trim().as_bytes())).ok()
     }
 
     fn read(cursor: &mut Cursor<'m>) -> Result<Self, Malformed> {
@@ -135,6 +145,11 @@ impl<'m> AuthParams<'m> {
             cursor.eat_spaced(b',');
             param
         })
+    }
+
+    /// Reads parameters that stand alone.
+    pub fn parse(text: &'m str) -> Option<Self> {
+        Self::read(&mut Cursor::new(text.trim().as_bytes()), true).ok()
     }
 
     /// Everything after the scheme, as written.

@@ -160,6 +160,7 @@ pub struct ClientSettings {
 #[derive(Clone)]
 pub struct ClientTls {
     settings: ClientSettings,
+    web: bool,
     tap: Option<Arc<dyn Tap>>,
     secrets: Arc<Secrets>,
     base: Arc<OnceLock<Result<(Trust, ClientConfig), TlsConfigError>>>,
@@ -169,7 +170,13 @@ impl ClientTls {
     /// The tap is given the secrets. The system's roots are read when the first connection is opened.
     pub fn new(settings: ClientSettings, tap: Option<Arc<dyn Tap>>) -> Self {
         let secrets = Arc::new(Secrets::new(tap.clone()));
-        Self { settings, tap, secrets, base: Arc::default() }
+        Self { settings, web: false, tap, secrets, base: Arc::default() }
+    }
+
+    /// The same for HTTP: names count as they do there (RFC 9525), wildcards included.
+    #[must_use]
+    pub fn for_web(self) -> Self {
+        Self { web: true, ..self }
     }
 
     /// Whether there is a certificate to be shown to servers that ask for one.
@@ -191,7 +198,8 @@ impl ClientTls {
     {
         let (trust, base) = self.ready()?;
         let (expected, server_name) = self.names(domain)?;
-        let verifier = Arc::new(ServerVerifier::new(trust.clone(), expected, self.settings.insecure));
+        let verifier = ServerVerifier::new(trust.clone(), expected, self.settings.insecure).web(self.web);
+        let verifier = Arc::new(verifier);
         let own = Arc::new(OwnCertificate::new(self.credentials()));
         let mut config = base.clone();
         config.dangerous().set_certificate_verifier(Arc::clone(&verifier) as Arc<_>);

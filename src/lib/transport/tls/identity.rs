@@ -149,6 +149,14 @@ impl Names {
         self.alternative.iter().cloned().chain(common_name).collect()
     }
 
+    /// Which name is the reference by the rules of HTTP (RFC 9525 §6): DNS names and addresses of the subjectAltName
+    /// count and nothing else; a wildcard stands for one whole label, the first.
+    pub fn find_web(&self, reference: &Reference) -> Result<Name, Mismatch> {
+        let mut hosts = self.alternative.iter().filter(|name| matches!(name, Name::Dns(_) | Name::Ip(_)));
+        let found = hosts.find(|name| name.matches(reference) || name.is_wildcard_for(reference));
+        found.cloned().ok_or(if self.alternative.is_empty() { Mismatch::Nameless } else { Mismatch::Others })
+    }
+
     /// Which name is the reference, or why none is.
     pub fn find(&self, reference: &Reference) -> Result<Name, Mismatch> {
         let counting = self.counting();
@@ -242,6 +250,26 @@ mod tests {
             has_alternative: !alternative.is_empty(),
             common_name: (!common_name.is_empty()).then(|| common_name.into()),
         }
+    }
+
+    #[test]
+    fn the_web_has_wildcards_and_no_common_names() {
+        let of = |name: Name| names(&[name], "a.example.com");
+        let find = |name: Name, host: &str| of(name).find_web(&Reference::new(host)).is_ok();
+        assert!(find(dns("A.example.com"), "a.Example.com"));
+        assert!(find(dns("*.example.com"), "a.example.com"));
+        assert!(find(Name::Ip([192, 0, 2, 1].into()), "192.0.2.1"));
+        for (name, host) in [
+            (dns("*.example.com"), "example.com"),
+            (dns("*.example.com"), "a.b.example.com"),
+            (dns("a*.example.com"), "ab.example.com"),
+            (dns("192.0.2.1"), "192.0.2.1"),
+            (uri("sip:a.example.com"), "a.example.com"),
+            (dns("b.example.com"), "a.example.com"),
+        ] {
+            assert!(!find(name.clone(), host), "{name} for {host}");
+        }
+        assert!(names(&[], "a.example.com").find_web(&Reference::new("a.example.com")).is_err());
     }
 
     #[test]

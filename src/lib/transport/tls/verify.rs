@@ -23,7 +23,7 @@ use webpki::{
 use super::{
     certificate::{Certificate, Unreadable, Usage},
     error::{Refusal, Why},
-    identity::{Name, Reference},
+    identity::{Mismatch, Name, Names, Reference},
     session::Verification,
 };
 
@@ -47,8 +47,28 @@ impl Trust {
         expected: &Reference,
         now: SystemTime,
     ) -> Result<Name, Refusal> {
+        self.named(chain, expected, now, Names::find)
+    }
+
+    /// The same for a server of HTTP (RFC 9525 §6).
+    pub fn web_server(
+        &self,
+        chain: &[CertificateDer<'_>],
+        expected: &Reference,
+        now: SystemTime,
+    ) -> Result<Name, Refusal> {
+        self.named(chain, expected, now, Names::find_web)
+    }
+
+    fn named(
+        &self,
+        chain: &[CertificateDer<'_>],
+        expected: &Reference,
+        now: SystemTime,
+        find: fn(&Names, &Reference) -> Result<Name, Mismatch>,
+    ) -> Result<Name, Refusal> {
         let certificate = self.path(chain, Some(expected), now, Purpose::Server)?;
-        match certificate.names.find(expected) {
+        match find(&certificate.names, expected) {
             Ok(name) => Ok(name),
             Err(mismatch) => Err(Refusal {
                 why: Why::Name(mismatch),
@@ -187,12 +207,19 @@ pub(super) struct ServerVerifier {
     expected: Reference,
     /// Everything is accepted, with a warning.
     insecure: bool,
+    /// The rules of HTTP count, not those of SIP.
+    web: bool,
     verdict: OnceLock<Result<Name, Refusal>>,
 }
 
 impl ServerVerifier {
     pub fn new(trust: Trust, expected: Reference, insecure: bool) -> Self {
-        Self { trust, expected, insecure, verdict: OnceLock::new() }
+        Self { trust, expected, insecure, web: false, verdict: OnceLock::new() }
+    }
+
+    /// The same by the rules of HTTP, if it is so.
+    pub fn web(self, web: bool) -> Self {
+        Self { web, ..self }
     }
 
     /// After the handshake: how it went.
@@ -215,7 +242,8 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.trust.server(&chain(leaf, intermediates), &self.expected, system_time(now));
+        let judge = if self.web { Trust::web_server } else { Trust::server };
+        let verdict = judge(&self.trust, &chain(leaf, intermediates), &self.expected, system_time(now));
         match self.verdict.get_or_init(|| verdict) {
             Ok(_) if self.insecure => {
                 tracing::warn!("--tls-insecure is not needed: the peer is verified as {}", self.expected);

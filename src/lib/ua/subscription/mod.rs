@@ -52,6 +52,8 @@ pub struct Subscribe {
     pub event: String,
     /// The `id` of Event, which tells subscriptions of one dialog apart (§8.2.1); seldom needed.
     pub event_id: Option<String>,
+    /// Further parameters of Event that the package defines: names and values, which are tokens.
+    pub event_parameters: Vec<(String, String)>,
     /// Media types of documents that are understood; none leaves it to the package (§8.2).
     pub accept: Vec<String>,
     pub task: Task,
@@ -84,6 +86,7 @@ impl Subscribe {
             registration: None,
             event: package.name().to_owned(),
             event_id: None,
+            event_parameters: Vec::new(),
             accept: package.types().iter().map(|&kind| kind.to_owned()).collect(),
             task: Task::Keep { expires: package.expires() },
             forks: if package.forks() { Forking::All } else { Forking::First },

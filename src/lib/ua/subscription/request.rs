@@ -79,11 +79,14 @@ impl Subscription {
         cx: &UaCx<'_, '_, SubscriptionId>,
     ) -> Builder {
         let subscribe = &self.subscribe;
-        let mut builder = match &subscribe.event_id {
-            Some(id) => builder.header(HeaderId::Event, format_args!("{};id={id}", subscribe.event)),
-            None => builder.header(HeaderId::Event, &subscribe.event),
-        };
-        builder = builder
+        let mut event = subscribe.event.clone();
+        let id = subscribe.event_id.as_ref().map(|id| ("id", id.as_str()));
+        let parameters = subscribe.event_parameters.iter().map(|(name, value)| (&**name, &**value));
+        for (name, value) in id.into_iter().chain(parameters) {
+            event.push_str(&format!(";{name}={value}"));
+        }
+        let mut builder = builder
+            .header(HeaderId::Event, event)
             .header(HeaderId::Expires, expires)
             .header(HeaderId::Allow, format_args!("{}, NOTIFY", crate::ua::incoming::allow(cx.config)))
             .header(HeaderId::UserAgent, &cx.config.product);

@@ -1,4 +1,4 @@
-//! Lines that are typed, or come from a pipe, and change what is published.
+//! Lines that are typed, or come from a pipe, and change what a program does.
 
 use std::{
     fmt::Write as _,
