@@ -147,9 +147,9 @@ fn every_torture_message_is_forwarded_or_refused_as_it_should_be() {
 /// The status that was answered, and the message that was sent on.
 fn through_a_proxy(bytes: &[u8]) -> (Option<u16>, Option<Message>) {
     let mut world = World::new(4475);
-    // The address that the responses of RFC 4475 came by.
-    let local = at("192.0.2.198:5060");
-    let addresses = [at("192.0.2.3:5060"), at("127.0.0.1:5080")];
+    let local = at("192.0.2.10:5060");
+    // The next hop, and where the messages of the RFC want to go.
+    let addresses = ["192.0.2.3:5060", "127.0.0.1:5080", "192.0.2.105:5060", "192.0.2.198:5060"].map(at);
     let next = world.add_with("next", &addresses, stack::Config::default(), Plain::default());
     world.name("services.example.com", &["192.0.2.3".parse().unwrap()]);
     let hop = Hop::new(UriBuf::parse("sip:192.0.2.3").unwrap()).unwrap();
@@ -161,7 +161,12 @@ fn through_a_proxy(bytes: &[u8]) -> (Option<u16>, Option<Message>) {
         probe: None,
     });
     world.add("proxy", local, proxy);
-    world.inject(at("192.0.2.99:5060"), local, on_its_way(bytes));
+    let message = Message::parse(bytes.to_vec().into(), &Limits::default()).ok();
+    let source = message.as_ref().and_then(|message| {
+        let via = message.via().ok()?;
+        Some(SocketAddr::new(via.host.ip()?, via.port.unwrap_or(5060)))
+    });
+    world.inject(source.unwrap_or(at("192.0.2.99:5060")), local, on_its_way(bytes));
     world.run_for(Duration::from_millis(100));
     let answers = world.ladder().steps().filter(|step| step.from == "proxy");
     let mut statuses = answers.filter_map(|step| step.what.get(..3)?.parse().ok());
@@ -177,18 +182,25 @@ fn on_its_way(bytes: &[u8]) -> Vec<u8> {
     let text = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
     let octets = |text: String| text.chars().map(|c| c as u8).collect::<Vec<_>>();
     let message = Message::parse(bytes.to_vec().into(), &Limits::default());
-    let unique = message.as_ref().ok().filter(|message| !message.is_request()).and_then(|message| {
-        let via = message.via().ok()?;
-        Branches::new(KEY).unique(message, &via, via.host.ip()?)
-    });
-    match unique {
-        Some(unique) => {
-            let own = format!("\r\nVia: SIP/2.0/UDP 192.0.2.198;branch={}\r\n", Branch { unique, path: 1 });
+    let Some(response) = message.ok().filter(|message| !message.is_request()) else {
+        let loose =
+            text(bytes).replace("\r\nRoute: <sip:127.0.0.1:5080>", "\r\nRoute: <sip:127.0.0.1:5080;lr>");
+        return octets(loose);
+    };
+    let vias: Vec<_> = response.each::<header::Via>().flatten().collect();
+    let branch = |via: &header::Via<'_>| {
+        // What a name stands for does not matter: such a response could not go back.
+        let ip = via.host.ip().unwrap_or([192, 0, 2, 99].into());
+        let unique = Branches::new(KEY).unique(&response, via, ip).expect("it can be read");
+        Branch { unique, path: 1 }.to_string()
+    };
+    match &vias[..] {
+        [one] => {
+            let own = format!("\r\nVia: SIP/2.0/UDP 192.0.2.10;branch={}\r\n", branch(one));
             octets(text(bytes).replacen("\r\n", &own, 1))
         }
-        None => octets(
-            text(bytes).replace("\r\nRoute: <sip:127.0.0.1:5080>", "\r\nRoute: <sip:127.0.0.1:5080;lr>"),
-        ),
+        [own, next, ..] => octets(text(bytes).replacen(own.branch().expect("a branch"), &branch(next), 1)),
+        [] => bytes.to_vec(),
     }
 }
 

@@ -268,7 +268,7 @@ fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) 
 }
 
 /// All there are, for SEE ALSO.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "sip-call",
     "sip-message",
     "sip-options",
@@ -276,6 +276,7 @@ const PROGRAMS: [&str; 17] = [
     "sip-publish-presence",
     "sip-register",
     "sip-settings",
+    "sip-stateless-proxy",
     "sip-subscribe-conference",
     "sip-subscribe-dialog",
     "sip-subscribe-mwi",

@@ -74,10 +74,12 @@ impl Passage<'_> {
             }
             return;
         }
-        if edge || bridge || self.by_token {
+        // Nobody else opens such a connection: its end is named by no URI.
+        let pinned = self.by_token || matches!(self.to.protocol, Protocol::Ws | Protocol::Wss);
+        if edge || bridge || pinned {
             // Two of them, so that each side is led over its own one (RFC 5658 §5).
             edits.prepend(HeaderId::RecordRoute, entry(self.from, edge, ""));
-            edits.prepend(HeaderId::RecordRoute, entry(self.to, self.by_token, ""));
+            edits.prepend(HeaderId::RecordRoute, entry(self.to, pinned, ""));
         } else if when == RecordRoute::Always {
             edits.prepend(HeaderId::RecordRoute, entry(self.to, false, ""));
         }

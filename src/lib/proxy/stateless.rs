@@ -245,17 +245,18 @@ impl Stateless {
         if self.waiting.0 >= MOST_WAITING || self.waiting.1 + octets > MOST_OCTETS {
             return Err(Refusal { row: Some((HeaderId::RetryAfter, "5".into())), ..Refusal::new(503, None) });
         }
+        let id = match self.by_destination.get(&destination) {
+            Some(id) => *id,
+            None => {
+                let uri = UriBuf::parse(&written(&destination)).map_err(|_| Refusal::new(404, None))?;
+                let id = cx.route(uri);
+                self.by_destination.insert(destination.clone(), id);
+                id
+            }
+        };
+        let asking = self.asking.entry(id).or_insert_with(|| Asking { destination, requests: Vec::new() });
+        asking.requests.push((request.clone(), *from));
         self.waiting = (self.waiting.0 + 1, self.waiting.1 + octets);
-        let waiting = (request.clone(), *from);
-        let known = self.by_destination.get(&destination).and_then(|id| self.asking.get_mut(id));
-        if let Some(asking) = known {
-            asking.requests.push(waiting);
-            return Ok(());
-        }
-        let Ok(uri) = UriBuf::parse(&written(&destination)) else { return Err(Refusal::new(404, None)) };
-        let id = cx.route(uri);
-        self.by_destination.insert(destination.clone(), id);
-        self.asking.insert(id, Asking { destination, requests: vec![waiting] });
         Ok(())
     }
 
@@ -426,7 +427,11 @@ impl TransactionUser for Stateless {
         };
         tracing::info!("{}: {why}", written(&asking.destination));
         let refusal = match why {
-            Failure::Lookup(_) => Refusal::new(404, Some("No Such Domain")),
+            Failure::Lookup(LookupError::NoAddress { error, .. }) if error.is_negative() => {
+                Refusal::new(404, Some("No Such Domain"))
+            }
+            Failure::Lookup(LookupError::NoName { .. }) => Refusal::new(404, Some("No Such Domain")),
+            // The client may try elsewhere.
             _ => Refusal::new(503, None),
         };
         for (request, from) in &asking.requests {
