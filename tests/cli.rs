@@ -16,7 +16,7 @@ use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
 use sipkit::cli::{
-    ExitStatus, Program, call, generate::Manual, message, options, publish, register, settings, subscribe,
+    ExitStatus, Program, call, generate::Manual, message, options, proxy, publish, register, settings, subscribe,
     test_server,
 };
 
@@ -51,6 +51,7 @@ const PROGRAMS: &[(&str, &str, Manual)] = &[
     (SIP_PUBLISH_PRESENCE.0, SIP_PUBLISH_PRESENCE.1, publish::presence::Args::MANUAL),
     (SIP_REGISTER.0, SIP_REGISTER.1, register::Args::MANUAL),
     (SIP_SETTINGS.0, SIP_SETTINGS.1, settings::Args::MANUAL),
+    ("sip-stateless-proxy", env!("CARGO_BIN_EXE_sip-stateless-proxy"), proxy::Args::MANUAL),
     (
         "sip-subscribe-conference",
         env!("CARGO_BIN_EXE_sip-subscribe-conference"),
@@ -303,6 +304,7 @@ fn manual_examples_are_understood_and_short_enough_to_copy() {
                 "sip-publish-presence" => publish::presence::Args::try_parse_from(&words).map(drop),
                 "sip-register" => register::Args::try_parse_from(&words).map(drop),
                 "sip-settings" => settings::Args::try_parse_from(&words).map(drop),
+                "sip-stateless-proxy" => proxy::Args::try_parse_from(&words).map(drop),
                 "sip-subscribe-conference" => subscribe::conference::Args::try_parse_from(&words).map(drop),
                 "sip-subscribe-dialog" => subscribe::dialog::Args::try_parse_from(&words).map(drop),
                 "sip-subscribe-mwi" => subscribe::mwi::Args::try_parse_from(&words).map(drop),

@@ -12,6 +12,7 @@ mod lookup;
 mod notifier;
 mod presence;
 mod programs;
+mod proxying;
 mod publication;
 mod publishing;
 mod registering;

@@ -5,15 +5,20 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use serde_json::Value;
 use sipkit::{
-    message::{HeaderId, Limits, Message, header},
+    message::{HeaderId, Limits, Message, UriBuf, header},
     phone::responder::{self, Responder},
+    proxy::{
+        self, Hop, Match, Own, RecordRoute, Rule, Secret, Stateless, Table,
+        branch::{Branch, Branches},
+    },
     sim::{Node, World},
     stack::{self, Stats},
     time::Duration,
+    transport::Target,
     ua,
 };
 
-use crate::support::forwarder::Forwarder;
+use crate::support::peer_in_sim::Plain;
 
 /// A test server without media in a world of its own.
 fn server(limits: Limits) -> (World, Node<Responder>) {
@@ -130,7 +135,9 @@ fn every_torture_message_is_forwarded_or_refused_as_it_should_be() {
             wrong.push(format!("{name}: {status:?} or {forwarded:?} instead of {proxy:?}"));
         }
         if let Some(forwarded) = forwarded {
-            wrong.extend(changed(&bytes, &forwarded).map(|what| format!("{name}: {what} was changed")));
+            wrong.extend(
+                changed(&on_its_way(&bytes), &forwarded).map(|what| format!("{name}: {what} was changed")),
+            );
         }
     }
     assert_eq!(count, 50);
@@ -140,32 +147,64 @@ fn every_torture_message_is_forwarded_or_refused_as_it_should_be() {
 /// The status that was answered, and the message that was sent on.
 fn through_a_proxy(bytes: &[u8]) -> (Option<u16>, Option<Message>) {
     let mut world = World::new(4475);
-    // The address that the responses of RFC 4475 came by.
-    let local = at("192.0.2.198:5060");
-    let proxy = world.add("proxy", local, Forwarder::new(local, at("192.0.2.3:5060")));
-    world.inject(at("192.0.2.99:5060"), local, on_its_way_back(bytes, local));
+    let local = at("192.0.2.10:5060");
+    // The next hop, and where the messages of the RFC want to go.
+    let addresses = ["192.0.2.3:5060", "127.0.0.1:5080", "192.0.2.105:5060", "192.0.2.198:5060"].map(at);
+    let next = world.add_with("next", &addresses, stack::Config::default(), Plain::default());
+    world.name("services.example.com", &["192.0.2.3".parse().unwrap()]);
+    let hop = Hop::new(UriBuf::parse("sip:192.0.2.3").unwrap()).unwrap();
+    let proxy = Stateless::new(proxy::Config {
+        own: Own::new(vec![Target::udp(local)], Vec::new()),
+        table: Table::new(vec![Rule { when: Match::Any, hops: vec![hop] }]),
+        secret: Secret::new(KEY, [2; 16]),
+        record_route: RecordRoute::Needed,
+        probe: None,
+    });
+    world.add("proxy", local, proxy);
+    let message = Message::parse(bytes.to_vec().into(), &Limits::default()).ok();
+    let source = message.as_ref().and_then(|message| {
+        let via = message.via().ok()?;
+        Some(SocketAddr::new(via.host.ip()?, via.port.unwrap_or(5060)))
+    });
+    world.inject(source.unwrap_or(at("192.0.2.99:5060")), local, on_its_way(bytes));
     world.run_for(Duration::from_millis(100));
     let answers = world.ladder().steps().filter(|step| step.from == "proxy");
     let mut statuses = answers.filter_map(|step| step.what.get(..3)?.parse().ok());
-    let forwarded = world.user(proxy).forwarded.clone();
+    let forwarded = &world.user(next).got;
     assert!(forwarded.len() <= 1);
-    let forwarded = forwarded.into_iter().next();
-    let is_answer = forwarded.as_ref().is_none_or(Message::is_request);
-    (statuses.find(|&status| is_answer && status > 100), forwarded)
+    let forwarded = forwarded.first().map(|(message, _)| message.clone());
+    (statuses.find(|&status| forwarded.is_none() && status > 100), forwarded)
 }
 
-/// A response that came to whom it was for is given the Via of a proxy on its way.
-fn on_its_way_back(bytes: &[u8], local: SocketAddr) -> Vec<u8> {
-    let line_end = bytes.windows(2).position(|pair| pair == b"\r\n");
-    let vias = bytes.windows(6).filter(|text| *text == b"\r\nVia:").count();
-    match line_end {
-        Some(end) if bytes.starts_with(b"SIP/") && vias == 1 => {
-            let via = format!("\r\nVia: {};branch=z9hG4bKours", Forwarder::via(local));
-            [&bytes[..end], via.as_bytes(), &bytes[end..]].concat()
+/// A response is given the Via of a proxy that forwarded its request, and the next router of a request a mark that
+/// it is a loose one, as the message would be changed for another one.
+fn on_its_way(bytes: &[u8]) -> Vec<u8> {
+    let text = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+    let octets = |text: String| text.chars().map(|c| c as u8).collect::<Vec<_>>();
+    let message = Message::parse(bytes.to_vec().into(), &Limits::default());
+    let Some(response) = message.ok().filter(|message| !message.is_request()) else {
+        let loose =
+            text(bytes).replace("\r\nRoute: <sip:127.0.0.1:5080>", "\r\nRoute: <sip:127.0.0.1:5080;lr>");
+        return octets(loose);
+    };
+    let vias: Vec<_> = response.each::<header::Via>().flatten().collect();
+    let branch = |via: &header::Via<'_>| {
+        // What a name stands for does not matter: such a response could not go back.
+        let ip = via.host.ip().unwrap_or([192, 0, 2, 99].into());
+        let unique = Branches::new(KEY).unique(&response, via, ip).expect("it can be read");
+        Branch { unique, path: 1 }.to_string()
+    };
+    match &vias[..] {
+        [one] => {
+            let own = format!("\r\nVia: SIP/2.0/UDP 192.0.2.10;branch={}\r\n", branch(one));
+            octets(text(bytes).replacen("\r\n", &own, 1))
         }
-        _ => bytes.to_vec(),
+        [own, next, ..] => octets(text(bytes).replacen(own.branch().expect("a branch"), &branch(next), 1)),
+        [] => bytes.to_vec(),
     }
 }
+
+const KEY: [u8; 16] = [1; 16];
 
 /// What a proxy should have left as it was.
 fn changed(before: &[u8], after: &Message) -> Option<&'static str> {
@@ -181,7 +220,11 @@ fn changed(before: &[u8], after: &Message) -> Option<&'static str> {
     let is_request = after.is_request();
     let one_hop_less = hops(after) == Some(hops(&before).map_or(70, |hops| hops - 1));
     let checks = [
-        ("Via", after.count(HeaderId::Via) == before.count(HeaderId::Via) + usize::from(is_request)),
+        (
+            "Via",
+            after.count(HeaderId::Via) + usize::from(!is_request)
+                == before.count(HeaderId::Via) + usize::from(is_request),
+        ),
         ("Max-Forwards", if is_request { one_hop_less } else { hops(after) == hops(&before) }),
         ("another header field", rows(&before) == rows(after)),
         ("the body", before.body() == after.body()),

@@ -1,4 +1,4 @@
-//! A SIP stack for user agents, and what the programs `sip-call` and `sip-test-server` are made of.
+//! A SIP stack for user agents and proxies, and what the programs `sip-…` are made of.
 //!
 //! The layers, from the top down. A module knows only those below it; `ARCHITECTURE.md` has the table and walks
 //! through a call file by file.
@@ -7,7 +7,8 @@
 //! * [`phone`]: a call with its sound; an answering side for tests.
 //! * [`endpoint`]: threads, sockets and the real clock; calls as asynchronous values. [`sim`] drives the same stack
 //!   on a virtual clock over a network in memory.
-//! * [`ua`]: the user agent: calls placed and answered, re-INVITE, digest.
+//! * [`ua`]: the user agent: calls placed and answered, registrations, subscriptions, publications, digest.
+//! * [`proxy`]: forwarding without state (RFC 3261 §16.11).
 //! * [`dialog`]: identifiers, sequence numbers, route sets, forks (RFC 3261 §12).
 //! * [`stack`]: one shard: messages in, messages out, a [`TransactionUser`](stack::TransactionUser) in the middle.
 //! * [`transaction`], [`resolve`]: retransmission and timeouts (§17, RFC 6026); from a URI to addresses (RFC 3263).
@@ -31,7 +32,9 @@
 //!   argument. [`media::session::Session`] is the same for RTP.
 //! * **You only read or write messages:** [`message`] and [`sdp`] need nothing else.
 //!
-//! The transport is UDP. There is no TCP, TLS or WebSocket yet, no SRV lookup, no registration and no SRTP.
+//! * **You write a proxy:** [`proxy::Stateless`].
+//!
+//! Signalling goes over UDP, TCP, TLS and WebSocket; sound over plain RTP: there is no SRTP yet.
 //!
 //! # Reading a message
 //!
@@ -126,6 +129,7 @@
 //! * `opus`: the Opus codec. Builds libopus: needs cmake and a C compiler.
 //! * `audio`: sound cards. Needs the ALSA headers on Linux.
 //! * `xcap`: the HTTP client under [`xcap`], and `sip-xcap`.
+//! * `dns`: NAPTR and SRV records. `tls`: TLS through rustls. `ws`: WebSocket.
 
 // The places that need it say so themselves: transport/udp for one registration, media/device to silence libasound.
 #![deny(unsafe_code)]
@@ -139,6 +143,7 @@ pub mod media;
 pub mod message;
 pub mod phone;
 pub mod presence;
+pub mod proxy;
 pub mod resolve;
 pub mod sdp;
 pub mod sim;

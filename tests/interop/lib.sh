@@ -34,7 +34,7 @@ need_lab() {
 }
 need_programs() {
   local program
-  for program in sip-call sip-dns sip-message sip-options sip-publish-{mwi,presence} sip-register \
+  for program in sip-call sip-dns sip-message sip-options sip-publish-{mwi,presence} sip-register sip-stateless-proxy \
     sip-subscribe-{dialog,mwi,presence,rls,winfo} sip-test-server sip-xcap; do
     [ -x "$BIN/$program" ] || { echo "no $BIN/$program: build first (cargo build), or say BIN=folder" >&2; exit 2; }
   done

@@ -5,10 +5,10 @@ pub mod compositor;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod folder;
-pub mod forwarder;
 pub mod message;
 pub mod notifier;
 pub mod peer;
+pub mod peer_in_sim;
 pub mod program;
 pub mod registrar;
 

@@ -25,6 +25,7 @@ use super::{
     account,
     nearest::nearest,
     place,
+    proxy::{HopUri, RouteRule},
     secret::{self, Password},
     value::{
         Audio, Codec, DigestAlgorithm, EventState, ListenAddress, LocalAddress, PortRange, parse_duration,
@@ -45,6 +46,7 @@ pub struct Config {
     pub media: Media,
     pub account: BTreeMap<String, Account>,
     pub server: Server,
+    pub proxy: Proxy,
 }
 
 /// `[defaults]`: for every program that has the flag.
@@ -161,6 +163,24 @@ pub struct Server {
     /// Who may watch.
     #[serde(deserialize_with = "texts")]
     pub watcher: Option<Vec<Rule>>,
+}
+
+/// `[proxy]`: for programs that forward.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Proxy {
+    #[serde(deserialize_with = "text_list")]
+    pub listen: Option<Vec<ListenAddress>>,
+    #[serde(deserialize_with = "texts")]
+    pub next_hop: Option<Vec<HopUri>>,
+    #[serde(deserialize_with = "texts")]
+    pub route: Option<Vec<RouteRule>>,
+    #[serde(deserialize_with = "text_list")]
+    pub domain: Option<Vec<String>>,
+    pub record_route: Option<bool>,
+    #[serde(deserialize_with = "duration")]
+    pub probe: Option<Duration>,
+    pub flow_key_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -303,6 +323,7 @@ pub(super) fn keys_of(table: &str) -> Option<&'static [&'static str]> {
         "media" => field_names::<Media>(),
         "account" => field_names::<Account>(),
         "server" => field_names::<Server>(),
+        "proxy" => field_names::<Proxy>(),
         _ => return None,
     })
 }

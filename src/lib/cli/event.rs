@@ -205,6 +205,8 @@ pub enum Event {
         #[serde(serialize_with = "rounded")]
         duration_ms: Option<f64>,
     },
+    /// How much a proxy forwards.
+    Forwarded(Forwarded),
     /// How busy a server is.
     Rate {
         calls: u64,
@@ -418,6 +420,7 @@ impl Event {
             Self::PublishAgain { .. } => "publish-again",
             Self::Published(_) => "published",
             Self::Query { .. } => "query",
+            Self::Forwarded(_) => "forwarded",
             Self::Rate { .. } => "rate",
             Self::Registered(_) => "registered",
             Self::RegisterAgain { .. } => "register-again",
@@ -548,6 +551,19 @@ impl fmt::Display for Event {
                     Some(error) => write!(f, "{}", Printable(error)),
                     None => write!(f, "{} records", records.len()),
                 }
+            }
+            Self::Forwarded(Forwarded { requests, responses, answered, dropped, messages_per_second }) => {
+                write!(
+                    f,
+                    "{messages_per_second:.0} messages/s; {requests} requests and {responses} responses forwarded"
+                )?;
+                if *answered > 0 {
+                    write!(f, ", {answered} answered")?;
+                }
+                if *dropped > 0 {
+                    write!(f, ", {dropped} dropped")?;
+                }
+                Ok(())
             }
             Self::Rate { calls, active, calls_per_second } => {
                 write!(f, "{calls_per_second:.1} calls/s, {active} active, {calls} in all")
@@ -890,6 +906,18 @@ pub struct Summary {
     /// What a monitoring system is told, and the exit status it knows.
     #[serde(skip)]
     pub check: Option<(u8, String)>,
+}
+
+/// What a proxy did since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Forwarded {
+    pub requests: u64,
+    pub responses: u64,
+    /// Requests that went no further.
+    pub answered: u64,
+    pub dropped: u64,
+    /// Requests and responses that went on in the last second.
+    pub messages_per_second: f64,
 }
 
 /// A duration as the results have it: milliseconds, to the microsecond.

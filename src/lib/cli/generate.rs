@@ -276,6 +276,7 @@ const PROGRAMS: [&str; 18] = [
     "sip-publish-presence",
     "sip-register",
     "sip-settings",
+    "sip-stateless-proxy",
     "sip-subscribe-conference",
     "sip-subscribe-dialog",
     "sip-subscribe-mwi",

@@ -43,6 +43,7 @@ pub mod output;
 mod pipe;
 mod place;
 pub mod printable;
+pub mod proxy;
 pub mod publish;
 mod recorder;
 pub mod register;

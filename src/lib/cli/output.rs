@@ -340,7 +340,7 @@ mod tests {
     use super::*;
     use crate::cli::event_state::{Publication, Published, Watcher};
     use crate::cli::{
-        event::{Binding, Cause, MediaSummary, Party, Record, Registered, Share, Target, Way},
+        event::{Binding, Cause, Forwarded, MediaSummary, Party, Record, Registered, Share, Target, Way},
         subscribe::told::{Malformed, Notified},
     };
 
@@ -536,6 +536,13 @@ mod tests {
                 error: None,
                 duration_ms: Some(0.8),
             },
+            Event::Forwarded(Forwarded {
+                requests: 4,
+                responses: 8,
+                answered: 1,
+                dropped: 2,
+                messages_per_second: 12.0,
+            }),
             Event::Rate { calls: 10, active: 2, calls_per_second: 1.5 },
             Event::Rule { lookup: 1, rule: "domain", protocol: None, text: "why".into() },
             Event::Shares {

@@ -80,8 +80,9 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     outcome
 }
 
-/// As many connections as there may be open files, without those that calls need for their media.
-fn connections() -> ConnectionOptions {
+/// As many connections as there may be open files, without those that calls need for their media, or a program for
+/// itself.
+pub(super) fn connections() -> ConnectionOptions {
     let mut options = ConnectionOptions::default();
     match descriptors::raise() {
         Ok(raised) => {

@@ -106,13 +106,21 @@ pub struct Endpoint<U> {
 impl Builder {
     /// Binds the sockets and starts the shard; `user` is moved to its thread.
     pub fn start<U: TransactionUser + Send + 'static>(self, user: U) -> Result<Endpoint<U>, StartError> {
-        self.start_with(|_| user)
+        self.start_with(|_, _| user)
+    }
+
+    /// The same for a user that must know where it listens.
+    pub fn start_at<U: TransactionUser + Send + 'static>(
+        self,
+        user: impl FnOnce(&[Target]) -> U,
+    ) -> Result<Endpoint<U>, StartError> {
+        self.start_with(|_, local| user(local))
     }
 
     /// The same for a user that posts commands to itself, or has others do so.
     fn start_with<U: TransactionUser + Send + 'static>(
         self,
-        user: impl FnOnce(Poster<U>) -> U,
+        user: impl FnOnce(Poster<U>, &[Target]) -> U,
     ) -> Result<Endpoint<U>, StartError> {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
@@ -178,7 +186,7 @@ impl Builder {
         };
         drop(to_accepted);
         let stack = stack::Config { spoken, aliases, ..self.stack };
-        let user = user(Poster(inbox.clone()));
+        let user = user(Poster(inbox.clone()), &local);
         let shard =
             shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);
         let thread = thread::Builder::new()

@@ -23,11 +23,12 @@ pub(super) struct Memory {
     failed: FailedTargets,
     /// By which chance servers of equal priority were ordered, and how long that is kept.
     drawn: HashMap<Destination, (u64, Instant)>,
-    keep_order: Duration,
+    /// `None` if nothing is drawn.
+    keep_order: Option<Duration>,
 }
 
 impl Memory {
-    pub fn new(spoken: Protocols, keep_order: Duration) -> Self {
+    pub fn new(spoken: Protocols, keep_order: Option<Duration>) -> Self {
         Self {
             spoken,
             cache: Cache::new(CACHE),
@@ -45,7 +46,10 @@ impl Memory {
         ids: &mut Ids,
         now: Instant,
     ) -> (Lookup, Progress) {
-        let order = Order::Weighted { seed: self.seed(&destination, ids, now) };
+        let order = match self.keep_order {
+            None => Order::Fixed,
+            Some(keep) => Order::Weighted { seed: self.seed(&destination, keep, ids, now) },
+        };
         let (mut lookup, progress) =
             Lookup::start(destination, Settings { spoken: self.spoken, order, explain });
         let progress = self.go_on(&mut lookup, progress, now);
@@ -73,7 +77,7 @@ impl Memory {
                 return Progress::Ask(unknown);
             }
         }
-        if let Progress::Found(targets) = &mut progress {
+        if let (Progress::Found(targets), Some(_)) = (&mut progress, self.keep_order) {
             self.failed.sort(targets, now);
         }
         progress
@@ -81,7 +85,7 @@ impl Memory {
 
     /// An order once drawn holds for a while: the call after the question for its route, and the request with
     /// credentials after its challenge, shall meet the same server.
-    fn seed(&mut self, destination: &Destination, ids: &mut Ids, now: Instant) -> u64 {
+    fn seed(&mut self, destination: &Destination, keep: Duration, ids: &mut Ids, now: Instant) -> u64 {
         if matches!(destination.host, Host::Ip(_)) || destination.port.is_some() {
             return 0;
         }
@@ -92,8 +96,8 @@ impl Memory {
         if self.drawn.len() >= DRAWN {
             self.drawn.retain(|_, (_, until)| *until > now);
         }
-        if self.drawn.len() < DRAWN && !self.keep_order.is_zero() {
-            self.drawn.insert(destination.clone(), (seed, now + self.keep_order));
+        if self.drawn.len() < DRAWN && !keep.is_zero() {
+            self.drawn.insert(destination.clone(), (seed, now + keep));
         }
         seed
     }
@@ -160,7 +164,7 @@ mod tests {
     };
 
     fn memory(keep_order: u64) -> (Memory, Ids) {
-        (Memory::new(Protocols::ALL, Duration::from_secs(keep_order)), Ids::from_number(1))
+        (Memory::new(Protocols::ALL, Some(Duration::from_secs(keep_order))), Ids::from_number(1))
     }
 
     fn destination(uri: &str) -> Destination {
@@ -225,6 +229,19 @@ mod tests {
         let (mut fickle, mut ids) = memory(0);
         let orders: Vec<_> = (0..20).map(|_| look_up(&mut fickle, &mut ids, at(0)).0).collect();
         assert!(orders.iter().any(|order| *order != orders[0]));
+    }
+
+    #[test]
+    fn a_fixed_order_is_drawn_by_nobody_and_changed_by_no_failure() {
+        let mut ids = Ids::from_number(1);
+        let orders: Vec<_> = (0..20)
+            .map(|_| {
+                let mut memory = Memory::new(Protocols::ALL, None);
+                memory.failed(Target::udp(([192, 0, 2, 1], 1).into()), at(0));
+                look_up(&mut memory, &mut ids, at(1)).0
+            })
+            .collect();
+        assert!(orders.iter().all(|order| *order == [1, 2, 3, 4]), "{orders:?}");
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub struct Config {
     pub lookup: Duration,
     /// How long servers of equal rank keep the order drawn for a destination. Zero draws anew for every request.
     pub keep_order: Duration,
+    /// Servers of equal rank always have the same order, whatever [`Config::keep_order`] says: a stateless proxy must
+    /// send what belongs together to one place (RFC 3263 §4.4).
+    pub fixed_order: bool,
 }
 
 impl Default for Config {
@@ -75,6 +78,7 @@ impl Default for Config {
             aliases: false,
             lookup: Duration::from_secs(5),
             keep_order: Duration::from_secs(32),
+            fixed_order: false,
         }
     }
 }
@@ -144,7 +148,10 @@ impl Stack {
                 timing: config.timing,
                 ids,
                 aliases: config.aliases,
-                memory: lookup::Memory::new(config.spoken, config.keep_order),
+                memory: lookup::Memory::new(
+                    config.spoken,
+                    (!config.fixed_order).then_some(config.keep_order),
+                ),
                 within: config.lookup,
                 sends: Slab::default(),
                 by_client: HashMap::new(),
@@ -232,13 +239,16 @@ impl Stack {
     }
 
     fn dispatch(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
+        let cx = &mut Cx { core: &mut self.core, now };
         match message.into_request() {
+            Ok(request) if user.forwards_request(&request, flow, cx) => {}
             Ok(request) => self.request(now, request, flow, user),
-            Err(message) => {
-                if let Ok(response) = message.into_response() {
-                    self.response(now, response, flow, user);
-                }
-            }
+            Err(message) => match message.into_response() {
+                Ok(response) if user.forwards_response(&response, flow, cx) => {}
+                Ok(response) => self.response(now, response, flow, user),
+                // It is the one or the other.
+                Err(_) => {}
+            },
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
+
 use crate::{
     message::{Message, Request, Response, UriBuf},
     resolve::LookupError,
@@ -21,6 +23,17 @@ use super::Core;
 /// A request that starts a server transaction comes with its id and must be answered with
 /// [`Cx::respond`]; an ACK that belongs to no transaction (the ACK for a 2xx) comes without.
 pub trait TransactionUser {
+    /// A request as it came, before any transaction is looked for: whether it was forwarded, or otherwise done with,
+    /// without one (RFC 3261 §16.11). Transactions see only what is left.
+    fn forwards_request(&mut self, _request: &Request, _from: Flow, _cx: &mut Cx<'_>) -> bool {
+        false
+    }
+
+    /// The same for a response.
+    fn forwards_response(&mut self, _response: &Response, _from: Flow, _cx: &mut Cx<'_>) -> bool {
+        false
+    }
+
     /// A request nobody answered yet. CANCEL never comes here, see [`TransactionUser::cancel`].
     fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>);
 
@@ -226,6 +239,16 @@ impl Cx<'_> {
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
     pub fn transmit(&mut self, flow: Flow, message: &Message) {
         self.core.transmit(flow, message.bytes().clone());
+    }
+
+    /// Sends a message that belongs to no transaction of this element, as a stateless proxy does.
+    pub fn forward(&mut self, flow: Flow, bytes: Bytes) {
+        self.core.transmit(flow, bytes);
+    }
+
+    /// Whether something came by this connection and it is open still; over UDP always.
+    pub fn is_open(&self, flow: &Flow) -> bool {
+        !flow.protocol.is_reliable() || self.core.proven.contains(&flow.key())
     }
 
     /// Keeps a flow alive that leads to `flow.remote`, or no longer (RFC 5626 §4.4): CRLF on connections we opened,

@@ -65,7 +65,7 @@ impl Agent {
         let (page, pages) = mpsc::channel(QUEUE);
         let (arrival, watchers) = mpsc::channel(QUEUE);
         let (submission, submissions) = mpsc::channel(QUEUE);
-        let endpoint = builder.start_with(|poster| Agency {
+        let endpoint = builder.start_with(|poster, _| Agency {
             ua: UserAgent::new(config),
             calls: HashMap::new(),
             registrations: HashMap::new(),

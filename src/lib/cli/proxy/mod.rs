@@ -1,0 +1,222 @@
+//! `sip-stateless-proxy`: its flags and its manual.
+
+mod rules;
+mod run;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueHint};
+
+use super::{
+    Program, args,
+    config::Config,
+    failure::Failure,
+    generate::{Example, Manual, Section},
+    value::{ListenAddress, LocalAddress, parse_duration},
+};
+use crate::{
+    message::UriBuf,
+    proxy::{Match, RecordRoute, Rule},
+    resolve::Host,
+    transport::{Protocol, udp},
+};
+
+pub use self::{
+    rules::{HopUri, RouteRule},
+    run::run,
+};
+
+/// Forward SIP messages, and remember nothing of them
+///
+/// Each message goes on by itself (RFC 3261 section 16.11): a request to the next hop that its Call-ID is for, a response
+/// back by its Vias. Between UDP, TCP, TLS and WebSocket, IPv4 and IPv6. Without --next-hop and --route requests go where
+/// their URI says.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sip-stateless-proxy", version, max_term_width = 100)]
+pub struct Args {
+    /// Send requests to this URI; may be repeated
+    ///
+    /// Of several, each call has one, by a hash of its Call-ID: with one less only its own calls move.
+    #[arg(long, value_name = "URI")]
+    pub next_hop: Vec<HopUri>,
+
+    /// Send what matches elsewhere, such as a.example=URI
+    ///
+    /// MATCH=URI[,URI...]; MATCH is the host of the Request-URI, *.HOST for all below it, or a regular expression
+    /// between slashes for the whole of it. dns instead of a URI: where the Request-URI says. May be repeated: the first
+    /// one that matches counts, and --next-hop is for the rest.
+    #[arg(long, value_name = "MATCH=URI")]
+    pub route: Vec<RouteRule>,
+
+    /// Where to listen [default: see --help]
+    ///
+    /// May be repeated. PROTO is udp, tcp, tls, ws or wss, and without it both udp and tcp; tls and wss want --tls-cert.
+    /// Without a port: 5060, for tls 5061, for ws 5062, for wss 5063. The default is the address of this machine that
+    /// leads to the first next hop, and loopback without one.
+    #[arg(long, value_name = "[PROTO:]IP[:PORT]")]
+    pub listen: Vec<ListenAddress>,
+
+    /// A name that leads here; may be repeated
+    ///
+    /// Routes with it are ours, as those with an address that is listened on.
+    #[arg(long, value_name = "NAME")]
+    pub domain: Vec<String>,
+
+    /// Stay on the path of every dialog
+    ///
+    /// Without it a Record-Route is put in only where it is needed: between transports, families or addresses, and for
+    /// clients that are reached by their own connection only.
+    #[arg(long)]
+    pub record_route: bool,
+
+    /// Ask next hops with OPTIONS [default: 10s]
+    ///
+    /// One that has not answered for 32 s gets no requests until it does. 0 is never, and so is one hop alone.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub probe: Option<Duration>,
+
+    /// File with the secret of branches and flow tokens
+    ///
+    /// Its first 16 octets at least. With it they outlive a restart over UDP, and several proxies can share them.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true)]
+    pub flow_key_file: Option<PathBuf>,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub tls: args::Tls,
+    #[command(flatten)]
+    pub dns: args::Dns,
+    #[command(flatten)]
+    pub common: args::Common,
+}
+
+/// What the flags and the configuration say together.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// At least one.
+    pub listen: Vec<ListenAddress>,
+    pub rules: Vec<Rule>,
+    pub domains: Vec<String>,
+    pub record_route: RecordRoute,
+    pub probe: Option<Duration>,
+    pub flow_key_file: Option<PathBuf>,
+}
+
+impl Args {
+    /// The port listened on where none is given.
+    pub const fn port(protocol: Protocol) -> u16 {
+        match protocol {
+            Protocol::Udp | Protocol::Tcp => 5060,
+            Protocol::Tls => 5061,
+            Protocol::Ws => 5062,
+            Protocol::Wss => 5063,
+        }
+    }
+
+    pub fn settings(&self, config: &Config) -> Result<Settings, Failure> {
+        let config = &config.proxy;
+        let next_hops = given(&self.next_hop, config.next_hop.as_ref());
+        let mut rules: Vec<_> =
+            given(&self.route, config.route.as_ref()).into_iter().map(|RouteRule(rule)| rule).collect();
+        if !next_hops.is_empty() {
+            rules.push(Rule {
+                when: Match::Any,
+                hops: next_hops.into_iter().map(|HopUri(hop)| hop).collect(),
+            });
+        }
+        let listen = match &given(&self.listen, config.listen.as_ref())[..] {
+            [] => vec![towards(&rules)?],
+            listen => listen.to_vec(),
+        };
+        let share = rules.iter().any(|rule| rule.hops.len() > 1);
+        let probe = self.probe.or(config.probe).unwrap_or(if share { PROBE } else { Duration::ZERO });
+        Ok(Settings {
+            listen,
+            rules,
+            domains: given(&self.domain, config.domain.as_ref()),
+            record_route: match self.record_route || config.record_route == Some(true) {
+                true => RecordRoute::Always,
+                false => RecordRoute::Needed,
+            },
+            probe: (!probe.is_zero()).then_some(probe),
+            flow_key_file: self.flow_key_file.clone().or_else(|| config.flow_key_file.clone()),
+        })
+    }
+}
+
+/// The flags before the file.
+fn given<T: Clone>(flags: &[T], file: Option<&Vec<T>>) -> Vec<T> {
+    match file {
+        Some(file) if flags.is_empty() => file.clone(),
+        _ => flags.to_vec(),
+    }
+}
+
+/// The address of this machine that leads to the first next hop.
+fn towards(rules: &[Rule]) -> Result<ListenAddress, Failure> {
+    let hop = rules.iter().flat_map(|rule| &rule.hops).next();
+    let ip = match hop.map(|hop| (&hop.destination().host, hop.uri())) {
+        None => std::net::Ipv4Addr::LOCALHOST.into(),
+        Some((Host::Ip(ip), _)) => udp::local_address_for(SocketAddr::new(*ip, 5060)).map_err(|error| {
+            Failure::usage(format_args!("no address of this machine leads to {ip}: {error}"))
+        })?,
+        Some((Host::Name(_), uri)) => return Err(needs_listen(uri)),
+    };
+    Ok(ListenAddress { protocol: None, address: LocalAddress { ip, port: None } })
+}
+
+fn needs_listen(uri: &UriBuf) -> Failure {
+    let uri = uri.as_str();
+    Failure::usage(format_args!(
+        "{uri} is a name: say with --listen which address of this machine leads there"
+    ))
+}
+
+const PROBE: Duration = Duration::from_secs(10);
+
+impl Program for Args {
+    const MANUAL: Manual = Manual {
+        synopsis: &["[OPTIONS] --next-hop URI...", "[OPTIONS] --route MATCH=URI..."],
+        sections: &[
+            Section {
+                title: "ROUTING",
+                text: "A request whose Route names another element goes there. What is left is sent by --route and \
+                       --next-hop, and without them by its Request-URI (RFC 3263). The next hop of a call depends on \
+                       nothing but its Call-ID and the table, so that repetitions, CANCEL and ACK follow their INVITE. \
+                       Requests within a dialog whose Route is ours go where their Request-URI says. With SIGHUP the \
+                       configuration file is read again: routes, names and record-route change, and no message is lost.",
+                terms: &[],
+            },
+            Section {
+                title: "CLIENTS THAT CANNOT BE CALLED",
+                text: "Who comes over WebSocket or a connection of his own, or from behind an address translator, is \
+                       reached by the flow he opened: its token is in Path, Record-Route and Via. A token whose flow is \
+                       gone is answered 430, and one that was not made here 403 (RFC 5626).",
+                terms: &[],
+            },
+        ],
+        examples: &[
+            Example {
+                about: "Everything to one server",
+                command: "sip-stateless-proxy --next-hop sip:10.0.0.2",
+            },
+            Example {
+                about: "Calls shared by two servers",
+                command: "sip-stateless-proxy --next-hop 192.0.2.7 --next-hop 192.0.2.8",
+            },
+            Example {
+                about: "From WebSocket to UDP",
+                command: "sip-stateless-proxy --listen ws::: --listen 0.0.0.0 --next-hop pbx.example",
+            },
+            Example {
+                about: "Numbers to a gateway, and the rest where it wants",
+                command: "sip-stateless-proxy --route '/^sip:[+]?[0-9]+@/=sip:192.0.2.7'",
+            },
+        ],
+    };
+
+    fn common(&self) -> &args::Common {
+        &self.common
+    }
+}

@@ -1,0 +1,127 @@
+//! What `sip-stateless-proxy` does: starts the proxy on each address, tells how busy it is, reads its routes again when
+//! asked to, and ends.
+
+use std::{fs, path::Path, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use crate::{
+    cli::{Context, Event, ExitStatus, Failure, Why, account, config::Config, event, place, serve},
+    endpoint::{Builder, Endpoint, Security},
+    proxy::{self, Counters, Own, Secret, Stateless, Table},
+    stack,
+    transport::Target,
+};
+
+use super::{Args, Settings};
+
+/// Forwards until told to stop.
+pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
+    let settings = args.settings(&cx.config)?;
+    let secret = secret(settings.flow_key_file.as_deref())?;
+    let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
+    let Settings { rules, domains, record_route, probe, .. } = settings;
+    let builder = Builder {
+        listen,
+        connections: serve::connections(),
+        security: security(&args, &cx)?,
+        tap: cx.tap(),
+        resolver: account::resolver(&args.dns, &cx.config),
+        stack: stack::Config { fixed_order: true, ..Builder::default().stack },
+    };
+    let make = |local: &[Target]| {
+        let own = Own::new(local.to_vec(), domains);
+        Stateless::new(proxy::Config { own, table: Table::new(rules), secret, record_route, probe })
+    };
+    let endpoint = builder.start_at(make).map_err(|error| place::start_failure(&error))?;
+    // A proxy that stopped already says so below.
+    let _ = endpoint.with(Stateless::start).await;
+    for local in endpoint.local() {
+        cx.out.event(Event::Listening {
+            protocol: local.protocol.as_str().to_owned(),
+            local: local.addr.to_string(),
+        });
+    }
+    let outcome = serve(&args, &cx, &endpoint).await;
+    endpoint.stop().await;
+    outcome
+}
+
+async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Result<(), Failure> {
+    let mut tick = tokio::time::interval(SECOND);
+    let mut reload = signal(SignalKind::hangup())
+        .map_err(|error| Failure::new(ExitStatus::Defect, format_args!("cannot watch signals: {error}")))?;
+    let mut before = Counters::default();
+    loop {
+        tokio::select! {
+            biased;
+            why = cx.stop.requested() => {
+                tell(cx, endpoint, &mut before).await;
+                // Being told to stop is how a server ends well; a deadline is not.
+                return if why == Why::Deadline { Err(why.into()) } else { Ok(()) };
+            }
+            _ = reload.recv() => again(args, endpoint).await,
+            _ = tick.tick() => tell(cx, endpoint, &mut before).await,
+        }
+    }
+}
+
+/// Says what was done since the last time, if it was anything.
+async fn tell(cx: &Context, endpoint: &Endpoint<Stateless>, before: &mut Counters) {
+    let Ok(now) = endpoint.with(|proxy, _| proxy.counters().clone()).await else { return };
+    if now != *before {
+        let answered = |counters: &Counters| counters.answered.values().sum();
+        let messages = |counters: &Counters| counters.requests_forwarded + counters.responses_forwarded;
+        cx.out.event(Event::Forwarded(event::Forwarded {
+            requests: now.requests_forwarded,
+            responses: now.responses_forwarded,
+            answered: answered(&now),
+            dropped: now.acks_dropped + now.responses_foreign + now.responses_stuck,
+            messages_per_second: (messages(&now) - messages(before)) as f64 / SECOND.as_secs_f64(),
+        }));
+        *before = now;
+    }
+}
+
+/// Reads the configuration once more; a mistake in it leaves everything as it is.
+async fn again(args: &Args, endpoint: &Endpoint<Stateless>) {
+    let settings = Config::load(args.common.run.config.as_deref(), false)
+        .map_err(Failure::usage)
+        .and_then(|config| args.settings(&config));
+    match settings {
+        Ok(Settings { rules, domains, record_route, .. }) => {
+            tracing::warn!("the configuration was read again: {} routes", rules.len());
+            // A proxy that stopped has no use for it.
+            let _ = endpoint.with(move |proxy, _| proxy.reload(rules, domains, record_route)).await;
+        }
+        Err(failure) => tracing::error!("the configuration stays as it was: {failure}"),
+    }
+}
+
+fn secret(path: Option<&Path>) -> Result<Secret, Failure> {
+    let passing = rand::random();
+    let Some(path) = path else { return Ok(Secret::new(rand::random(), passing)) };
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::usage(format_args!("cannot use {} as the key: {why}", path.display()))
+    };
+    let octets = Zeroizing::new(fs::read(path).map_err(|error| wrong(&error))?);
+    let lasting = octets.first_chunk().ok_or_else(|| wrong(&"16 octets are wanted at least"))?;
+    Ok(Secret::new(*lasting, passing))
+}
+
+#[cfg(feature = "tls")]
+fn security(args: &Args, cx: &Context) -> Result<Security, Failure> {
+    use crate::cli::tls;
+
+    let client = tls::client(&args.tls, &cx.config, cx.tap())?;
+    let server = tls::server(&args.tls.as_server(), &cx.config, cx.tap())?;
+    Ok(Security { client: Some(client.into()), server: server.map(Into::into) })
+}
+
+#[cfg(not(feature = "tls"))]
+fn security(_: &Args, _: &Context) -> Result<Security, Failure> {
+    Ok(Security::default())
+}
+
+const SECOND: Duration = Duration::from_secs(1);

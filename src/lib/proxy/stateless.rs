@@ -1,0 +1,505 @@
+//! A proxy that forwards each message on its own (RFC 3261 §16.11).
+//!
+//! ```text
+//!  request ─► admit (§16.3) ─► own marks off (§16.4) ─► where to (§16.5) ─┬─ known ──► Via on, away with it (§16.6)
+//!               │                 │                        │              └─ asked ─► waits, bounded ─┘   │ unreachable
+//!               └─ 400 416 420 483 482 ◄──────────────── 403 404 430 ◄────────────────── 503, 404 ◄─┘
+//!  response ─► is the top Via ours, and does its branch fit the next one? ─► Via off, back by its flow (§16.7)
+//!               └─ no: dropped and counted
+//! ```
+//!
+//! Nothing is kept of a request once it has left. What is remembered is about ways, not about messages: which flow leads
+//! to a next hop, and which next hops are out of order.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, SocketAddr},
+};
+
+use bytes::BytesMut;
+
+use crate::{
+    message::{Builder, Edits, HeaderId, Host, Method, Request, Response, Scheme, UriBuf, header},
+    resolve::{Destination, LookupError},
+    stack::{Cx, Failure, RequestId, TransactionUser},
+    time::{Duration, Instant},
+    transaction::ServerId,
+    transport::{Flow, FlowError, Protocol, via},
+};
+
+use super::{
+    Own, Rule, Secret, Table,
+    admit::{self, Facts, Refusal},
+    branch::{Branch, Branches},
+    path::Way,
+    probe::Probes,
+    record::{self, Passage},
+};
+
+/// What a proxy is made with.
+#[derive(Debug)]
+pub struct Config {
+    pub own: Own,
+    pub table: Table,
+    pub secret: Secret,
+    pub record_route: RecordRoute,
+    /// How often next hops are asked with OPTIONS whether they are there; `None`: never.
+    pub probe: Option<Duration>,
+}
+
+/// When a proxy stays on the path of a dialog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RecordRoute {
+    /// When the sides could not reach each other without it: another transport, family or socket, or a client that is
+    /// reached by its own connection only.
+    #[default]
+    Needed,
+    Always,
+}
+
+/// What was done, and what was dropped.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    pub requests: u64,
+    pub responses: u64,
+    pub requests_forwarded: u64,
+    pub responses_forwarded: u64,
+    /// Requests answered here, by status.
+    pub answered: BTreeMap<u16, u64>,
+    /// ACKs that could not go on; they are never answered.
+    pub acks_dropped: u64,
+    /// Responses whose top Via is none of ours, or whose branch fits no request that we forwarded.
+    pub responses_foreign: u64,
+    /// Responses that cannot go on: their next Via is missing, unreadable, or leads to a multicast group.
+    pub responses_stuck: u64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Stateless {
+    own: Own,
+    table: Table,
+    secret: Secret,
+    branches: Branches,
+    record_route: RecordRoute,
+    /// Flows that lead to a destination, and until when that is taken for granted.
+    ways: HashMap<Destination, (Flow, Instant)>,
+    asking: HashMap<RequestId, Asking>,
+    by_destination: HashMap<Destination, RequestId>,
+    /// Requests waiting for a way, and their octets.
+    waiting: (usize, usize),
+    probes: Probes,
+    out: BytesMut,
+    counters: Counters,
+}
+
+/// Requests that wait until it is known how to reach a destination.
+#[derive(Debug)]
+struct Asking {
+    destination: Destination,
+    requests: Vec<(Request, Flow)>,
+}
+
+/// Where a request goes next.
+enum Next {
+    /// By a flow that a token named.
+    Token(Flow),
+    To(Destination),
+}
+
+impl Stateless {
+    pub fn new(config: Config) -> Self {
+        Self {
+            own: config.own,
+            table: config.table,
+            branches: Branches::new(config.secret.lasting()),
+            secret: config.secret,
+            record_route: config.record_route,
+            ways: HashMap::new(),
+            asking: HashMap::new(),
+            by_destination: HashMap::new(),
+            waiting: (0, 0),
+            probes: Probes::new(config.probe),
+            out: BytesMut::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Begins to ask next hops whether they are there.
+    pub fn start(&mut self, cx: &mut Cx<'_>) {
+        self.probes.start(cx);
+    }
+
+    /// Other rules and names from now on; requests under way are not lost by it.
+    pub fn reload(&mut self, rules: Vec<Rule>, names: Vec<String>, record_route: RecordRoute) {
+        self.table.replace(rules);
+        self.own.rename(names);
+        self.record_route = record_route;
+    }
+
+    /// Forwards a request, or says why not. `found` is the flow to its destination, if that was asked for.
+    fn pass_on(
+        &mut self,
+        request: &Request,
+        from: &Flow,
+        found: Option<Flow>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let facts = admit::check(request)?;
+        let Facts { uri, via, call_id, cseq, .. } = facts;
+        let unique = self.branches.unique(request, &via, from.remote.ip());
+        let unique = unique.ok_or(Refusal::bad("A field that tells transactions apart cannot be read"))?;
+        let routes = request.raw(HeaderId::Route).map(|row| row.value);
+        let branch = Branch { unique, path: self.branches.path(request.raw_uri(), routes, call_id, cseq) };
+        if self.has_been_here(request, branch.path) {
+            return Err(Refusal::new(482, None));
+        }
+        let way = Way::of(request, uri, &self.own)?;
+        let (flow, by_token) = match self.next(request, &way, call_id, from, cx)? {
+            Next::Token(flow) => (flow, true),
+            Next::To(destination) => match found.or_else(|| self.way(&destination, cx.now())) {
+                Some(flow) => (flow, false),
+                None => return self.ask(destination, request, from, cx),
+            },
+        };
+        self.send(request, &facts, &way, from, &flow, branch, by_token, cx)
+    }
+
+    /// RFC 5393 §4.2.2: whether what decides its way is what it was when it was here before.
+    fn has_been_here(&self, request: &Request, path: u64) -> bool {
+        request.each::<header::Via>().flatten().any(|via| {
+            via.branch().and_then(Branch::parse).is_some_and(|branch| branch.path == path) && {
+                let protocol = Protocol::parse(via.transport).unwrap_or(Protocol::Udp);
+                self.own.is_at(via.host, via.port, protocol.default_port())
+            }
+        })
+    }
+
+    fn next(
+        &self,
+        request: &Request,
+        way: &Way<'_>,
+        call_id: &str,
+        from: &Flow,
+        cx: &Cx<'_>,
+    ) -> Result<Next, Refusal> {
+        let target = way.target();
+        let mut in_dialog = false;
+        if let Some(user) = way.ours().map(|uri| uri.user().unwrap_or_default()) {
+            in_dialog = record::is_plain(Some(user));
+            match self.secret.flow(user) {
+                // From who is meant by it: it goes on to the other side (RFC 5626 §5.3).
+                Ok(flow) if flow.is_same(from) => in_dialog = true,
+                Ok(flow) if cx.is_open(&flow) => return Ok(Next::Token(flow)),
+                Ok(_) => return Err(Refusal::new(430, Some("Flow Failed"))),
+                Err(_) if user.len() >= SHORTEST_TOKEN => return Err(Refusal::new(403, None)),
+                // A proxy may be written with any user by who was configured to go through it.
+                Err(_) => {}
+            }
+        }
+        let to = |uri: &crate::message::Uri<'_>| match Destination::of(uri) {
+            Ok(destination) => {
+                let sips = destination.sips || target.scheme() == Scheme::Sips;
+                Ok(Next::To(Destination { sips, ..destination }))
+            }
+            Err(LookupError::NoTransport { .. }) => Err(Refusal::new(503, Some("No Such Transport"))),
+            Err(_) => Err(Refusal::new(404, None)),
+        };
+        if let Some(route) = way.route() {
+            return to(&route);
+        }
+        if !in_dialog && let Some(hop) = self.table.choose(&target, call_id) {
+            let destination = hop.destination();
+            let sips = destination.sips || target.scheme() == Scheme::Sips;
+            return Ok(Next::To(Destination { sips, ..destination.clone() }));
+        }
+        if self.own.is(&target) {
+            let asked = request.method() == Method::Options && target.user().is_none();
+            return Err(Refusal::new(if asked { 200 } else { 404 }, None));
+        }
+        to(&target)
+    }
+
+    /// The flow to where requests went a moment ago.
+    fn way(&self, destination: &Destination, now: Instant) -> Option<Flow> {
+        self.ways.get(destination).filter(|(_, until)| *until > now).map(|(flow, _)| *flow)
+    }
+
+    /// Finds out how to reach a destination; the request waits for it.
+    fn ask(
+        &mut self,
+        destination: Destination,
+        request: &Request,
+        from: &Flow,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let octets = request.bytes().len();
+        if self.waiting.0 >= MOST_WAITING || self.waiting.1 + octets > MOST_OCTETS {
+            return Err(Refusal { row: Some((HeaderId::RetryAfter, "5".into())), ..Refusal::new(503, None) });
+        }
+        let id = match self.by_destination.get(&destination) {
+            Some(id) => *id,
+            None => {
+                let uri = UriBuf::parse(&written(&destination)).map_err(|_| Refusal::new(404, None))?;
+                let id = cx.route(uri);
+                self.by_destination.insert(destination.clone(), id);
+                id
+            }
+        };
+        let asking = self.asking.entry(id).or_insert_with(|| Asking { destination, requests: Vec::new() });
+        asking.requests.push((request.clone(), *from));
+        self.waiting = (self.waiting.0 + 1, self.waiting.1 + octets);
+        Ok(())
+    }
+
+    /// Those who waited for a destination.
+    fn asked(&mut self, id: RequestId) -> Option<Asking> {
+        let asking = self.asking.remove(&id)?;
+        self.by_destination.remove(&asking.destination);
+        for (request, _) in &asking.requests {
+            self.waiting = (self.waiting.0 - 1, self.waiting.1.saturating_sub(request.bytes().len()));
+        }
+        Some(asking)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a request consists of, and once only")]
+    fn send(
+        &mut self,
+        request: &Request,
+        facts: &Facts<'_>,
+        way: &Way<'_>,
+        from: &Flow,
+        to: &Flow,
+        branch: Branch,
+        by_token: bool,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let marks = via::received_params(&facts.via, from.remote);
+        let mut edits = Edits::new(request);
+        way.apply(&mut edits);
+        if let Some(received) = &marks.received {
+            edits.top_via_param("received", Some(received));
+        }
+        if let Some(rport) = &marks.rport {
+            edits.top_via_param("rport", Some(rport));
+        }
+        edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
+        Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
+        let protocol = to.protocol.as_str();
+        if leaves_where_it_came(from, to) {
+            edits.prepend(HeaderId::Via, format_args!("SIP/2.0/{protocol} {};branch={branch}", to.local));
+        } else {
+            let token = self.secret.token(from);
+            let via = format_args!("SIP/2.0/{protocol} {};branch={branch};{FLOW}={token}", to.local);
+            edits.prepend(HeaderId::Via, via);
+        }
+        if to.protocol.is_reliable() && !request.has(HeaderId::ContentLength) {
+            edits.append(HeaderId::ContentLength, request.body().len());
+        }
+        edits.write(&mut self.out);
+        if self.out.len() > MOST_IN_A_DATAGRAM && !to.protocol.is_reliable() {
+            self.out.clear();
+            return Err(Refusal::new(513, None));
+        }
+        cx.forward(*to, self.out.split().freeze());
+        self.counters.requests_forwarded += 1;
+        Ok(())
+    }
+
+    /// Answers a request without keeping anything of it: its repetitions get the same tag (RFC 3261 §8.2.7).
+    fn refuse(&mut self, request: &Request, from: &Flow, refusal: &Refusal, cx: &mut Cx<'_>) {
+        if request.method() == Method::Ack {
+            self.counters.acks_dropped += 1;
+            return;
+        }
+        *self.counters.answered.entry(refusal.status).or_default() += 1;
+        let Ok(via) = request.via() else {
+            // It says nothing that can be gone by; that much can still be said, to where it came from.
+            let response = Builder::response(request, refusal.status, refusal.reason).to_tag("none").finish();
+            return cx.forward(*from, response.bytes().clone());
+        };
+        let marks = via::received_params(&via, from.remote);
+        let unique = self.branches.unique(request, &via, from.remote.ip()).unwrap_or_default();
+        let tag = self.branches.tag(unique, request.call_id().unwrap_or_default());
+        let remote = via::response_target(&via, from).addr;
+        let mut edits = Edits::new(request);
+        if let Some(received) = &marks.received {
+            edits.top_via_param("received", Some(received));
+        }
+        if let Some(rport) = &marks.rport {
+            edits.top_via_param("rport", Some(rport));
+        }
+        let Ok(marked) = edits.finish().into_request() else { return };
+        let mut response = Builder::response(&marked, refusal.status, refusal.reason).to_tag(&tag);
+        if let Some((field, value)) = &refusal.row {
+            response = response.header(*field, value);
+        }
+        cx.forward(Flow { remote, ..*from }, response.finish().bytes().clone());
+    }
+
+    /// Where a response goes whose own Via had this flow token, if any; `None` if that cannot be found out.
+    fn back(&self, token: Option<&str>, next: &header::Via<'_>, came: &Flow) -> Option<Flow> {
+        let flow = match token {
+            Some(token) => self.secret.flow(token).ok()?,
+            None => *came,
+        };
+        if flow.protocol.is_reliable() {
+            // Should the connection be gone (RFC 3261 §18.2.2).
+            let port = next.port.filter(|&port| port != 0).unwrap_or(flow.protocol.default_port());
+            return Some(Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..flow });
+        }
+        // The branch is a proof of these.
+        let source = source(next)?;
+        let port = next.port.filter(|&port| port != 0).unwrap_or(5060);
+        let remote = match next.maddr().and_then(|maddr| maddr.ip()) {
+            Some(maddr) => SocketAddr::new(maddr, port),
+            None => SocketAddr::new(source, next.rport().flatten().unwrap_or(port)),
+        };
+        let ip = remote.ip();
+        // RFC 4475 §3.1.2.19: nobody is to be made to flood a network.
+        let crowd = ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::from([255; 4]);
+        (!crowd && ip.is_ipv4() == flow.local.is_ipv4()).then_some(Flow { remote, ..flow })
+    }
+}
+
+impl TransactionUser for Stateless {
+    fn forwards_request(&mut self, request: &Request, from: Flow, cx: &mut Cx<'_>) -> bool {
+        self.counters.requests += 1;
+        self.own.see(from.local.ip());
+        if let Err(refusal) = self.pass_on(request, &from, None, cx) {
+            self.refuse(request, &from, &refusal, cx);
+        }
+        true
+    }
+
+    fn forwards_response(&mut self, response: &Response, from: Flow, cx: &mut Cx<'_>) -> bool {
+        let mut vias = response.each::<header::Via>();
+        let Some(Ok(own)) = vias.next() else { return false };
+        // Another kind of branch is that of a question of our own.
+        let Some(branch) = own.branch().and_then(Branch::parse) else { return false };
+        self.counters.responses += 1;
+        let Some(Ok(next)) = vias.next() else {
+            self.counters.responses_stuck += 1;
+            return true;
+        };
+        let unique = source(&next).and_then(|source| self.branches.unique(response, &next, source));
+        if unique != Some(branch.unique) {
+            self.counters.responses_foreign += 1;
+            return true;
+        }
+        let Some(flow) = self.back(own.params.value(FLOW), &next, &from) else {
+            self.counters.responses_stuck += 1;
+            return true;
+        };
+        let mut edits = Edits::new(response);
+        edits.pop_value(HeaderId::Via);
+        if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
+            edits.append(HeaderId::ContentLength, response.body().len());
+        }
+        edits.write(&mut self.out);
+        cx.forward(flow, self.out.split().freeze());
+        self.counters.responses_forwarded += 1;
+        true
+    }
+
+    fn request(&mut self, _: Request, _: Option<ServerId>, _: Flow, _: &mut Cx<'_>) {}
+
+    fn cancel(&mut self, _: ServerId, _: &mut Cx<'_>) {}
+
+    fn response(&mut self, id: Option<RequestId>, response: Response, cx: &mut Cx<'_>) {
+        match id {
+            Some(id) => self.probes.answered(id, response.status(), &mut self.table, cx.now()),
+            None => self.counters.responses_foreign += 1,
+        }
+    }
+
+    fn failed(&mut self, id: RequestId, why: Failure, cx: &mut Cx<'_>) {
+        let Some(asking) = self.asked(id) else {
+            return self.probes.failed(id, &why, &mut self.table, cx.now());
+        };
+        tracing::info!("{}: {why}", written(&asking.destination));
+        let refusal = match why {
+            Failure::Lookup(LookupError::NoAddress { error, .. }) if error.is_negative() => {
+                Refusal::new(404, Some("No Such Domain"))
+            }
+            Failure::Lookup(LookupError::NoName { .. }) => Refusal::new(404, Some("No Such Domain")),
+            // The client may try elsewhere.
+            _ => Refusal::new(503, None),
+        };
+        for (request, from) in &asking.requests {
+            self.refuse(request, from, &refusal, cx);
+        }
+    }
+
+    fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
+        let Some(asking) = self.asked(id) else { return };
+        if self.ways.len() >= MOST_WAYS {
+            self.ways.clear();
+        }
+        self.own.see(flow.local.ip());
+        self.ways.insert(asking.destination, (flow, cx.now() + WAY));
+        for (request, from) in &asking.requests {
+            if let Err(refusal) = self.pass_on(request, from, Some(flow), cx) {
+                self.refuse(request, from, &refusal, cx);
+            }
+        }
+    }
+
+    fn deadline(&mut self, token: u64, cx: &mut Cx<'_>) {
+        self.probes.deadline(token, &mut self.table, cx);
+    }
+
+    fn flow_lost(&mut self, flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {
+        self.ways.retain(|_, (way, _)| !way.is_same(&flow));
+    }
+}
+
+/// Where the request came from that had this Via, by what was noted in it.
+fn source(via: &header::Via<'_>) -> Option<IpAddr> {
+    via.received().or(via.host.ip())
+}
+
+/// Whether the response finds back without more than its next Via.
+fn leaves_where_it_came(from: &Flow, to: &Flow) -> bool {
+    !from.protocol.is_reliable()
+        && !to.protocol.is_reliable()
+        && (from.shard, from.slot, from.local) == (to.shard, to.slot, to.local)
+}
+
+/// A URI that leads to a destination.
+fn written(destination: &Destination) -> String {
+    let Destination { host, port, transport, sips } = destination;
+    let mut text = String::from(if *sips { "sips:" } else { "sip:" });
+    text += &match host {
+        crate::resolve::Host::Name(name) => name.to_string(),
+        crate::resolve::Host::Ip(ip) => Host::from(*ip).to_string(),
+    };
+    if let Some(port) = port {
+        text += &format!(":{port}");
+    }
+    if let Some(transport) = transport {
+        text += &format!(";transport={}", transport.as_param());
+    }
+    text
+}
+
+/// The parameter of our Via that says by which flow the response goes back.
+const FLOW: &str = "flow";
+/// A flow token is never shorter.
+const SHORTEST_TOKEN: usize = 48;
+/// What fits into a datagram.
+const MOST_IN_A_DATAGRAM: usize = 65_507;
+/// Requests that wait for a way at most, and their octets.
+const MOST_WAITING: usize = 4_096;
+const MOST_OCTETS: usize = 8 << 20;
+/// Ways remembered at most, and how long without another look.
+const MOST_WAYS: usize = 4_096;
+const WAY: Duration = Duration::from_secs(30);

@@ -1,0 +1,146 @@
+# sip-stateless-proxy between peers: SIPp on both sides over each pair of transports, our own programs over all five and
+# both families, phones that register and call through it, two of them in a row, next hops that come and go.
+
+# proxy NAME PORT ARGUMENT...: on that port and those after it, by transport, over IPv4 and IPv6
+proxy() {
+  local name=$1 port=$2; shift 2
+  in_background "$name" "$BIN/sip-stateless-proxy" --listen "$IP:$port" --listen "[::1]:$port" --json --pcap "$name.pcapng" "$@"
+  wait_for 10 bound "$port" || fail "$name does not listen on $port"
+}
+proxy_done() { # NAME: it must still be there; ended by TERM it leaves with 0
+  [ -f "$1.rc" ] && fail "$1 ended by itself with status $(cat "$1.rc")"
+  reap "$1"
+  status_is "$1" 0
+  grep -q '"event":"forwarded"' "$1.json" || fail "$1 forwarded nothing"
+}
+
+# between CLIENT'S-TRANSPORT SERVER'S-TRANSPORT (SIPp's words): calls of SIPp to SIPp, which wants each message as it should be
+between() {
+  local transport; case $2 in u1) transport=udp ;; t1) transport=tcp ;; esac
+  proxy proxy "$SERVER_PORT" --next-hop "sip:$IP:$LAB_SIPP;transport=$transport"
+  TRANSPORT=$2 CALLS=20 sipp_uas uas-basic
+  step "sipp uac-basic over $1"
+  PORT=$((BASE + 6)) TRANSPORT=$1 CALLS=20 SERVICE=sipp MEDIA=$((BASE + 60)) "$LAB/sipp/run" uac-basic "$IP:$SERVER_PORT" ||
+    fail "SIPp's caller was not satisfied"
+  sipp_done uas-basic
+  proxy_done proxy
+}
+row core proxy-udp-udp between u1 u1
+row long proxy-udp-tcp between u1 t1
+row long proxy-tcp-udp between t1 u1
+row core proxy-tcp-tcp between t1 t1
+
+# calls of our own over any transport to any other one, IPv4 and IPv6
+ours_between() {
+  local from to host target by listen=() count=0
+  for to in udp tcp tls ws wss; do listen+=(--listen "$to:$IP:$(port "$SERVER_PORT" $to)"); done
+  in_background server "$BIN/sip-test-server" "${listen[@]}" --tls-cert "$LAB_RUN/tls/server.pem" --tls-key "$LAB_RUN/tls/server.key" --json
+  local proxies=()
+  for host in "$IP" "[::1]"; do for from in tls ws wss; do proxies+=(--listen "$from:$host:$(port "$OURS" $from)"); done; done
+  proxy proxy "$OURS" "${proxies[@]}" --tls-cert "$LAB_RUN/tls/server.pem" --tls-key "$LAB_RUN/tls/server.key" \
+    --tls-ca "$LAB_RUN/tls/ca.pem" --tls-name lab.test
+  wait_for 10 bound "$SERVER_PORT" || fail "sip-test-server does not listen"
+  for host in "$IP" "[::1]"; do
+    for from in udp tcp tls ws wss; do
+      for to in udp tcp tls ws wss; do
+        target="sip:tone@$IP:$(port "$SERVER_PORT" $to);transport=$to"
+        by=(--proxy "sip:$host:$(port "$OURS" $from);transport=$from" --tls-ca "$LAB_RUN/tls/ca.pem" --tls-name lab.test --timeout 15s)
+        if [ "$host" = "$IP" ]; then
+          "$BIN/sip-call" "$target" "${by[@]}" --audio tone:700 --duration 300ms >call.out 2>&1
+        else
+          # sound does not get from one family to the other without a relay, but messages do
+          "$BIN/sip-message" "$target" "over $from to $to" "${by[@]}" >call.out 2>&1
+        fi || fail "from $host over $from to $to: status $?: $(tail -n 2 call.out)"
+        count=$((count + 1))
+      done
+    done
+  done
+  [ $count = 50 ] || fail "$count calls and messages, not 50"
+  [ "$(grep -c '"event":"ended".*"by":"remote"' server.json)" = 25 ] || fail "not every call was ended by its caller"
+  proxy_done proxy
+  reap server
+  status_is server 0
+}
+# port FIRST TRANSPORT: ports of the case that nobody else has
+port() { case $2 in udp | tcp) echo "$1" ;; tls) echo $(($1 + 100)) ;; ws) echo $(($1 + 102)) ;; wss) echo $(($1 + 104)) ;; esac; }
+row long proxy-all-transports ours_between
+
+# phones register at kamailio through the proxy, and call each other and us through it
+phones() {
+  step "lab up kam"
+  "$LAB/lab" up kam || { "$LAB/lab" down kam; "$LAB/lab" up kam; } || fail "kam did not start"
+  echo alice-secret >password; chmod 600 password
+  proxy proxy "$SERVER_PORT" --next-hop "sip:$IP:$LAB_KAM"
+  SERVER=$IP:$SERVER_PORT TRANSPORT=$1 CODECS=PCMU peer_start baresip
+  SERVER=$IP:$SERVER_PORT TRANSPORT=$2 CODECS=PCMU SOURCE=$("$LAB/ua/tones" 700) peer_start linphone
+  local peer
+  for peer in baresip linphone; do wait_for 8 registered $peer || fail "$peer did not register through the proxy"; done
+  call 0 sip:baresip@lab.test --proxy "sip:$IP:$SERVER_PORT" --from sip:alice@lab.test --user alice --password-file password \
+    --audio tone:440 --codec pcmu --duration 4s --timeout 20s
+  heard call.wav 1000 3 1
+  call 0 sip:linphone@lab.test --proxy "sip:$IP:$SERVER_PORT;transport=tcp" --from sip:alice@lab.test --user alice \
+    --password-file password --audio tone:440 --codec pcmu --duration 4s --timeout 20s
+  heard call.wav 700 3 1
+  step "baresip calls linphone"
+  peer_do baresip baresip dial sip:linphone@lab.test
+  wait_for 10 grep -qi 'call.*established' "$LAB_RUN/log/baresip.log" || fail "baresip's call to linphone was not answered"
+  sleep 2
+  peer_do baresip baresip hangup
+  proxy_done proxy
+}
+registered() { kamcmd -s "unix:$LAB_RUN/kam/ctl" ul.dump | grep -q "AoR: $1"; }
+row core proxy-phones phones udp tcp
+row long proxy-phones-tcp phones tcp udp
+
+# two in a row, the second one shares calls between two servers, of which one goes away
+in_a_row() {
+  local one=$((BASE + 12)) other=$((BASE + 14)) n
+  in_background one "$BIN/sip-test-server" --listen "$IP:$one" --json
+  in_background other "$BIN/sip-test-server" --listen "$IP:$other" --json
+  proxy second "$OURS" --next-hop "sip:$IP:$one" --next-hop "sip:$IP:$other" --record-route --probe 1s
+  proxy first "$SERVER_PORT" --next-hop "sip:$IP:$OURS" --record-route
+  wait_for 10 bound $one && wait_for 10 bound $other || fail "the servers do not listen"
+  for n in $(seq 12); do
+    "$BIN/sip-call" sip:tone@pbx.example --proxy "sip:$IP:$SERVER_PORT" --audio tone:700 --duration 100ms --timeout 15s 2>call.err ||
+      fail "call $n: status $?: $(cat call.err)"
+  done
+  local answered=0 server share
+  for server in one other; do
+    share=$(grep -c '"event":"answered"' $server.json)
+    [ "$share" -ge 1 ] || fail "$server was never called"
+    answered=$((answered + share))
+  done
+  [ $answered = 12 ] || fail "$answered calls were answered, not 12"
+  reap one
+  wait_for 50 grep -q 'does not answer' second.err || fail "that a server is gone is not noticed"
+  for n in $(seq 6); do
+    "$BIN/sip-call" sip:tone@pbx.example --proxy "sip:$IP:$SERVER_PORT" --audio tone:700 --duration 100ms --timeout 15s 2>call.err ||
+      fail "call $n to the one that is left: status $?: $(cat call.err)"
+  done
+  proxy_done first
+  proxy_done second
+}
+row long proxy-in-a-row in_a_row
+slow proxy-in-a-row
+
+# routes by domain and pattern, read again while calls go on
+reloaded() {
+  mkdir -p "$XDG_CONFIG_HOME/sipkit"
+  local config=$XDG_CONFIG_HOME/sipkit/config.toml
+  server
+  printf '[proxy]\nroute = ["a.example=sip:%s:%s", "/^sip:[0-9]+@/=sip:%s:%s"]\n' "$IP" "$SERVER_PORT" "$IP" "$((BASE + 15))" >"$config"
+  proxy proxy "$OURS"
+  "$BIN/sip-options" sip:a.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "the route by domain: $?"
+  "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 2s && fail "a route to nobody was answered"
+  printf '[proxy]\nroute = ["/^sip:[0-9]+@/=sip:%s:%s"]\n' "$IP" "$SERVER_PORT" >"$config"
+  kill -HUP "$(cat "$LAB_RUN/pid/proxy")"
+  wait_for 5 grep -q 'read again' proxy.err || fail "the configuration is not read again: $(cat proxy.err)"
+  "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "the route by pattern: $?"
+  printf '[proxy]\nroute = ["nonsense"]\n' >"$config"
+  kill -HUP "$(cat "$LAB_RUN/pid/proxy")"
+  wait_for 5 grep -q 'stays as it was' proxy.err || fail "a mistake in the configuration is not told"
+  "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "after the mistake: $?"
+  proxy_done proxy
+  server_done
+}
+row core proxy-reloaded reloaded
