@@ -1,4 +1,4 @@
-complete -c sip-xcap -l xcap-root -d 'The XCAP root, such as https://xcap.example.com' -r
+complete -c sip-xcap -l xcap-root -d 'The XCAP root: an http or https URL' -r
 complete -c sip-xcap -l auid -d 'Application usage [default: pres-rules]' -r
 complete -c sip-xcap -l document -d 'Name of the document [default: index]' -r
 complete -c sip-xcap -l node -d 'The part, such as \'resource-lists/list[@name="a"]\'' -r

@@ -16,8 +16,8 @@ use serde_json::Value;
 #[cfg(feature = "dns")]
 use sipkit::cli::dns;
 use sipkit::cli::{
-    ExitStatus, Program, call, generate::Manual, message, options, proxy, publish, register, settings, subscribe,
-    test_server,
+    ExitStatus, Program, call, generate::Manual, message, options, proxy, publish, register, settings,
+    subscribe, test_server,
 };
 
 #[cfg(feature = "dns")]

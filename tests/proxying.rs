@@ -352,7 +352,7 @@ fn rows_are_recorded_where_they_are_needed() {
     let (udp, tcp) = (format!("<sip:p@{PROXY};lr>"), format!("<sip:p@{PROXY};transport=tcp;lr>"));
     let nothing: [&str; 0] = [];
     assert_eq!(recorded(RecordRoute::Needed, "sip:192.0.2.2", "INVITE"), nothing);
-    assert_eq!(recorded(RecordRoute::Always, "sip:192.0.2.2", "INVITE"), [udp.clone()]);
+    assert_eq!(recorded(RecordRoute::Always, "sip:192.0.2.2", "INVITE"), std::slice::from_ref(&udp));
     assert_eq!(recorded(RecordRoute::Always, "sip:192.0.2.2", "MESSAGE"), nothing);
     assert_eq!(recorded(RecordRoute::Needed, "sip:192.0.2.2;transport=tcp", "MESSAGE"), nothing);
     // RFC 5658 §5: the side that the callee sees on top.

@@ -255,10 +255,11 @@ fn push_files(page: &mut Roff) {
         ("[media]", field_names::<config::Media>()),
         ("[account.NAME]", field_names::<config::Account>()),
         ("[server]", field_names::<config::Server>()),
+        ("[proxy]", field_names::<config::Proxy>()),
     ] {
         push_term(page, [bold(table)], &format!("{}.", keys.join(", ")));
     }
-    debug_assert_eq!(field_names::<Config>().len(), 5, "a new table wants a line here");
+    debug_assert_eq!(field_names::<Config>().len(), 6, "a new table wants a line here");
 }
 
 fn push_term<const N: usize>(page: &mut Roff, term: [Inline; N], meaning: &str) {

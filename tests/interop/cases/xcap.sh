@@ -150,12 +150,13 @@ decided() {
     status_is publisher 0
   }
 }
-# listed: a list of three that sip-xcap makes, and its members' states
+# listed TRANSPORT: a list of three that sip-xcap makes, and its members' states
 listed() {
   xcap_lab
   # The server looks at one document of services only, and the lab has one already.
   sqlite3 "$LAB_RUN/kam/lab.db" "DELETE FROM xcap" || fail "the lab's own list is in the way"
-  local name proxy="--proxy sip:$IP:$LAB_KAM"
+  local name proxy="--proxy sip:$IP:$LAB_KAM;transport=$1"
+  [ "$1" = tls ] && proxy="--proxy sip:$IP:$((LAB_KAM + 1));transport=tls --tls-ca $LAB_RUN/tls/ca.pem --tls-name lab.test"
   for name in bob carol dave; do xcap 0 add resource-lists add "sip:$name@lab.test" --list mates; done
   xcap 0 add rls-services add sip:mates-list@lab.test --list mates
   # the words are arguments
@@ -171,6 +172,6 @@ listed() {
   }
 }
 row long xcap-documents documents
-row long xcap-list listed
+for transport in udp tcp tls; do row long "xcap-list-$transport" listed $transport; done
 row long xcap-allow decided allow
 row long xcap-block decided block

@@ -40,11 +40,11 @@ pub struct Args {
     #[arg(long, value_name = "URI")]
     pub next_hop: Vec<HopUri>,
 
-    /// Send what matches elsewhere, such as a.example=URI
+    /// Send what matches elsewhere; may be repeated
     ///
-    /// MATCH=URI[,URI...]; MATCH is the host of the Request-URI, *.HOST for all below it, or a regular expression
-    /// between slashes for the whole of it. dns instead of a URI: where the Request-URI says. May be repeated: the first
-    /// one that matches counts, and --next-hop is for the rest.
+    /// MATCH=URI[,URI...], such as a.example=sip:192.0.2.7. MATCH is the host of the Request-URI, *.HOST for all below it, or a regular expression
+    /// between slashes for the whole of it. dns instead of a URI: where the Request-URI says. The first one that matches
+    /// counts, and --next-hop is for the rest.
     #[arg(long, value_name = "MATCH=URI")]
     pub route: Vec<RouteRule>,
 

@@ -28,8 +28,8 @@ use server::{Server, WITHIN, address, refused};
 
 /// Read and change the documents of an XCAP server
 ///
-/// Gets, puts and deletes documents or parts of them (RFC 4825), or edits those people have: who may see their presence
-/// (pres-rules), their lists (resource-lists), and the lists that can be subscribed to (rls-services).
+/// Gets, puts and deletes documents or parts of them (RFC 4825), and makes everyday edits: who may see your presence
+/// (pres-rules), your lists (resource-lists), and the lists that can be subscribed to (rls-services).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sip-xcap", version, max_term_width = 100)]
 #[command(mut_arg("display_name", |arg| arg.hide(true)))]
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(value_name = "URI")]
     pub uri: Option<String>,
 
-    /// The XCAP root, such as https://xcap.example.com
+    /// The XCAP root: an http or https URL
     #[arg(long, value_name = "URL", env = "SIPKIT_XCAP_ROOT", hide_env = true, alias = "root")]
     #[arg(help_heading = "Document")]
     pub xcap_root: Option<String>,
