@@ -29,7 +29,7 @@ pub enum Why {
     Interrupt,
     /// Nobody reads standard output any more.
     OutputClosed,
-    /// SIGTERM or SIGHUP.
+    /// SIGTERM, or SIGHUP unless the program does something else with it.
     Terminate,
 }
 
@@ -37,11 +37,13 @@ pub enum Why {
 #[derive(Clone, Debug)]
 pub struct Stop {
     why: Arc<watch::Sender<Option<Why>>>,
+    /// How often SIGHUP came; `None` if it ends the run.
+    hangups: Arc<watch::Sender<Option<u64>>>,
 }
 
 impl Stop {
     pub fn new() -> Self {
-        Self { why: Arc::new(watch::Sender::new(None)) }
+        Self { why: Arc::new(watch::Sender::new(None)), hangups: Arc::new(watch::Sender::new(None)) }
     }
 
     /// Asks the run to end. Says whether this was the first reason.
@@ -51,6 +53,19 @@ impl Stop {
             current.get_or_insert(why);
             first
         })
+    }
+
+    /// From now on SIGHUP does not end the run: it asks to read the configuration again, and each one is seen here.
+    pub fn hangups(&self) -> watch::Receiver<Option<u64>> {
+        self.hangups.send_modify(|count| *count = count.or(Some(0)));
+        let mut hangups = self.hangups.subscribe();
+        hangups.mark_unchanged();
+        hangups
+    }
+
+    /// SIGHUP came; says whether somebody takes it.
+    fn hang_up(&self) -> bool {
+        self.hangups.send_if_modified(|count| count.as_mut().map(|count| *count += 1).is_some())
     }
 
     /// The reason, if the run was asked to end.
@@ -95,6 +110,7 @@ pub(super) fn watch_signals(stop: Stop, leave: impl Fn() + Send + 'static) -> st
         loop {
             let first = match signals.wait() {
                 Ok(Signal::SIGINT) => stop.request(Why::Interrupt),
+                Ok(Signal::SIGHUP) if stop.hang_up() => continue,
                 Ok(Signal::SIGTERM | Signal::SIGHUP) => stop.request(Why::Terminate),
                 Ok(Signal::SIGTSTP) => {
                     let keys = terminal::suspend();
@@ -161,6 +177,16 @@ fn signals() -> SigSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hangup_ends_the_run_unless_somebody_takes_it() {
+        let stop = Stop::new();
+        assert!(!stop.hang_up());
+        let hangups = stop.hangups();
+        assert!(!hangups.has_changed().unwrap(), "none came");
+        assert!(stop.hang_up() && hangups.has_changed().unwrap());
+        assert_eq!(stop.why(), None);
+    }
 
     #[tokio::test]
     async fn the_first_reason_counts_and_everybody_hears_it() {

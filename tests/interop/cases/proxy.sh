@@ -123,6 +123,8 @@ in_a_row() {
 row long proxy-in-a-row in_a_row
 slow proxy-in-a-row
 
+# hang_up PORT: SIGHUP to the proxy there, not to who notes its status
+hang_up() { kill -HUP "$(pgrep -f "^$BIN/sip-stateless-proxy --listen $IP:$1 ")" || fail "no proxy to tell"; }
 # routes by domain and pattern, read again while calls go on
 reloaded() {
   mkdir -p "$XDG_CONFIG_HOME/sipkit"
@@ -133,11 +135,11 @@ reloaded() {
   "$BIN/sip-options" sip:a.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "the route by domain: $?"
   "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 2s && fail "a route to nobody was answered"
   printf '[proxy]\nroute = ["/^sip:[0-9]+@/=sip:%s:%s"]\n' "$IP" "$SERVER_PORT" >"$config"
-  kill -HUP "$(cat "$LAB_RUN/pid/proxy")"
+  hang_up "$OURS"
   wait_for 5 grep -q 'read again' proxy.err || fail "the configuration is not read again: $(cat proxy.err)"
   "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "the route by pattern: $?"
   printf '[proxy]\nroute = ["nonsense"]\n' >"$config"
-  kill -HUP "$(cat "$LAB_RUN/pid/proxy")"
+  hang_up "$OURS"
   wait_for 5 grep -q 'stays as it was' proxy.err || fail "a mistake in the configuration is not told"
   "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "after the mistake: $?"
   proxy_done proxy

@@ -3,11 +3,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::{
-    cli::{Context, Event, ExitStatus, Failure, Why, account, config::Config, event, place, serve},
+    cli::{Context, Event, Failure, Why, account, config::Config, event, place, serve},
     endpoint::{Builder, Endpoint, Security},
     proxy::{self, Counters, Own, Secret, Stateless, Table},
     stack,
@@ -50,8 +49,7 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
 
 async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Result<(), Failure> {
     let mut tick = tokio::time::interval(SECOND);
-    let mut reload = signal(SignalKind::hangup())
-        .map_err(|error| Failure::new(ExitStatus::Defect, format_args!("cannot watch signals: {error}")))?;
+    let mut hangups = cx.stop.hangups();
     let mut before = Counters::default();
     loop {
         tokio::select! {
@@ -61,7 +59,7 @@ async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Res
                 // Being told to stop is how a server ends well; a deadline is not.
                 return if why == Why::Deadline { Err(why.into()) } else { Ok(()) };
             }
-            _ = reload.recv() => again(args, endpoint).await,
+            Ok(()) = hangups.changed() => again(args, endpoint).await,
             _ = tick.tick() => tell(cx, endpoint, &mut before).await,
         }
     }

@@ -64,6 +64,8 @@ pub struct Args {
     /// The part, such as 'resource-lists/list[@name="a"]'
     ///
     /// Steps with slashes between them: name, name[2], name[@attribute="value"]; at the end @attribute or namespace::*.
+    // The help is no Markdown: nothing is linked to.
+    #[allow(rustdoc::broken_intra_doc_links)]
     #[arg(long, value_name = "SELECTOR", help_heading = "Document")]
     pub node: Option<NodeSelector>,
 

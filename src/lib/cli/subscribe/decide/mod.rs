@@ -1,5 +1,5 @@
 //! `sip-subscribe-winfo` decides about watchers: who waits is given a rule in the presence rules (RFC 5025) on an XCAP
-//! server, by patterns or as somebody says who is asked. [`pending`] knows who waits for what; here it is done.
+//! server, by patterns or as somebody says who is asked. `pending` knows who waits for what; here it is done.
 
 mod pattern;
 mod pending;
