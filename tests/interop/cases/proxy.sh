@@ -127,11 +127,10 @@ slow proxy-in-a-row
 hang_up() { kill -HUP "$(pgrep -f "^$BIN/sip-stateless-proxy --listen $IP:$1 ")" || fail "no proxy to tell"; }
 # routes by domain and pattern, read again while calls go on
 reloaded() {
-  mkdir -p "$XDG_CONFIG_HOME/sipkit"
-  local config=$XDG_CONFIG_HOME/sipkit/config.toml
+  local config=$W/proxy.toml
   server
   printf '[proxy]\nroute = ["a.example=sip:%s:%s", "/^sip:[0-9]+@/=sip:%s:%s"]\n' "$IP" "$SERVER_PORT" "$IP" "$((BASE + 15))" >"$config"
-  proxy proxy "$OURS"
+  proxy proxy "$OURS" --config "$config"
   "$BIN/sip-options" sip:a.example --proxy "sip:$IP:$OURS" --timeout 5s || fail "the route by domain: $?"
   "$BIN/sip-options" sip:123@b.example --proxy "sip:$IP:$OURS" --timeout 2s && fail "a route to nobody was answered"
   printf '[proxy]\nroute = ["/^sip:[0-9]+@/=sip:%s:%s"]\n' "$IP" "$SERVER_PORT" >"$config"
