@@ -281,12 +281,15 @@ at_ours() {
 for transport in udp tcp tls; do
   row core "presence-$transport" seen $transport
   row long "events-$transport" others $transport
-  row core "published-$transport" published $transport
   row long "published-mwi-$transport" published_mwi $transport
   row long "presence-linphone-$transport" with_linphone $transport
   row long "dialogs-$transport" dialogs $transport
-  row core "presence-server-$transport" at_ours $transport
 done
+# One transport of each in the short set.
+row core published-udp published udp
+row core presence-server-tls at_ours tls
+for transport in tcp tls; do row long "published-$transport" published $transport; done
+for transport in udp tcp; do row long "presence-server-$transport" at_ours $transport; done
 row long presence-restart restarted
 slow presence-restart
 row long presence-expiry runs_out

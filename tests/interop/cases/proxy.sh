@@ -89,7 +89,7 @@ phones() {
   proxy_done proxy
 }
 registered() { kamcmd -s "unix:$LAB_RUN/kam/ctl" ul.dump | grep -q "AoR: $1"; }
-row core proxy-phones phones udp tcp
+row long proxy-phones phones udp tcp
 row long proxy-phones-tcp phones tcp udp
 
 # two in a row, the second one shares calls between two servers, of which one goes away
