@@ -16,8 +16,8 @@ use std::{
 };
 
 use super::{
-    Capabilities, Codec, Connection, Direction, Line, LocalOrigin, Media, Origin, Port, RtpMap, Session,
-    TelephoneEvent,
+    Capabilities, Codec, Connection, Direction, Limits, Line, LocalOrigin, Media, Origin, Port, RtpMap,
+    Session, TelephoneEvent,
 };
 
 /// What offer and answer agreed on.
@@ -227,6 +227,9 @@ pub fn reoffer_with(previous: &Negotiated, caps: &Capabilities, origin: &mut Loc
     let line = line.or_else(|| previous.local.media.iter().position(|media| live(&media)));
     // A section that was given up may be offered again in its place (RFC 3264 §8.1).
     let line = line.or_else(|| previous.local.media.iter().position(|media| media.kind == "audio"));
+    // So may one of another kind, but peers are used to a new one at the end: only where that would be one too many.
+    let is_full = previous.local.media.len() >= Limits::default().media;
+    let line = line.or_else(|| previous.local.media.iter().position(|media| is_full && media.port.is_zero()));
 
     let known: Vec<&Media> = [&previous.local, &previous.remote]
         .into_iter()

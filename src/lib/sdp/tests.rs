@@ -420,6 +420,22 @@ fn offers_anew_in_place() {
     assert_eq!(audio.rtpmap(103).map(|map| map.clock_rate), Some(48_000));
 }
 
+/// A new section goes to the end, unless nobody would read so many: then it takes the place of a refused one (RFC 3264
+/// §8.1).
+#[test]
+fn a_new_section_is_never_one_too_many() {
+    for (count, expected) in [(1, 2), (63, 64), (64, 64)] {
+        let mut origin = origin();
+        let theirs = remote(&"m=video 0 RTP/AVP 31\n".repeat(count));
+        let done = answer(&theirs, &caps(), &mut origin, None).unwrap();
+        let offer = reoffer_with(&done, &caps(), &mut origin);
+        let again = Session::parse(&offer.to_bytes()).unwrap();
+        assert_eq!(again.media.len(), expected);
+        let audio = again.media.iter().filter(|media| media.kind == "audio" && !media.port.is_zero());
+        assert_eq!(audio.count(), 1);
+    }
+}
+
 /// The audio of the pairs of RFC 4317 and RFC 3264 §10, read as offerer and as answerer.
 #[test]
 fn rfc_pairs() {
