@@ -145,14 +145,8 @@ impl Stateless {
         self.record_route = record_route;
     }
 
-    /// Forwards a request, or says why not. `found` is the flow to its destination, if that was asked for.
-    fn pass_on(
-        &mut self,
-        request: &Request,
-        from: &Flow,
-        found: Option<Flow>,
-        cx: &mut Cx<'_>,
-    ) -> Result<(), Refusal> {
+    /// Forwards a request, keeps it until it is known how its destination is reached, or says why not.
+    fn pass_on(&mut self, request: &Request, from: &Flow, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let facts = admit::check(request)?;
         let Facts { uri, via, call_id, cseq, .. } = facts;
         let unique = self.branches.unique(request, &via, from.remote.ip());
@@ -165,7 +159,7 @@ impl Stateless {
         let way = Way::of(request, uri, &self.own)?;
         let (flow, by_token) = match self.next(request, &way, call_id, from, cx)? {
             Next::Token(flow) => (flow, true),
-            Next::To(destination) => match found.or_else(|| self.way(&destination, cx.now())) {
+            Next::To(destination) => match self.way(&destination, cx.now()) {
                 Some(flow) => (flow, false),
                 None => return self.ask(destination, request, from, cx),
             },
@@ -205,27 +199,25 @@ impl Stateless {
                 Err(_) => {}
             }
         }
-        let to = |uri: &crate::message::Uri<'_>| match Destination::of(uri) {
+        let destination = if let Some(route) = way.route() {
+            Destination::of(&route)
+        } else if !in_dialog && let Some(hop) = self.table.choose(&target, call_id) {
+            Ok(hop.destination().clone())
+        } else if self.own.is(&target) {
+            let asked = request.method() == Method::Options && target.user().is_none();
+            return Err(Refusal::new(if asked { 200 } else { 404 }, None));
+        } else {
+            Destination::of(&target)
+        };
+        match destination {
+            // RFC 3261 §16.6 step 7: what is meant for a SIPS URI goes securely whatever the Route says.
             Ok(destination) => {
                 let sips = destination.sips || target.scheme() == Scheme::Sips;
                 Ok(Next::To(Destination { sips, ..destination }))
             }
             Err(LookupError::NoTransport { .. }) => Err(Refusal::new(503, Some("No Such Transport"))),
             Err(_) => Err(Refusal::new(404, None)),
-        };
-        if let Some(route) = way.route() {
-            return to(&route);
         }
-        if !in_dialog && let Some(hop) = self.table.choose(&target, call_id) {
-            let destination = hop.destination();
-            let sips = destination.sips || target.scheme() == Scheme::Sips;
-            return Ok(Next::To(Destination { sips, ..destination.clone() }));
-        }
-        if self.own.is(&target) {
-            let asked = request.method() == Method::Options && target.user().is_none();
-            return Err(Refusal::new(if asked { 200 } else { 404 }, None));
-        }
-        to(&target)
     }
 
     /// The flow to where requests went a moment ago.
@@ -282,15 +274,9 @@ impl Stateless {
         by_token: bool,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
-        let marks = via::received_params(&facts.via, from.remote);
         let mut edits = Edits::new(request);
         way.apply(&mut edits);
-        if let Some(received) = &marks.received {
-            edits.top_via_param("received", Some(received));
-        }
-        if let Some(rport) = &marks.rport {
-            edits.top_via_param("rport", Some(rport));
-        }
+        via::received_params(&facts.via, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
         Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
         let protocol = to.protocol.as_str();
@@ -326,17 +312,11 @@ impl Stateless {
             let response = Builder::response(request, refusal.status, refusal.reason).to_tag("none").finish();
             return cx.forward(*from, response.bytes().clone());
         };
-        let marks = via::received_params(&via, from.remote);
         let unique = self.branches.unique(request, &via, from.remote.ip()).unwrap_or_default();
         let tag = self.branches.tag(unique, request.call_id().unwrap_or_default());
         let remote = via::response_target(&via, from).addr;
         let mut edits = Edits::new(request);
-        if let Some(received) = &marks.received {
-            edits.top_via_param("received", Some(received));
-        }
-        if let Some(rport) = &marks.rport {
-            edits.top_via_param("rport", Some(rport));
-        }
+        via::received_params(&via, from.remote).apply(&mut edits);
         let Ok(marked) = edits.finish().into_request() else { return };
         let mut response = Builder::response(&marked, refusal.status, refusal.reason).to_tag(&tag);
         if let Some((field, value)) = &refusal.row {
@@ -374,7 +354,7 @@ impl TransactionUser for Stateless {
     fn forwards_request(&mut self, request: &Request, from: Flow, cx: &mut Cx<'_>) -> bool {
         self.counters.requests += 1;
         self.own.see(from.local.ip());
-        if let Err(refusal) = self.pass_on(request, &from, None, cx) {
+        if let Err(refusal) = self.pass_on(request, &from, cx) {
             self.refuse(request, &from, &refusal, cx);
         }
         true
@@ -447,7 +427,7 @@ impl TransactionUser for Stateless {
         self.own.see(flow.local.ip());
         self.ways.insert(asking.destination, (flow, cx.now() + WAY));
         for (request, from) in &asking.requests {
-            if let Err(refusal) = self.pass_on(request, from, Some(flow), cx) {
+            if let Err(refusal) = self.pass_on(request, from, cx) {
                 self.refuse(request, from, &refusal, cx);
             }
         }

@@ -535,12 +535,7 @@ impl Core {
             return Some((None, Flow { remote: via::response_target(&via, &flow).addr, ..flow }));
         }
         let mut edits = Edits::new(request);
-        if let Some(received) = &marks.received {
-            edits.top_via_param("received", Some(received));
-        }
-        if let Some(rport) = &marks.rport {
-            edits.top_via_param("rport", Some(rport));
-        }
+        marks.apply(&mut edits);
         let marked = edits.finish().into_request().ok()?;
         let target = via::response_target(&marked.via().ok()?, &flow);
         Some((Some(marked), Flow { remote: target.addr, ..flow }))

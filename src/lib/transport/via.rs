@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Flow, Target};
-use crate::message::Via;
+use crate::message::{Edits, Via};
 
 /// What to write into the topmost Via of a received request before anyone else reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -23,6 +23,16 @@ impl Received {
     /// Whether the Via stays as it came.
     pub const fn is_nothing(&self) -> bool {
         self.received.is_none() && self.rport.is_none()
+    }
+
+    /// Writes it into the topmost Via.
+    pub fn apply(&self, edits: &mut Edits<'_>) {
+        if let Some(received) = &self.received {
+            edits.top_via_param("received", Some(received));
+        }
+        if let Some(rport) = &self.rport {
+            edits.top_via_param("rport", Some(rport));
+        }
     }
 }
 

@@ -114,9 +114,10 @@ impl Response {
         self.fields(name).next()
     }
 
+    /// Those that RFC 9110 §5.5 allows: what is answered to a field may repeat parts of it.
     fn fields(&self, name: &str) -> impl Iterator<Item = &str> {
         let fields = self.fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
-        fields.map(|(_, value)| value.as_str())
+        fields.map(|(_, value)| value.as_str()).filter(|value| !value.contains(['\r', '\n', '\0']))
     }
 }
 

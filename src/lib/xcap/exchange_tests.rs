@@ -74,6 +74,7 @@ fn without_credentials_or_digest_it_is_said() {
         (CHALLENGE, GiveUp::NoCredentials("x".into())),
         ("Basic realm=\"x\"", GiveUp::UnsupportedScheme("Basic".into())),
         ("", GiveUp::NoChallenge),
+        ("Digest realm=\"x\0\", nonce=\"n\"", GiveUp::NoChallenge),
     ] {
         let mut auth = auth::Client::default();
         let (mut exchange, _) = Exchange::start(&mut auth, Request::get(url("http://a/b")));

@@ -71,7 +71,7 @@ pub struct Args {
 
     /// Ask next hops with OPTIONS [default: 10s]
     ///
-    /// One that has not answered for 32 s gets no requests until it does. 0 is never, and so is one hop alone.
+    /// One that has not answered for 32 s gets no requests until it does. 0s is never, and the default where there is one hop only.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub probe: Option<Duration>,
 
@@ -131,6 +131,9 @@ impl Args {
         };
         let share = rules.iter().any(|rule| rule.hops.len() > 1);
         let probe = self.probe.or(config.probe).unwrap_or(if share { PROBE } else { Duration::ZERO });
+        if !probe.is_zero() && probe < LEAST_PROBE {
+            return Err(Failure::usage("--probe: next hops are asked every 100ms at most"));
+        }
         Ok(Settings {
             listen,
             rules,
@@ -174,6 +177,7 @@ fn needs_listen(uri: &UriBuf) -> Failure {
 }
 
 const PROBE: Duration = Duration::from_secs(10);
+const LEAST_PROBE: Duration = Duration::from_millis(100);
 
 impl Program for Args {
     const MANUAL: Manual = Manual {
@@ -218,5 +222,54 @@ impl Program for Args {
 
     fn common(&self) -> &args::Common {
         &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(flags: &str, file: &str) -> Result<Settings, Failure> {
+        let args = Args::try_parse_from(format!("test {flags}").split_whitespace()).expect("known flags");
+        args.settings(&Config::parse(file).expect("well-formed"))
+    }
+
+    #[test]
+    fn it_listens_where_the_next_hop_is_reached() {
+        let listen = |flags: &str, file: &str| {
+            settings(flags, file).unwrap().listen[0].targets(Args::port)[0].to_string()
+        };
+        assert_eq!(listen("", ""), "127.0.0.1:5060 over UDP");
+        assert_eq!(listen("--next-hop 127.0.0.1:5070", ""), "127.0.0.1:5060 over UDP");
+        assert_eq!(listen("--next-hop sip:pbx.example --listen ws:::1", ""), "[::1]:5062 over WS");
+        assert_eq!(listen("", "[proxy]\nlisten = 'tls:192.0.2.1'"), "192.0.2.1:5061 over TLS");
+        let mistake = settings("--route a.example=pbx.example", "").unwrap_err().to_string();
+        assert!(mistake.contains("sip:pbx.example is a name: say with --listen"), "{mistake}");
+    }
+
+    #[test]
+    fn hops_that_share_calls_are_asked_whether_they_are_there() {
+        let probe = |flags: &str, file: &str| settings(flags, file).map(|settings| settings.probe);
+        let two = "--next-hop 127.0.0.1 --next-hop 127.0.0.2";
+        assert_eq!(probe("--next-hop 127.0.0.1", ""), Ok(None));
+        assert_eq!(probe(two, ""), Ok(Some(PROBE)));
+        assert_eq!(probe(&format!("{two} --probe 0s"), ""), Ok(None));
+        assert_eq!(
+            probe("", "[proxy]\nnext-hop = '127.0.0.1'\nprobe = '3s'"),
+            Ok(Some(Duration::from_secs(3)))
+        );
+        assert!(probe("--probe 1us", "").unwrap_err().to_string().contains("100ms at most"));
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_next_hops_behind_the_routes() {
+        let file = "[proxy]\nroute = ['a.example=127.0.0.1', '/^tel:/=dns']\nnext-hop = '127.0.0.2'\nrecord-route = true\n\
+                    domain = 'proxy.example'";
+        let of_file = settings("", file).unwrap();
+        assert_eq!((of_file.rules.len(), of_file.domains.len()), (3, 1));
+        assert_eq!((&of_file.rules[2].when, of_file.record_route), (&Match::Any, RecordRoute::Always));
+        let of_flags = settings("--route b.example=127.0.0.3", file).unwrap();
+        assert_eq!(of_flags.rules.len(), 2, "other routes, the same next hop");
+        assert_eq!(settings("", "").unwrap().record_route, RecordRoute::Needed);
     }
 }

@@ -1,9 +1,12 @@
 //! What `sip-stateless-proxy` does: starts the proxy on each address, tells how busy it is, reads its routes again when
 //! asked to, and ends.
 
-use std::{fs, path::Path, time::Duration};
-
-use zeroize::Zeroizing;
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::Path,
+    time::Duration,
+};
 
 use crate::{
     cli::{Context, Event, Failure, Why, account, config::Config, event, place, serve},
@@ -103,9 +106,15 @@ fn secret(path: Option<&Path>) -> Result<Secret, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::usage(format_args!("cannot use {} as the key: {why}", path.display()))
     };
-    let octets = Zeroizing::new(fs::read(path).map_err(|error| wrong(&error))?);
-    let lasting = octets.first_chunk().ok_or_else(|| wrong(&"16 octets are wanted at least"))?;
-    Ok(Secret::new(*lasting, passing))
+    let mut lasting = [0; 16];
+    // No more of it: it may be a device.
+    match File::open(path).and_then(|mut file| file.read_exact(&mut lasting)) {
+        Ok(()) => Ok(Secret::new(lasting, passing)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Err(wrong(&"16 octets are wanted at least"))
+        }
+        Err(error) => Err(wrong(&error)),
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -123,3 +132,17 @@ fn security(_: &Args, _: &Context) -> Result<Security, Failure> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_16_octets_of_a_file_however_long_it_is() {
+        assert!(secret(None).is_ok());
+        assert!(secret(Some(Path::new("/dev/zero"))).is_ok());
+        let mistake = |path: &str| secret(Some(Path::new(path))).unwrap_err().to_string();
+        assert!(mistake("/dev/null").contains("16 octets are wanted"), "{}", mistake("/dev/null"));
+        assert!(mistake("/nonexistent").contains("cannot use /nonexistent"), "{}", mistake("/nonexistent"));
+    }
+}
