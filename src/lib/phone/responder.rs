@@ -40,7 +40,8 @@ use super::{
 /// How a responder is set up.
 pub struct Config {
     pub ua: ua::Config,
-    /// Carries the media of calls; without it session descriptions name the discard port and nothing is sent.
+    /// Carries the media of calls. Without it calls are answered all the same: our descriptions say `inactive` and name
+    /// the discard port, nothing is opened and nothing sent.
     pub media: Option<MediaHandle>,
     pub rtp_ports: Option<RangeInclusive<u16>>,
     pub codecs: Vec<Codec>,
@@ -375,7 +376,8 @@ impl Responder {
             rtp_port: rtp,
             rtcp_port: rtcp,
             rtcp_mux: true,
-            direction: Direction::SendRecv,
+            // RFC 3264 §5.1: a stream that is neither sent nor received; only port 0 would refuse it.
+            direction: if port.is_some() { Direction::SendRecv } else { Direction::Inactive },
         };
         let mut exchange = Exchange::new(caps, cx.ids().u64());
         let body = match &offer {
