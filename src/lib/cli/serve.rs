@@ -10,7 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Login},
-    endpoint::{Builder, ConnectionOptions, Endpoint, Security, descriptors, media::{MediaHandle, MediaThread}},
+    endpoint::{
+        Builder, ConnectionOptions, Endpoint, Security, descriptors,
+        media::{MediaHandle, MediaThread},
+    },
     phone::{
         bindings,
         events::{self, Happened},

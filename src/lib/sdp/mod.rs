@@ -20,8 +20,8 @@ pub use self::{
     attribute::{Attribute, Direction, OpusParams, RtpMap},
     capabilities::{Capabilities, Codec, LocalOrigin, TelephoneEvent},
     negotiate::{
-        AudioStream, Negotiated, Refused, TransportAddress, Unusable, accept_answer, answer, offer, reoffer,
-        reoffer_with,
+        AudioStream, Negotiated, Refused, TransportAddress, Unusable, accept_answer, answer, answer_once,
+        offer, reoffer, reoffer_with,
     },
     parse::{Limits, ParseError, ParseErrorKind},
 };
