@@ -381,6 +381,22 @@ mod tests {
     }
 
     #[test]
+    fn no_media_and_quiet_are_of_the_flags_or_the_file() {
+        let of = |flags: &str, config: &str| {
+            let settings = settings(flags, config);
+            (settings.media, settings.quiet)
+        };
+        let ports = PortRange { first: 20000, last: 20100 };
+        assert_eq!(of("", ""), (MediaPorts::Any, false));
+        assert_eq!(of("--no-media -q", ""), (MediaPorts::None, true));
+        assert_eq!(of("", "[server]\nno-media = true\nquiet = true"), (MediaPorts::None, true));
+        assert_eq!(of("--rtp-ports 20000-20100", "[server]\nno-media = true").0, MediaPorts::Of(ports));
+        assert_eq!(of("--no-media", "[server]\nrtp-ports = '20000-20100'").0, MediaPorts::None);
+        assert_eq!(of("", "[server]\nrtp-ports = '20000-20100'").0, MediaPorts::Of(ports));
+        assert!(Args::try_parse_from(["test", "--no-media", "--rtp-ports", "20000-20100"]).is_err());
+    }
+
+    #[test]
     fn each_transport_has_its_port() {
         let targets = |flags: &str| -> Vec<_> {
             let listen = settings(flags, "").listen;

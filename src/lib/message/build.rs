@@ -182,8 +182,9 @@ impl Builder {
     }
 }
 
-/// Enough for most heads, so that they are written without growing.
-const CAPACITY: usize = 640;
+/// Enough for most messages, so that they are written without growing, and little enough for the allocators that keep
+/// small blocks at hand (those of 1,032 octets at most).
+const CAPACITY: usize = 1000;
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

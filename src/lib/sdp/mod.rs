@@ -314,7 +314,11 @@ impl Text {
 /// Octets that would end the line are dropped: a value never smuggles in a line of its own.
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.bytes().filter(|b| !matches!(b, 0 | b'\r' | b'\n')).collect())
+        let is_out = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
+        if text.as_bytes().iter().any(is_out) {
+            return Self(text.bytes().filter(|byte| !is_out(byte)).collect());
+        }
+        Self(text.as_bytes().into())
     }
 }
 
