@@ -10,9 +10,14 @@ mod clock;
 mod connection;
 mod connections;
 pub mod descriptors;
+pub mod figures;
 #[cfg(feature = "xcap")]
 pub mod http;
 pub mod media;
+#[cfg(any(feature = "cli", feature = "xcap"))]
+mod octets;
+#[cfg(feature = "cli")]
+pub mod page;
 mod shard;
 
 use std::{io, sync::Arc, thread};
@@ -39,6 +44,7 @@ use crate::{
 pub use clock::Clock;
 pub use connection::Security;
 pub use connections::Options as ConnectionOptions;
+pub use figures::Figures;
 
 /// How an endpoint is set up. One socket for each address and protocol to listen on; a port of 0 takes a free one.
 /// Connections can be opened to every address family that is listened on in one protocol or another.
@@ -93,6 +99,8 @@ type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
 /// What waits in a shard's inbox.
 enum Command<U> {
     Act(Act<U>),
+    /// Somebody wants to know how things are.
+    Figures(oneshot::Sender<Figures>),
     Stop,
 }
 
@@ -219,6 +227,13 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
         });
         self.inbox.send(Command::Act(act)).await.map_err(|_| Unavailable::Stopped)?;
         result.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// What was counted, and what there is.
+    pub async fn figures(&self) -> Result<Figures, Unavailable> {
+        let (reply, figures) = oneshot::channel();
+        self.inbox.send(Command::Figures(reply)).await.map_err(|_| Unavailable::Stopped)?;
+        figures.await.map_err(|_| Unavailable::Stopped)
     }
 
     /// Runs `act` on the shard's thread, without waiting.

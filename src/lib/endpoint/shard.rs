@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::mpsc::{self, error::TryRecvError},
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
     task::JoinSet,
 };
 
@@ -29,6 +32,7 @@ use crate::{
 use super::{
     Clock, Command,
     connections::{Accepted, Connections, Told, Way},
+    figures::{Datagrams, Figures},
 };
 
 pub(super) struct Shard<U> {
@@ -40,6 +44,7 @@ pub(super) struct Shard<U> {
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
+    datagrams: Datagrams,
     user: U,
 }
 
@@ -61,6 +66,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             resolver: Arc::new(resolver),
             lookups: JoinSet::new(),
             clock: Clock::start(),
+            datagrams: Datagrams::default(),
             user,
         }
     }
@@ -95,6 +101,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Figures(reply)) => self.tell(reply),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {}
                     }
@@ -104,6 +111,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Figures(reply)) => self.tell(reply),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {}
                     }
@@ -117,6 +125,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 () = sleep => {}
                 command = commands.recv() => match command {
                     Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                    Some(Command::Figures(reply)) => self.tell(reply),
                     Some(Command::Stop) | None => break,
                 },
             }
@@ -128,7 +137,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             idle.iter().for_each(|flow| self.connections.keep(flow, now));
             for flow in self.stack.unused(idle, &self.user) {
                 tracing::debug!(remote = %flow.remote, "idle connection closed");
-                self.connections.close(&flow);
+                self.connections.idle(&flow);
                 self.stack.closed(now, flow, FlowError::Idle, &mut self.user);
             }
         }
@@ -208,10 +217,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // ICMP errors surface here as well as in the error queue, which names the destination.
-                Err(error) => tracing::debug!(%error, "receive"),
+                Err(error) => {
+                    self.datagrams.unreadable += 1;
+                    tracing::debug!(%error, "receive");
+                }
             }
         }
         while let Some(error) = self.sockets[index].take_error() {
+            self.datagrams.icmp += 1;
             tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
             self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
         }
@@ -269,10 +282,12 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             // A pending ICMP error of an earlier datagram; the error queue tells whose.
             io::ErrorKind::ConnectionRefused => {
                 while let Some(error) = self.sockets[flow.slot as usize].take_error() {
+                    self.datagrams.icmp += 1;
                     self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
                 }
             }
             _ => {
+                self.datagrams.unsendable += 1;
                 tracing::debug!(to = %flow.remote, %error, "send");
                 self.stack.unreachable(self.clock.now(), flow.remote, error.kind().into(), &mut self.user);
             }
@@ -305,6 +320,21 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
 
     fn flow(&self, index: usize, local: SocketAddr, remote: SocketAddr) -> Flow {
         Flow { shard: self.number, slot: index as u32, generation: 0, protocol: Protocol::Udp, local, remote }
+    }
+
+    /// To who has left it is of no use.
+    fn tell(&self, reply: oneshot::Sender<Figures>) {
+        let mut datagrams = self.datagrams;
+        self.sockets.iter().for_each(|socket| datagrams.sockets += socket.counters());
+        let _ = reply.send(Figures {
+            shards: 1,
+            stack: self.stack.stats(),
+            transactions: self.stack.transactions() as u64,
+            pending: self.stack.pending() as u64,
+            lookups: self.lookups.len() as u64,
+            datagrams,
+            connections: self.connections.figures(),
+        });
     }
 
     /// `ends` are ours and the peer's, as the network has them.

@@ -12,7 +12,7 @@
 //! to a next hop, and which next hops are out of order.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
 };
 
@@ -31,6 +31,7 @@ use super::{
     Own, Rule, Secret, Table,
     admit::{self, Facts, Refusal},
     branch::{Branch, Branches},
+    counters::{Counters, Figures},
     path::Way,
     probe::Probes,
     record::{self, Passage},
@@ -55,23 +56,6 @@ pub enum RecordRoute {
     #[default]
     Needed,
     Always,
-}
-
-/// What was done, and what was dropped.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    pub requests: u64,
-    pub responses: u64,
-    pub requests_forwarded: u64,
-    pub responses_forwarded: u64,
-    /// Requests answered here, by status.
-    pub answered: BTreeMap<u16, u64>,
-    /// ACKs that could not go on; they are never answered.
-    pub acks_dropped: u64,
-    /// Responses whose top Via is none of ours, or whose branch fits no request that we forwarded.
-    pub responses_foreign: u64,
-    /// Responses that cannot go on: their next Via is missing, unreadable, or leads to a multicast group.
-    pub responses_stuck: u64,
 }
 
 /// See the module's description.
@@ -127,6 +111,18 @@ impl Stateless {
 
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What was counted, and how things are at the moment.
+    pub fn figures(&self) -> Figures {
+        let hops = self.table.hops().map(|hop| hop.uri().as_str());
+        Figures {
+            counters: self.counters.clone(),
+            waiting: self.waiting.0 as u64,
+            waiting_octets: self.waiting.1 as u64,
+            ways: self.ways.len() as u64,
+            hops: hops.map(|hop| (hop.to_owned(), !self.table.is_down(hop))).collect(),
+        }
     }
 
     pub const fn table(&self) -> &Table {
@@ -297,6 +293,7 @@ impl Stateless {
         }
         cx.forward(*to, self.out.split().freeze());
         self.counters.requests_forwarded += 1;
+        self.counters.by_transport[to.protocol as usize] += 1;
         Ok(())
     }
 
@@ -387,6 +384,7 @@ impl TransactionUser for Stateless {
         edits.write(&mut self.out);
         cx.forward(flow, self.out.split().freeze());
         self.counters.responses_forwarded += 1;
+        self.counters.by_transport[flow.protocol as usize] += 1;
         true
     }
 

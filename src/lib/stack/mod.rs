@@ -21,6 +21,7 @@ mod user;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
+    ops::AddAssign,
     sync::Arc,
 };
 
@@ -129,6 +130,21 @@ pub struct Stats {
     pub stray_responses: u64,
     /// Requests refused with 503 because the table was full.
     pub overrun: u64,
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.requests_received += other.requests_received;
+        self.responses_received += other.responses_received;
+        self.sent += other.sent;
+        self.repeated += other.repeated;
+        self.keep_alives += other.keep_alives;
+        self.garbage += other.garbage;
+        self.refused += other.refused;
+        self.bad_responses += other.bad_responses;
+        self.stray_responses += other.stray_responses;
+        self.overrun += other.overrun;
+    }
 }
 
 /// One shard; see the module's description.

@@ -12,6 +12,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    ops::AddAssign,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -137,6 +138,13 @@ pub struct Counters {
     pub truncated: u64,
     /// Dropped because the kernel's send buffer was full.
     pub unsent: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.truncated += other.truncated;
+        self.unsent += other.unsent;
+    }
 }
 
 /// Why an address could not be bound.
