@@ -20,6 +20,8 @@ pub struct Figures {
     /// Names that are being looked up.
     pub lookups: u64,
     pub datagrams: Datagrams,
+    /// Of 255 new requests so many are too many at the moment; of several shards the sum.
+    pub excess: u64,
     pub connections: ConnectionFigures,
 }
 
@@ -64,6 +66,7 @@ impl AddAssign for Figures {
         self.pending += other.pending;
         self.lookups += other.lookups;
         self.datagrams += other.datagrams;
+        self.excess += other.excess;
         self.connections += other.connections;
     }
 }

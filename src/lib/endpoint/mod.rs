@@ -16,6 +16,7 @@ pub mod http;
 pub mod media;
 #[cfg(any(feature = "cli", feature = "xcap"))]
 mod octets;
+pub mod overload;
 #[cfg(feature = "cli")]
 pub mod page;
 mod shard;
@@ -37,7 +38,7 @@ use crate::{
     stack::{self, Cx, TransactionUser},
     transport::{
         Protocol, Tap, Target, stream,
-        udp::{BindError, Socket, UdpSocket},
+        udp::{self, BindError, Socket, UdpSocket},
     },
 };
 
@@ -300,7 +301,7 @@ impl Bound {
     fn new(target: Target) -> Result<Self, StartError> {
         let (addr, socket) = match target.protocol {
             Protocol::Udp => {
-                let socket = Socket::bind(target.addr)?;
+                let socket = Socket::bind_with(target.addr, udp::Options { buffer: Some(BUFFER) })?;
                 (socket.local_addr(), Bind::Udp(socket))
             }
             Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
@@ -312,6 +313,8 @@ impl Bound {
     }
 }
 
+/// What a socket may keep until it is read, in octets, as far as the system allows: a burst is not lost.
+const BUFFER: usize = 4 << 20;
 /// Connections accepted and not yet taken over at most.
 const ACCEPTED: usize = 64;
 /// Messages read off connections and not yet looked at at most; beyond that they are not read.

@@ -33,6 +33,7 @@ use super::{
     Clock, Command,
     connections::{Accepted, Connections, Told, Way},
     figures::{Datagrams, Figures},
+    overload::Overload,
 };
 
 pub(super) struct Shard<U> {
@@ -45,6 +46,7 @@ pub(super) struct Shard<U> {
     clock: Clock,
     number: u16,
     datagrams: Datagrams,
+    overload: Overload,
     user: U,
 }
 
@@ -67,6 +69,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             lookups: JoinSet::new(),
             clock: Clock::start(),
             datagrams: Datagrams::default(),
+            overload: Overload::default(),
             user,
         }
     }
@@ -205,6 +208,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
 
     /// Drains a socket, but not for ever: what is left makes it readable again at once.
     fn receive(&mut self, index: usize, buffer: &mut [u8]) {
+        let mut is_drained = false;
         for _ in 0..BATCH {
             let socket = &self.sockets[index];
             match socket.try_recv(buffer) {
@@ -215,7 +219,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.stack.receive(self.clock.now(), Incoming { bytes, flow }, &mut self.user);
                     self.carry_out();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    is_drained = true;
+                    break;
+                }
                 // ICMP errors surface here as well as in the error queue, which names the destination.
                 Err(error) => {
                     self.datagrams.unreadable += 1;
@@ -223,6 +230,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 }
             }
         }
+        let fill = || self.sockets[index].fill();
+        self.stack.overloaded(self.overload.turn(self.clock.now(), index, is_drained, fill));
         while let Some(error) = self.sockets[index].take_error() {
             self.datagrams.icmp += 1;
             tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
@@ -235,8 +244,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         while let Some(output) = self.stack.output() {
             match output {
                 Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
-                    if let Some(ends) = self.connections.transmit(&flow, bytes.clone(), self.clock.now()) {
-                        self.show(Direction::Sent, flow.protocol, ends, &bytes);
+                    let now = self.clock.now();
+                    match self.connections.transmit(&flow, bytes.clone(), now) {
+                        Some(ends) => self.show(Direction::Sent, flow.protocol, ends, &bytes),
+                        None => self.stack.unsent(now, &bytes, flow, &mut self.user),
                     }
                 }
                 Output::Transmit { flow, bytes } => self.transmit(flow, &bytes),
@@ -289,7 +300,9 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             _ => {
                 self.datagrams.unsendable += 1;
                 tracing::debug!(to = %flow.remote, %error, "send");
-                self.stack.unreachable(self.clock.now(), flow.remote, error.kind().into(), &mut self.user);
+                let now = self.clock.now();
+                self.stack.unreachable(now, flow.remote, error.kind().into(), &mut self.user);
+                self.stack.unsent(now, bytes, flow, &mut self.user);
             }
         }
     }
@@ -333,6 +346,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             pending: self.stack.pending() as u64,
             lookups: self.lookups.len() as u64,
             datagrams,
+            excess: u64::from(self.overload.share()),
             connections: self.connections.figures(),
         });
     }

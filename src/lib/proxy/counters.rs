@@ -21,6 +21,8 @@ pub struct Counters {
     pub answered: BTreeMap<u16, u64>,
     /// ACKs that could not go on; they are never answered.
     pub acks_dropped: u64,
+    /// ACKs for responses of our own: they have come to their end.
+    pub acks_own: u64,
     /// Responses whose top Via is none of ours, or whose branch fits no request that we forwarded.
     pub responses_foreign: u64,
     /// Responses that cannot go on: their next Via is missing, unreadable, or leads to a multicast group.
@@ -51,6 +53,7 @@ impl AddAssign<&Self> for Counters {
             *self.answered.entry(*status).or_default() += more;
         }
         self.acks_dropped += other.acks_dropped;
+        self.acks_own += other.acks_own;
         self.responses_foreign += other.responses_foreign;
         self.responses_stuck += other.responses_stuck;
     }

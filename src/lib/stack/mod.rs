@@ -181,6 +181,7 @@ impl Stack {
                 out: VecDeque::new(),
                 why: FlowError::Lost,
                 stats: Stats::default(),
+                excess: 0,
             },
         }
     }
@@ -360,6 +361,17 @@ impl Stack {
         self.settle(now, user);
     }
 
+    /// A message could not be put on the wire by this flow, and nothing else is wrong.
+    pub fn unsent(&mut self, now: Instant, bytes: &Bytes, flow: Flow, user: &mut dyn TransactionUser) {
+        user.unsent(bytes, flow, &mut Cx { core: &mut self.core, now });
+        self.settle(now, user);
+    }
+
+    /// Of 255 new requests so many are too many at the moment; 0 while the driver keeps up.
+    pub const fn overloaded(&mut self, excess: u8) {
+        self.core.excess = excess;
+    }
+
     /// The DNS answered an [`Output::Resolve`].
     pub fn resolved(
         &mut self,
@@ -494,6 +506,7 @@ pub(in crate::stack) struct Core {
     /// Who sent lately what cannot be read.
     unread: VecDeque<Target>,
     stats: Stats,
+    excess: u8,
 }
 
 impl Core {

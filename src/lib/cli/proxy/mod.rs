@@ -210,6 +210,15 @@ impl Program for Args {
                 terms: &[],
             },
             Section {
+                title: "OVERLOAD",
+                text: "When more comes than can be read, new requests are answered 503 with Retry-After: a share that \
+                       grows as the socket fills, always the same calls of it. Responses, ACK, CANCEL and requests within \
+                       dialogs go on, so that calls that were let in can be finished. A request for a connection that is \
+                       gone, or whose peer reads too slowly, is answered 503 as well. The more a socket may hold \
+                       (net.core.rmem_max, of which up to 4 MiB are taken) the longer bursts may be.",
+                terms: &[],
+            },
+            Section {
                 title: "MONITORING",
                 text: "With --metrics there is a page in the text format of Prometheus, at most eight connections at a \
                        time. Every figure is explained on the page; these are the ones to watch.",
@@ -224,6 +233,10 @@ impl Program for Args {
                     (
                         "sipkit_proxy_dropped_total, sipkit_datagrams_dropped_total, sipkit_connection_messages_dropped_total",
                         "What was lost, by reason: not_read and queue_full say that this machine or a peer is too slow.",
+                    ),
+                    (
+                        "sipkit_overload_ratio",
+                        "The share of new requests that is refused because there are too many.",
                     ),
                     ("sipkit_connections", "Connections at the moment."),
                 ],

@@ -44,6 +44,9 @@ impl Told {
         self.messages(&mut text);
         self.datagrams(&mut text);
         self.connections(&mut text);
+        let excess = self.endpoint.excess as f64 / (255 * self.endpoint.shards.max(1)) as f64;
+        let help = "Share of new requests that are answered 503 because more comes than can be read, 0 to 1.";
+        text.one(Kind::Gauge, "sipkit_overload_ratio", help, excess);
         let shards = "Threads that share the work.";
         text.one(Kind::Gauge, "sipkit_shards", shards, self.endpoint.shards);
         self.process.write(&mut text);
@@ -80,6 +83,7 @@ impl Told {
             "reason",
             [
                 ("ack", counted.acks_dropped),
+                ("own_ack", counted.acks_own),
                 ("foreign_response", counted.responses_foreign),
                 ("stuck_response", counted.responses_stuck),
             ],
