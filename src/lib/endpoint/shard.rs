@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::mpsc::{self, error::TryRecvError},
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
     task::JoinSet,
 };
 
@@ -30,7 +33,9 @@ use crate::{
 use super::{
     Clock, Command,
     connections::{Accepted, Connections, Told, Way},
+    figures::{Datagrams, Figures},
     moderation::Moderation,
+    overload::Overload,
 };
 
 pub(super) struct Shard<U> {
@@ -45,6 +50,8 @@ pub(super) struct Shard<U> {
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
+    datagrams: Datagrams,
+    overload: Overload,
     user: U,
 }
 
@@ -68,6 +75,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             resolver: Arc::new(resolver),
             lookups: JoinSet::new(),
             clock: Clock::start(),
+            datagrams: Datagrams::default(),
+            overload: Overload::default(),
             user,
         }
     }
@@ -114,6 +123,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Figures(reply)) => self.tell(reply),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {}
                     }
@@ -123,6 +133,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     self.accept(&mut accepted);
                     match commands.try_recv() {
                         Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                        Ok(Command::Figures(reply)) => self.tell(reply),
                         Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {}
                     }
@@ -136,6 +147,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 () = sleep => {}
                 command = commands.recv() => match command {
                     Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
+                    Some(Command::Figures(reply)) => self.tell(reply),
                     Some(Command::Stop) | None => break,
                 },
             }
@@ -147,7 +159,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             idle.iter().for_each(|flow| self.connections.keep(flow, now));
             for flow in self.stack.unused(idle, &self.user) {
                 tracing::debug!(remote = %flow.remote, "idle connection closed");
-                self.connections.close(&flow);
+                self.connections.idle(&flow);
                 self.stack.closed(now, flow, FlowError::Idle, &mut self.user);
             }
         }
@@ -215,16 +227,20 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
 
     /// Reads what the sockets have, but not for ever: what is left makes them readable again at once.
     fn receive(&mut self, inbox: &mut Inbox) -> Turn {
-        let (mut read, mut is_drained) = (0, true);
+        let (mut read, mut all_drained) = (0, true);
         for index in 0..self.sockets.len() {
-            is_drained &= self.receive_from(index, inbox, &mut read);
+            let is_drained = self.receive_from(index, inbox, &mut read);
+            all_drained &= is_drained;
+            let fill = || self.sockets[index].fill();
+            self.stack.overloaded(self.overload.turn(self.clock.now(), index, is_drained, fill));
             while let Some(error) = self.sockets[index].take_error() {
+                self.datagrams.icmp += 1;
                 tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
                 self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
             }
         }
         match self.moderation.rest(read, self.clock.now()) {
-            _ if !is_drained => Turn::More,
+            _ if !all_drained => Turn::More,
             Some(rest) => Turn::Rest(rest),
             None => Turn::Idle,
         }
@@ -238,6 +254,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 // ICMP errors surface here as well as in the error queue, which names the destination.
                 Err(error) => {
+                    self.datagrams.unreadable += 1;
                     tracing::debug!(%error, "receive");
                     continue;
                 }
@@ -275,8 +292,10 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         while let Some(output) = self.stack.output() {
             match output {
                 Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
-                    if let Some(ends) = self.connections.transmit(&flow, bytes.clone(), self.clock.now()) {
-                        self.show(Direction::Sent, flow.protocol, ends, &bytes);
+                    let now = self.clock.now();
+                    match self.connections.transmit(&flow, bytes.clone(), now) {
+                        Some(ends) => self.show(Direction::Sent, flow.protocol, ends, &bytes),
+                        None => self.stack.unsent(now, &bytes, flow, &mut self.user),
                     }
                 }
                 Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
@@ -342,7 +361,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         while let [first, ..] = left {
             let (count, outcome) = self.sockets[index].try_send_batch(left);
             if let Err(error) = outcome {
-                self.unsent(index, first.to, &error);
+                self.unsent(index, first, &error);
             }
             left = left.get(count.max(1)..).unwrap_or_default();
         }
@@ -352,19 +371,25 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
     }
 
-    fn unsent(&mut self, index: usize, to: SocketAddr, error: &io::Error) {
+    fn unsent(&mut self, index: usize, outgoing: &Outgoing, error: &io::Error) {
         match error.kind() {
             // The kernel's buffer is full: a lost datagram, which retransmission is for.
             io::ErrorKind::WouldBlock => {}
             // A pending ICMP error of an earlier datagram; the error queue tells whose.
             io::ErrorKind::ConnectionRefused => {
                 while let Some(error) = self.sockets[index].take_error() {
+                    self.datagrams.icmp += 1;
                     self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
                 }
             }
             _ => {
+                self.datagrams.unsendable += 1;
+                let Outgoing { bytes, to, from } = outgoing;
                 tracing::debug!(%to, %error, "send");
-                self.stack.unreachable(self.clock.now(), to, error.kind().into(), &mut self.user);
+                let now = self.clock.now();
+                let flow = self.flow(index, with_ip(self.sockets[index].local_addr(), *from), *to);
+                self.stack.unreachable(now, *to, error.kind().into(), &mut self.user);
+                self.stack.unsent(now, bytes, flow, &mut self.user);
             }
         }
     }
@@ -395,6 +420,22 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
 
     fn flow(&self, index: usize, local: SocketAddr, remote: SocketAddr) -> Flow {
         Flow { shard: self.number, slot: index as u32, generation: 0, protocol: Protocol::Udp, local, remote }
+    }
+
+    /// To who has left it is of no use.
+    fn tell(&self, reply: oneshot::Sender<Figures>) {
+        let mut datagrams = self.datagrams;
+        self.sockets.iter().for_each(|socket| datagrams.sockets += socket.counters());
+        let _ = reply.send(Figures {
+            shards: 1,
+            stack: self.stack.stats(),
+            transactions: self.stack.transactions() as u64,
+            pending: self.stack.pending() as u64,
+            lookups: self.lookups.len() as u64,
+            datagrams,
+            excess: u64::from(self.overload.share()),
+            connections: self.connections.figures(),
+        });
     }
 
     /// `ends` are ours and the peer's, as the network has them.

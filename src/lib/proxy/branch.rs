@@ -36,6 +36,9 @@ pub struct Branch {
 }
 
 impl Branches {
+    /// Characters of a tag.
+    pub const TAG: usize = 13;
+
     pub const fn new(key: [u8; 16]) -> Self {
         Self { key }
     }
@@ -88,7 +91,7 @@ impl Branches {
         hash.exact(call_id);
         hash.number(unique as u32);
         hash.number((unique >> 32) as u32);
-        let mut tag = [0; 13];
+        let mut tag = [0; Self::TAG];
         text::base32(&hash.finish().to_be_bytes(), &mut tag);
         tag.iter().copied().map(char::from).collect()
     }

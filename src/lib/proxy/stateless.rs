@@ -12,12 +12,16 @@
 //! to a next hop, and which next hops are out of order.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
 };
 
+use bytes::Bytes;
+
 use crate::{
-    message::{Builder, Edits, HeaderId, Host, Method, Request, Response, Scheme, UriBuf, header},
+    message::{
+        Builder, Edits, HeaderId, Host, Limits, Message, Method, Request, Response, Scheme, UriBuf, header,
+    },
     resolve::{Destination, LookupError},
     stack::{Cx, Failure, RequestId, TransactionUser},
     time::Duration,
@@ -29,9 +33,11 @@ use super::{
     Own, Rule, Secret, Table,
     admit::{self, Facts, Refusal},
     branch::{Branch, Branches},
+    counters::{Counters, Figures},
     path::Way,
     probe::Probes,
     record::{self, Passage},
+    table,
     ways::{Way as Reached, Ways},
 };
 
@@ -54,23 +60,6 @@ pub enum RecordRoute {
     #[default]
     Needed,
     Always,
-}
-
-/// What was done, and what was dropped.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    pub requests: u64,
-    pub responses: u64,
-    pub requests_forwarded: u64,
-    pub responses_forwarded: u64,
-    /// Requests answered here, by status.
-    pub answered: BTreeMap<u16, u64>,
-    /// ACKs that could not go on; they are never answered.
-    pub acks_dropped: u64,
-    /// Responses whose top Via is none of ours, or whose branch fits no request that we forwarded.
-    pub responses_foreign: u64,
-    /// Responses that cannot go on: their next Via is missing, unreadable, or leads to a multicast group.
-    pub responses_stuck: u64,
 }
 
 /// See the module's description.
@@ -106,6 +95,14 @@ enum Next {
     To(Destination),
 }
 
+/// Why a response goes nowhere.
+enum NoWay {
+    /// We have not forwarded its request.
+    Foreign,
+    /// Its next Via is missing, unreadable, or leads where nothing may be sent.
+    Stuck,
+}
+
 impl Stateless {
     pub fn new(config: Config) -> Self {
         Self {
@@ -126,6 +123,18 @@ impl Stateless {
 
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What was counted, and how things are at the moment.
+    pub fn figures(&self) -> Figures {
+        let hops = self.table.hops().map(|hop| hop.uri().as_str());
+        Figures {
+            counters: self.counters.clone(),
+            waiting: self.waiting.0 as u64,
+            waiting_octets: self.waiting.1 as u64,
+            ways: self.ways.len() as u64,
+            hops: hops.map(|hop| (hop.to_owned(), !self.table.is_down(hop))).collect(),
+        }
     }
 
     pub const fn table(&self) -> &Table {
@@ -150,6 +159,13 @@ impl Stateless {
         let Facts { uri, via, marks, call_id, cseq, .. } = facts;
         let unique = self.branches.unique(request, &via, &marks, from.remote.ip());
         let unique = unique.ok_or(Refusal::bad("A field that tells transactions apart cannot be read"))?;
+        if self.is_for_us(request, unique, call_id) {
+            self.counters.acks_own += 1;
+            return Ok(());
+        }
+        if cx.excess() > 0 && is_new(request) && table::spread(call_id) % 255 < u64::from(cx.excess()) {
+            return Err(overload(call_id));
+        }
         let routes = request.raw(HeaderId::Route).map(|row| row.value);
         let branch = Branch { unique, path: self.branches.path(request.raw_uri(), routes, call_id, cseq) };
         if self.has_been_here(request, &facts, branch.path) {
@@ -164,6 +180,14 @@ impl Stateless {
             },
         };
         self.send(request, &facts, &way, from, &to, branch, by_token, cx)
+    }
+
+    /// Whether it acknowledges a response of our own: whoever forwarded the INVITE to nobody has nobody to give it to.
+    fn is_for_us(&self, request: &Request, unique: u64, call_id: &str) -> bool {
+        request.method() == Method::Ack
+            && request.to_tag().is_ok_and(|tag| {
+                tag.is_some_and(|tag| tag.len() == Branches::TAG && tag == self.branches.tag(unique, call_id))
+            })
     }
 
     /// RFC 5393 §4.2.2: whether what decides its way is what it was when it was here before.
@@ -234,7 +258,7 @@ impl Stateless {
     ) -> Result<(), Refusal> {
         let octets = request.bytes().len();
         if self.waiting.0 >= MOST_WAITING || self.waiting.1 + octets > MOST_OCTETS {
-            return Err(Refusal { row: Some((HeaderId::RetryAfter, "5".into())), ..Refusal::new(503, None) });
+            return Err(overload(request.call_id().unwrap_or_default()));
         }
         let id = match self.by_destination.get(&destination) {
             Some(id) => *id,
@@ -297,6 +321,7 @@ impl Stateless {
         }
         cx.forward(*to, bytes);
         self.counters.requests_forwarded += 1;
+        self.counters.by_transport[to.protocol as usize] += 1;
         Ok(())
     }
 
@@ -323,6 +348,35 @@ impl Stateless {
             response = response.header(*field, value);
         }
         cx.forward(Flow { remote, ..*from }, response.finish().bytes().clone());
+    }
+
+    /// Sends a response on to where its next Via leads; `None` if it has no branch of ours, as a question of our own.
+    fn pass_back(
+        &mut self,
+        response: &Response,
+        from: &Flow,
+        cx: &mut Cx<'_>,
+    ) -> Option<Result<Flow, NoWay>> {
+        let mut vias = response.each::<header::Via>();
+        let own = vias.next()?.ok()?;
+        let branch = own.branch().and_then(Branch::parse)?;
+        let Some(Ok(next)) = vias.next() else { return Some(Err(NoWay::Stuck)) };
+        let marks = next.marks();
+        let unique =
+            source(&next, &marks).and_then(|source| self.branches.unique(response, &next, &marks, source));
+        if unique != Some(branch.unique) {
+            return Some(Err(NoWay::Foreign));
+        }
+        let Some(flow) = self.back(own.params.value(FLOW), &next, &marks, from) else {
+            return Some(Err(NoWay::Stuck));
+        };
+        let mut edits = Edits::new(response);
+        edits.pop_value(HeaderId::Via);
+        if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
+            edits.append(HeaderId::ContentLength, response.body().len());
+        }
+        cx.forward(flow, edits.bytes());
+        Some(Ok(flow))
     }
 
     /// Where a response goes whose own Via had this flow token, if any; `None` if that cannot be found out.
@@ -367,34 +421,40 @@ impl TransactionUser for Stateless {
     }
 
     fn forwards_response(&mut self, response: &Response, from: Flow, cx: &mut Cx<'_>) -> bool {
-        let mut vias = response.each::<header::Via>();
-        let Some(Ok(own)) = vias.next() else { return false };
-        // Another kind of branch is that of a question of our own.
-        let Some(branch) = own.branch().and_then(Branch::parse) else { return false };
+        let Some(outcome) = self.pass_back(response, &from, cx) else { return false };
         self.counters.responses += 1;
-        let Some(Ok(next)) = vias.next() else {
-            self.counters.responses_stuck += 1;
-            return true;
-        };
-        let marks = next.marks();
-        let unique =
-            source(&next, &marks).and_then(|source| self.branches.unique(response, &next, &marks, source));
-        if unique != Some(branch.unique) {
-            self.counters.responses_foreign += 1;
-            return true;
+        match outcome {
+            Ok(flow) => {
+                self.counters.responses_forwarded += 1;
+                self.counters.by_transport[flow.protocol as usize] += 1;
+            }
+            Err(NoWay::Foreign) => self.counters.responses_foreign += 1,
+            Err(NoWay::Stuck) => self.counters.responses_stuck += 1,
         }
-        let Some(flow) = self.back(own.params.value(FLOW), &next, &marks, &from) else {
-            self.counters.responses_stuck += 1;
-            return true;
-        };
-        let mut edits = Edits::new(response);
-        edits.pop_value(HeaderId::Via);
-        if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
-            edits.append(HeaderId::ContentLength, response.body().len());
-        }
-        cx.forward(flow, edits.bytes());
-        self.counters.responses_forwarded += 1;
         true
+    }
+
+    /// As if the next hop had answered 503 (RFC 3261 §16.9). A response that is lost was counted by who lost it.
+    fn unsent(&mut self, bytes: &Bytes, flow: Flow, cx: &mut Cx<'_>) {
+        let request = Message::parse(bytes.clone(), &Limits::default()).ok().map(Message::into_request);
+        let Some(Ok(request)) = request else { return };
+        if request.method() == Method::Ack {
+            self.counters.acks_dropped += 1;
+            return;
+        }
+        let (Ok(via), Ok(call_id)) = (request.via(), request.call_id()) else { return };
+        let unique = via.branch().and_then(Branch::parse).map(|branch| branch.unique);
+        let tag = self.branches.tag(unique.unwrap_or_default(), call_id);
+        let refusal = overload(call_id);
+        let mut response = Builder::response(&request, refusal.status, refusal.reason).to_tag(&tag);
+        if let Some((field, value)) = &refusal.row {
+            response = response.header(*field, value);
+        }
+        if let Ok(response) = response.finish().into_response()
+            && let Some(Ok(_)) = self.pass_back(&response, &flow, cx)
+        {
+            *self.counters.answered.entry(refusal.status).or_default() += 1;
+        }
     }
 
     fn request(&mut self, _: Request, _: Option<ServerId>, _: Flow, _: &mut Cx<'_>) {}
@@ -444,6 +504,18 @@ impl TransactionUser for Stateless {
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {
         self.ways.lost(&flow);
     }
+}
+
+/// Whether it begins something: what belongs to what was let in has a To tag or another method.
+fn is_new(request: &Request) -> bool {
+    !matches!(request.method(), Method::Ack | Method::Cancel)
+        && request.to_tag().is_ok_and(|tag| tag.is_none())
+}
+
+/// 503 for who may come again, not all of them at the same moment.
+fn overload(call_id: &str) -> Refusal {
+    let seconds = 2 + table::spread(call_id) / 255 % 8;
+    Refusal { row: Some((HeaderId::RetryAfter, seconds.to_string())), ..Refusal::new(503, None) }
 }
 
 /// Where the request came from that had this Via, by what was noted in it.

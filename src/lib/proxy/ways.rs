@@ -57,6 +57,11 @@ impl Ways {
         self.all.insert(destination, way);
     }
 
+    /// How many are remembered, old ones included.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// A connection is gone.
     pub fn lost(&mut self, flow: &Flow) {
         self.recent.retain(|(_, way)| !way.flow.is_same(flow));

@@ -160,6 +160,12 @@ impl Socket {
         Ok(nix::sys::socket::getsockopt(&self.fd, sockopt::RcvBuf)?)
     }
 
+    /// How full the kernel's buffer for received datagrams is, from 0 to 1 and a little above; `None` if it does not say.
+    pub fn fill(&self) -> Option<f32> {
+        let [used, room] = nix::sys::socket::getsockopt(&self.fd, Memory).ok()?;
+        (room > 0).then(|| used as f32 / room as f32)
+    }
+
     /// `None` for a datagram that did not fit.
     fn receive(&self, buffer: &mut [u8]) -> Result<Option<Datagram>, Errno> {
         let mut control = Control::default();
@@ -228,6 +234,12 @@ impl Socket {
         }))
     }
 }
+
+/// What the kernel keeps for received datagrams, and may, in its own octets (the first two of SK_MEMINFO).
+#[derive(Clone, Copy)]
+struct Memory;
+
+nix::getsockopt_impl!(Memory, libc::SOL_SOCKET, libc::SO_MEMINFO, [u32; 2], sockopt::GetStruct<[u32; 2]>);
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -12,6 +12,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    ops::AddAssign,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -112,6 +113,11 @@ impl UdpSocket {
         self.socket().counters()
     }
 
+    /// See [`Socket::fill`].
+    pub fn fill(&self) -> Option<f32> {
+        self.socket().fill()
+    }
+
     fn socket(&self) -> &Socket {
         self.reactor.socket()
     }
@@ -151,6 +157,13 @@ pub struct Counters {
     pub truncated: u64,
     /// Dropped because the kernel's send buffer was full.
     pub unsent: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.truncated += other.truncated;
+        self.unsent += other.unsent;
+    }
 }
 
 /// Why an address could not be bound.
@@ -289,6 +302,21 @@ mod tests {
         // A wildcard bind would take over part of the port.
         let wild = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.port());
         assert!(matches!(Socket::bind(wild).map(drop), Err(BindError::InUse { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn how_full_it_is_is_told() {
+        let options = Options { buffer: Some(64 * 1024) };
+        let socket = Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        assert_eq!(socket.fill(), Some(0.0));
+        let to = socket.local_addr();
+        (0..4).for_each(|_| socket.try_send(&[b'x'; 8_000], to, None).unwrap());
+        let fill = socket.fill().unwrap();
+        assert!((0.2..=0.8).contains(&fill), "{fill}");
+        let mut buffer = [0; 9_000];
+        while socket.try_recv(&mut buffer).is_ok() {}
+        assert_eq!(socket.fill(), Some(0.0));
     }
 
     #[test]

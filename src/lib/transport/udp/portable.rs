@@ -102,6 +102,11 @@ impl Socket {
         self.tally.counters()
     }
 
+    /// How full the kernel's buffer for received datagrams is: nobody says.
+    pub const fn fill(&self) -> Option<f32> {
+        None
+    }
+
     /// Bytes the kernel keeps for received datagrams.
     pub fn receive_buffer(&self) -> io::Result<usize> {
         socket2::SockRef::from(&self.socket).recv_buffer_size()
@@ -182,5 +187,6 @@ mod tests {
         let error = left.try_recv(&mut buffer).unwrap_err();
         assert_eq!((error.kind(), left.counters().truncated), (io::ErrorKind::WouldBlock, 1));
         assert!(left.receive_buffer().unwrap() > 0);
+        assert_eq!(left.fill(), None);
     }
 }
