@@ -546,3 +546,47 @@ impl sipkit::stack::TransactionUser for Answering {
 
     fn deadline(&mut self, _: u64, _: &mut sipkit::stack::Cx<'_>) {}
 }
+
+#[test]
+fn too_much_is_answered_503_and_what_was_let_in_goes_on() {
+    let mut lab = Lab::new(to(&["sip:192.0.2.2"]));
+    let uri = "sip:bob@biloxi.example";
+    let (bob, _) = lab.send(&request("INVITE", uri, ""));
+    let forwarded = bob.unwrap();
+    lab.world.overload(lab.proxy, 255);
+    let (bob, alice) = lab.send(&request("MESSAGE", uri, ""));
+    let refused = alice.unwrap();
+    assert_eq!((bob, refused.lines().next()), (None, Some("SIP/2.0 503 Service Unavailable")));
+    let seconds: u32 = row(&refused, "Retry-After").unwrap().parse().unwrap();
+    assert!((2..10).contains(&seconds));
+    // ACK and CANCEL, requests in a dialog, and responses.
+    assert!(lab.send(&request("CANCEL", uri, "")).0.is_some());
+    let in_dialog =
+        |method| request(method, uri, "").replace("biloxi.example>\r\n", "biloxi.example>;tag=b\r\n");
+    assert!(lab.send(&in_dialog("BYE")).0.is_some());
+    assert!(lab.send(&in_dialog("ACK")).0.is_some());
+    let head = forwarded.replace("INVITE sip:bob@biloxi.example SIP/2.0", "SIP/2.0 200 OK");
+    let before = lab.got(lab.alice);
+    lab.world.inject(at(BOB), at(PROXY), head);
+    lab.run();
+    assert_eq!(lab.got(lab.alice), before + 1);
+    // The ACK for our own 503 has come to its end.
+    let (_, alice) = lab.send(&request("INVITE", uri, ""));
+    let tag = row(alice.as_deref().unwrap(), "To").and_then(|to| to.split("tag=").nth(1)).unwrap().to_owned();
+    let ack =
+        request("ACK", uri, "").replace("biloxi.example>\r\n", &format!("biloxi.example>;tag={tag}\r\n"));
+    assert_eq!(lab.send(&ack), (None, None));
+    // Half of it: some calls, and those again.
+    lab.world.overload(lab.proxy, 127);
+    let verdicts = |lab: &mut Lab| -> Vec<bool> {
+        let send =
+            |n: u32| lab.send(&request("MESSAGE", uri, "").replace("Call-ID: one", &format!("Call-ID: {n}")));
+        (0..100).map(send).map(|(bob, _)| bob.is_some()).collect()
+    };
+    let first = verdicts(&mut lab);
+    let let_in = first.iter().filter(|is_in| **is_in).count();
+    assert!((30..70).contains(&let_in), "{let_in}");
+    assert_eq!(verdicts(&mut lab), first, "repetitions fare as the first did");
+    lab.world.overload(lab.proxy, 0);
+    assert!(verdicts(&mut lab).iter().all(|is_in| *is_in));
+}

@@ -10,8 +10,11 @@ mod ladder;
 #[cfg(feature = "dns")]
 mod lookup;
 mod notifier;
+#[cfg(target_os = "linux")]
+mod overload;
 mod presence;
 mod programs;
+mod proxy_page;
 mod proxying;
 mod publication;
 mod publishing;

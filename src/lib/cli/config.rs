@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::value::DnsServer;
 use super::{
     account,
+    metrics::MetricsAddress,
     nearest::nearest,
     place,
     proxy::{HopUri, RouteRule},
@@ -185,6 +186,8 @@ pub struct Proxy {
     #[serde(deserialize_with = "duration")]
     pub probe: Option<Duration>,
     pub flow_key_file: Option<PathBuf>,
+    #[serde(deserialize_with = "text_or_number")]
+    pub metrics: Option<MetricsAddress>,
 }
 
 impl Config {
@@ -376,6 +379,26 @@ where
     T: FromStr<Err: fmt::Display>,
 {
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// The same for what may be nothing but a number.
+fn text_or_number<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a string or a number is wanted")]
+    enum Value {
+        Text(String),
+        Number(u64),
+    }
+
+    let text = match Value::deserialize(deserializer)? {
+        Value::Text(text) => text,
+        Value::Number(number) => number.to_string(),
+    };
+    text.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// Text that is checked and kept as it is written: who needs it reads it again.

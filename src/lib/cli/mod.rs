@@ -37,6 +37,7 @@ mod ladder;
 pub mod live;
 mod log;
 pub mod message;
+pub mod metrics;
 mod nearest;
 pub mod options;
 pub mod output;

@@ -30,7 +30,10 @@ use crate::{
     util::slab::{Key, Slab},
 };
 
-use super::connection::{Common, Start, live};
+use super::{
+    connection::{Common, Start, live},
+    figures::ConnectionFigures,
+};
 
 /// Bounds of a shard's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +81,7 @@ pub(super) struct Connections {
     tasks: JoinSet<()>,
     /// When idle ones are looked for next.
     sweep: Instant,
-    refused: u64,
+    counted: ConnectionFigures,
 }
 
 struct Connection {
@@ -116,7 +119,7 @@ impl Connections {
             listening,
             tasks: JoinSet::new(),
             sweep: Instant::ZERO + SWEEP.min(options.idle / 2),
-            refused: 0,
+            counted: ConnectionFigures::default(),
         }
     }
 
@@ -129,10 +132,11 @@ impl Connections {
     pub fn accepted(&mut self, (protocol, stream, remote): Accepted, now: Instant) {
         let Ok(local) = stream.local_addr() else { return };
         if self.is_full() {
-            self.refused += 1;
-            tracing::debug!(%remote, refused = self.refused, "too many connections: refused");
+            self.counted.refused += 1;
+            tracing::debug!(%remote, refused = self.counted.refused, "too many connections: refused");
             return;
         }
+        self.counted.accepted += 1;
         let route = (!protocol.is_secure()).then_some((Target { protocol, addr: remote }, None));
         let target = Target { protocol, addr: remote };
         self.insert(target, local, route, Start::Accepted(stream, remote), now);
@@ -174,27 +178,41 @@ impl Connections {
     /// Writes a message. A response whose connection is gone goes to where its Via says, over a new one (RFC 3261
     /// §18.2.2). Gives our end's address, for those who watch, if the message is on its way.
     pub fn transmit(&mut self, flow: &Flow, bytes: Bytes, now: Instant) -> Option<(SocketAddr, SocketAddr)> {
-        let key = match self.get(flow) {
-            Some(_) => flow.key(),
-            // Nobody can connect to a WebSocket client (RFC 7118 §5.3).
-            None if matches!(flow.protocol, Protocol::Ws | Protocol::Wss) => return None,
-            None if bytes.starts_with(b"SIP/2.0 ") => {
-                let domain: Arc<str> = flow.remote.ip().to_string().into();
-                let route = (flow.target(), flow.protocol.is_secure().then(|| domain.clone()));
-                match self.by_target.get(&route) {
-                    Some(&key) => key,
-                    None => self.open(route, domain, now).ok()?,
-                }
-            }
-            None => return None,
+        let Some(key) = self.carrier(flow, &bytes, now) else {
+            self.counted.stranded += 1;
+            return None;
         };
         let connection = self.table.get_mut(key)?;
         connection.active = now;
         if let Err(full) = connection.queue.push(bytes) {
+            self.counted.overrun += 1;
             tracing::debug!(remote = %flow.remote, %full, "message lost");
             return None;
         }
         Some((connection.local, connection.flow.remote))
+    }
+
+    /// The connection that a message goes by.
+    fn carrier(&mut self, flow: &Flow, bytes: &[u8], now: Instant) -> Option<Key> {
+        match self.get(flow) {
+            Some(_) => Some(flow.key()),
+            // Nobody can connect to a WebSocket client (RFC 7118 §5.3).
+            None if matches!(flow.protocol, Protocol::Ws | Protocol::Wss) => None,
+            None if bytes.starts_with(b"SIP/2.0 ") => {
+                let domain: Arc<str> = flow.remote.ip().to_string().into();
+                let route = (flow.target(), flow.protocol.is_secure().then(|| domain.clone()));
+                match self.by_target.get(&route) {
+                    Some(&key) => Some(key),
+                    None => self.open(route, domain, now).ok(),
+                }
+            }
+            None => None,
+        }
+    }
+
+    /// What was counted, and how many there are.
+    pub fn figures(&self) -> ConnectionFigures {
+        ConnectionFigures { open: self.table.len() as u64, ..self.counted }
     }
 
     /// Has requests for `target`, and for one of whom the peer's certificate names, go by this connection (RFC 5923
@@ -219,6 +237,12 @@ impl Connections {
     /// Closes a connection once everything is written.
     pub fn close(&mut self, flow: &Flow) {
         self.remove(flow.key());
+    }
+
+    /// The same for one on which nothing happens.
+    pub fn idle(&mut self, flow: &Flow) {
+        self.counted.idle += 1;
+        self.close(flow);
     }
 
     /// Our end and the peer's, as the network has them.
@@ -247,6 +271,7 @@ impl Connections {
             }
             Event::Closed(why) => match self.remove(key) {
                 Some(Connection { state: State::Opening { waiting }, .. }) => {
+                    self.counted.failed += 1;
                     Told::Connected(waiting, Err(why))
                 }
                 Some(connection) => Told::Closed(connection.flow, why),
@@ -330,8 +355,10 @@ impl Connections {
             return Err(FlowError::Unreachable(std::io::ErrorKind::AddrNotAvailable));
         };
         if self.is_full() {
+            self.counted.refused += 1;
             return Err(FlowError::Overrun);
         }
+        self.counted.opened += 1;
         let from = (!own.ip().is_unspecified()).then(|| own.ip());
         let start = Start::Open { from, to: target.addr, domain };
         Ok(self.insert(target, own, Some(route), start, now))

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
-    task::{self, Poll},
     time::Duration,
 };
 
@@ -16,14 +14,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     body::{Body, Bytes},
     client::conn::http1,
-    rt::{Read, ReadBufCursor, Write},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 
+use super::octets::Octets;
 #[cfg(feature = "tls")]
 use crate::transport::tls::{ClientTls, TlsError};
 use crate::{
@@ -182,7 +180,7 @@ where
     let unreadable = |error: hyper::Error| HttpError::NotHttp(error.to_string());
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        .handshake::<_, Full<Bytes>>(Stream(stream))
+        .handshake::<_, Full<Bytes>>(Octets(stream))
         .await
         .map_err(unreadable)?;
     let connection = std::pin::pin!(connection);
@@ -227,44 +225,6 @@ fn written(request: &Request) -> Result<hyper::Request<Full<Bytes>>, HttpError> 
     }
     let body = Full::new(Bytes::copy_from_slice(&request.body));
     builder.body(body).map_err(|error| HttpError::Request(error.to_string()))
-}
-
-/// A stream of tokio as hyper wants it.
-struct Stream<S>(S);
-
-impl<S: AsyncRead + Unpin> Read for Stream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut room = [0; 8192];
-        let wanted = into.remaining().min(room.len());
-        let mut read = ReadBuf::new(room.get_mut(..wanted).unwrap_or_default());
-        let outcome = Pin::new(&mut self.0).poll_read(cx, &mut read);
-        if let Poll::Ready(Ok(())) = &outcome {
-            into.put_slice(read.filled());
-        }
-        outcome
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Write for Stream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
 }
 
 /// Octets of a body: what the documents may have at most.

@@ -10,9 +10,16 @@ mod clock;
 mod connection;
 mod connections;
 pub mod descriptors;
+pub mod figures;
 #[cfg(feature = "xcap")]
 pub mod http;
 pub mod media;
+mod moderation;
+#[cfg(any(feature = "cli", feature = "xcap"))]
+mod octets;
+pub mod overload;
+#[cfg(feature = "cli")]
+pub mod page;
 mod shard;
 
 use std::{io, sync::Arc, thread};
@@ -32,13 +39,14 @@ use crate::{
     stack::{self, Cx, TransactionUser},
     transport::{
         Protocol, Tap, Target, stream,
-        udp::{BindError, Socket, UdpSocket},
+        udp::{self, BindError, Socket, UdpSocket},
     },
 };
 
 pub use clock::Clock;
 pub use connection::Security;
 pub use connections::Options as ConnectionOptions;
+pub use figures::Figures;
 
 /// How an endpoint is set up. One socket for each address and protocol to listen on; a port of 0 takes a free one.
 /// Connections can be opened to every address family that is listened on in one protocol or another.
@@ -93,6 +101,8 @@ type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
 /// What waits in a shard's inbox.
 enum Command<U> {
     Act(Act<U>),
+    /// Somebody wants to know how things are.
+    Figures(oneshot::Sender<Figures>),
     Stop,
 }
 
@@ -221,6 +231,13 @@ impl<U: TransactionUser + Send + 'static> Endpoint<U> {
         result.await.map_err(|_| Unavailable::Stopped)
     }
 
+    /// What was counted, and what there is.
+    pub async fn figures(&self) -> Result<Figures, Unavailable> {
+        let (reply, figures) = oneshot::channel();
+        self.inbox.send(Command::Figures(reply)).await.map_err(|_| Unavailable::Stopped)?;
+        figures.await.map_err(|_| Unavailable::Stopped)
+    }
+
     /// Runs `act` on the shard's thread, without waiting.
     pub fn post(&self, act: impl FnOnce(&mut U, &mut Cx<'_>) + Send + 'static) -> Result<(), Unavailable> {
         post(&self.inbox, act)
@@ -285,7 +302,7 @@ impl Bound {
     fn new(target: Target) -> Result<Self, StartError> {
         let (addr, socket) = match target.protocol {
             Protocol::Udp => {
-                let socket = Socket::bind(target.addr)?;
+                let socket = Socket::bind_with(target.addr, udp::Options { buffer: Some(BUFFER) })?;
                 (socket.local_addr(), Bind::Udp(socket))
             }
             Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
@@ -297,6 +314,8 @@ impl Bound {
     }
 }
 
+/// What a socket may keep until it is read, in octets, as far as the system allows: a burst is not lost.
+const BUFFER: usize = 4 << 20;
 /// Connections accepted and not yet taken over at most.
 const ACCEPTED: usize = 64;
 /// Messages read off connections and not yet looked at at most; beyond that they are not read.

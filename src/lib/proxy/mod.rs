@@ -6,10 +6,11 @@
 //!
 //! One file is one step of §16: [`admit`] refuses what must not go on (§16.3), [`path`] takes our own Routes away
 //! (§16.4), [`table`] knows where the rest goes (§16.5), [`stateless`] adds what a proxy adds (§16.6) and sends
-//! responses back (§16.7).
+//! responses back (§16.7). [`counters`] is what is told of all that.
 
 pub mod admit;
 pub mod branch;
+pub mod counters;
 pub mod own;
 pub mod path;
 mod probe;
@@ -17,10 +18,12 @@ mod record;
 pub mod stateless;
 pub mod table;
 pub mod token;
+mod ways;
 
 pub use self::{
+    counters::{Counters, Figures},
     own::Own,
-    stateless::{Config, Counters, RecordRoute, Stateless},
+    stateless::{Config, RecordRoute, Stateless},
     table::{Hop, Match, Rule, Table},
     token::Secret,
 };

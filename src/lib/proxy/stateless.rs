@@ -12,17 +12,19 @@
 //! to a next hop, and which next hops are out of order.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
 };
 
-use bytes::BytesMut;
+use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Edits, HeaderId, Host, Method, Request, Response, Scheme, UriBuf, header},
+    message::{
+        Builder, Edits, HeaderId, Host, Limits, Message, Method, Request, Response, Scheme, UriBuf, header,
+    },
     resolve::{Destination, LookupError},
     stack::{Cx, Failure, RequestId, TransactionUser},
-    time::{Duration, Instant},
+    time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError, Protocol, via},
 };
@@ -31,9 +33,12 @@ use super::{
     Own, Rule, Secret, Table,
     admit::{self, Facts, Refusal},
     branch::{Branch, Branches},
+    counters::{Counters, Figures},
     path::Way,
     probe::Probes,
     record::{self, Passage},
+    table,
+    ways::{Way as Reached, Ways},
 };
 
 /// What a proxy is made with.
@@ -57,23 +62,6 @@ pub enum RecordRoute {
     Always,
 }
 
-/// What was done, and what was dropped.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    pub requests: u64,
-    pub responses: u64,
-    pub requests_forwarded: u64,
-    pub responses_forwarded: u64,
-    /// Requests answered here, by status.
-    pub answered: BTreeMap<u16, u64>,
-    /// ACKs that could not go on; they are never answered.
-    pub acks_dropped: u64,
-    /// Responses whose top Via is none of ours, or whose branch fits no request that we forwarded.
-    pub responses_foreign: u64,
-    /// Responses that cannot go on: their next Via is missing, unreadable, or leads to a multicast group.
-    pub responses_stuck: u64,
-}
-
 /// See the module's description.
 #[derive(Debug)]
 pub struct Stateless {
@@ -82,14 +70,14 @@ pub struct Stateless {
     secret: Secret,
     branches: Branches,
     record_route: RecordRoute,
-    /// Flows that lead to a destination, and until when that is taken for granted.
-    ways: HashMap<Destination, (Flow, Instant)>,
+    ways: Ways,
     asking: HashMap<RequestId, Asking>,
     by_destination: HashMap<Destination, RequestId>,
     /// Requests waiting for a way, and their octets.
     waiting: (usize, usize),
     probes: Probes,
-    out: BytesMut,
+    /// Our Via, while it is being written.
+    via: String,
     counters: Counters,
 }
 
@@ -107,6 +95,14 @@ enum Next {
     To(Destination),
 }
 
+/// Why a response goes nowhere.
+enum NoWay {
+    /// We have not forwarded its request.
+    Foreign,
+    /// Its next Via is missing, unreadable, or leads where nothing may be sent.
+    Stuck,
+}
+
 impl Stateless {
     pub fn new(config: Config) -> Self {
         Self {
@@ -115,18 +111,30 @@ impl Stateless {
             branches: Branches::new(config.secret.lasting()),
             secret: config.secret,
             record_route: config.record_route,
-            ways: HashMap::new(),
+            ways: Ways::default(),
             asking: HashMap::new(),
             by_destination: HashMap::new(),
             waiting: (0, 0),
             probes: Probes::new(config.probe),
-            out: BytesMut::new(),
+            via: String::new(),
             counters: Counters::default(),
         }
     }
 
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What was counted, and how things are at the moment.
+    pub fn figures(&self) -> Figures {
+        let hops = self.table.hops().map(|hop| hop.uri().as_str());
+        Figures {
+            counters: self.counters.clone(),
+            waiting: self.waiting.0 as u64,
+            waiting_octets: self.waiting.1 as u64,
+            ways: self.ways.len() as u64,
+            hops: hops.map(|hop| (hop.to_owned(), !self.table.is_down(hop))).collect(),
+        }
     }
 
     pub const fn table(&self) -> &Table {
@@ -148,33 +156,53 @@ impl Stateless {
     /// Forwards a request, keeps it until it is known how its destination is reached, or says why not.
     fn pass_on(&mut self, request: &Request, from: &Flow, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let facts = admit::check(request)?;
-        let Facts { uri, via, call_id, cseq, .. } = facts;
-        let unique = self.branches.unique(request, &via, from.remote.ip());
+        let Facts { uri, via, marks, call_id, cseq, .. } = facts;
+        let unique = self.branches.unique(request, &via, &marks, from.remote.ip());
         let unique = unique.ok_or(Refusal::bad("A field that tells transactions apart cannot be read"))?;
+        if self.is_for_us(request, unique, call_id) {
+            self.counters.acks_own += 1;
+            return Ok(());
+        }
+        if cx.excess() > 0 && is_new(request) && table::spread(call_id) % 255 < u64::from(cx.excess()) {
+            return Err(overload(call_id));
+        }
         let routes = request.raw(HeaderId::Route).map(|row| row.value);
         let branch = Branch { unique, path: self.branches.path(request.raw_uri(), routes, call_id, cseq) };
-        if self.has_been_here(request, branch.path) {
+        if self.has_been_here(request, &facts, branch.path) {
             return Err(Refusal::new(482, None));
         }
         let way = Way::of(request, uri, &self.own)?;
-        let (flow, by_token) = match self.next(request, &way, call_id, from, cx)? {
-            Next::Token(flow) => (flow, true),
-            Next::To(destination) => match self.way(&destination, cx.now()) {
-                Some(flow) => (flow, false),
+        let (to, by_token) = match self.next(request, &way, call_id, from, cx)? {
+            Next::Token(flow) => (Reached::new(flow, cx.now()), true),
+            Next::To(destination) => match self.ways.get(&destination, cx.now()) {
+                Some(known) => (known, false),
                 None => return self.ask(destination, request, from, cx),
             },
         };
-        self.send(request, &facts, &way, from, &flow, branch, by_token, cx)
+        self.send(request, &facts, &way, from, &to, branch, by_token, cx)
+    }
+
+    /// Whether it acknowledges a response of our own: whoever forwarded the INVITE to nobody has nobody to give it to.
+    fn is_for_us(&self, request: &Request, unique: u64, call_id: &str) -> bool {
+        request.method() == Method::Ack
+            && request.to_tag().is_ok_and(|tag| {
+                tag.is_some_and(|tag| tag.len() == Branches::TAG && tag == self.branches.tag(unique, call_id))
+            })
     }
 
     /// RFC 5393 §4.2.2: whether what decides its way is what it was when it was here before.
-    fn has_been_here(&self, request: &Request, path: u64) -> bool {
-        request.each::<header::Via>().flatten().any(|via| {
-            via.branch().and_then(Branch::parse).is_some_and(|branch| branch.path == path) && {
+    fn has_been_here(&self, request: &Request, facts: &Facts<'_>, path: u64) -> bool {
+        let is_own = |via: &header::Via<'_>, branch: Option<&str>| {
+            branch.and_then(Branch::parse).is_some_and(|branch| branch.path == path) && {
                 let protocol = Protocol::parse(via.transport).unwrap_or(Protocol::Udp);
                 self.own.is_at(via.host, via.port, protocol.default_port())
             }
-        })
+        };
+        let mut rows = request.raw(HeaderId::Via);
+        let is_only =
+            rows.next().is_some_and(|row| row.span.end == facts.via.span.end) && rows.next().is_none();
+        is_own(&facts.via, facts.marks.branch)
+            || !is_only && request.each::<header::Via>().flatten().any(|via| is_own(&via, via.branch()))
     }
 
     fn next(
@@ -220,11 +248,6 @@ impl Stateless {
         }
     }
 
-    /// The flow to where requests went a moment ago.
-    fn way(&self, destination: &Destination, now: Instant) -> Option<Flow> {
-        self.ways.get(destination).filter(|(_, until)| *until > now).map(|(flow, _)| *flow)
-    }
-
     /// Finds out how to reach a destination; the request waits for it.
     fn ask(
         &mut self,
@@ -235,7 +258,7 @@ impl Stateless {
     ) -> Result<(), Refusal> {
         let octets = request.bytes().len();
         if self.waiting.0 >= MOST_WAITING || self.waiting.1 + octets > MOST_OCTETS {
-            return Err(Refusal { row: Some((HeaderId::RetryAfter, "5".into())), ..Refusal::new(503, None) });
+            return Err(overload(request.call_id().unwrap_or_default()));
         }
         let id = match self.by_destination.get(&destination) {
             Some(id) => *id,
@@ -269,34 +292,36 @@ impl Stateless {
         facts: &Facts<'_>,
         way: &Way<'_>,
         from: &Flow,
-        to: &Flow,
+        to: &Reached,
         branch: Branch,
         by_token: bool,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
+        let Reached { flow: to, via: own, .. } = to;
         let mut edits = Edits::new(request);
         way.apply(&mut edits);
-        via::received_params(&facts.via, from.remote).apply(&mut edits);
+        via::Received::of(facts.via.host, &facts.marks, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
         Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
-        let protocol = to.protocol.as_str();
-        if leaves_where_it_came(from, to) {
-            edits.prepend(HeaderId::Via, format_args!("SIP/2.0/{protocol} {};branch={branch}", to.local));
-        } else {
-            let token = self.secret.token(from);
-            let via = format_args!("SIP/2.0/{protocol} {};branch={branch};{FLOW}={token}", to.local);
-            edits.prepend(HeaderId::Via, via);
+        self.via.clear();
+        self.via.push_str(own);
+        branch.write(&mut self.via);
+        if !leaves_where_it_came(from, to) {
+            for part in [";", FLOW, "=", &self.secret.token(from)] {
+                self.via.push_str(part);
+            }
         }
+        edits.prepend(HeaderId::Via, &self.via);
         if to.protocol.is_reliable() && !request.has(HeaderId::ContentLength) {
             edits.append(HeaderId::ContentLength, request.body().len());
         }
-        edits.write(&mut self.out);
-        if self.out.len() > MOST_IN_A_DATAGRAM && !to.protocol.is_reliable() {
-            self.out.clear();
+        let bytes = edits.bytes();
+        if bytes.len() > MOST_IN_A_DATAGRAM && !to.protocol.is_reliable() {
             return Err(Refusal::new(513, None));
         }
-        cx.forward(*to, self.out.split().freeze());
+        cx.forward(*to, bytes);
         self.counters.requests_forwarded += 1;
+        self.counters.by_transport[to.protocol as usize] += 1;
         Ok(())
     }
 
@@ -312,7 +337,7 @@ impl Stateless {
             let response = Builder::response(request, refusal.status, refusal.reason).to_tag("none").finish();
             return cx.forward(*from, response.bytes().clone());
         };
-        let unique = self.branches.unique(request, &via, from.remote.ip()).unwrap_or_default();
+        let unique = self.branches.unique(request, &via, &via.marks(), from.remote.ip()).unwrap_or_default();
         let tag = self.branches.tag(unique, request.call_id().unwrap_or_default());
         let remote = via::response_target(&via, from).addr;
         let mut edits = Edits::new(request);
@@ -325,8 +350,43 @@ impl Stateless {
         cx.forward(Flow { remote, ..*from }, response.finish().bytes().clone());
     }
 
+    /// Sends a response on to where its next Via leads; `None` if it has no branch of ours, as a question of our own.
+    fn pass_back(
+        &mut self,
+        response: &Response,
+        from: &Flow,
+        cx: &mut Cx<'_>,
+    ) -> Option<Result<Flow, NoWay>> {
+        let mut vias = response.each::<header::Via>();
+        let own = vias.next()?.ok()?;
+        let branch = own.branch().and_then(Branch::parse)?;
+        let Some(Ok(next)) = vias.next() else { return Some(Err(NoWay::Stuck)) };
+        let marks = next.marks();
+        let unique =
+            source(&next, &marks).and_then(|source| self.branches.unique(response, &next, &marks, source));
+        if unique != Some(branch.unique) {
+            return Some(Err(NoWay::Foreign));
+        }
+        let Some(flow) = self.back(own.params.value(FLOW), &next, &marks, from) else {
+            return Some(Err(NoWay::Stuck));
+        };
+        let mut edits = Edits::new(response);
+        edits.pop_value(HeaderId::Via);
+        if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
+            edits.append(HeaderId::ContentLength, response.body().len());
+        }
+        cx.forward(flow, edits.bytes());
+        Some(Ok(flow))
+    }
+
     /// Where a response goes whose own Via had this flow token, if any; `None` if that cannot be found out.
-    fn back(&self, token: Option<&str>, next: &header::Via<'_>, came: &Flow) -> Option<Flow> {
+    fn back(
+        &self,
+        token: Option<&str>,
+        next: &header::Via<'_>,
+        marks: &header::Marks<'_>,
+        came: &Flow,
+    ) -> Option<Flow> {
         let flow = match token {
             Some(token) => self.secret.flow(token).ok()?,
             None => *came,
@@ -337,11 +397,11 @@ impl Stateless {
             return Some(Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..flow });
         }
         // The branch is a proof of these.
-        let source = source(next)?;
+        let source = source(next, marks)?;
         let port = next.port.filter(|&port| port != 0).unwrap_or(5060);
-        let remote = match next.maddr().and_then(|maddr| maddr.ip()) {
+        let remote = match marks.maddr().and_then(|maddr| maddr.ip()) {
             Some(maddr) => SocketAddr::new(maddr, port),
-            None => SocketAddr::new(source, next.rport().flatten().unwrap_or(port)),
+            None => SocketAddr::new(source, marks.rport().flatten().unwrap_or(port)),
         };
         let ip = remote.ip();
         // RFC 4475 §3.1.2.19: nobody is to be made to flood a network.
@@ -361,33 +421,40 @@ impl TransactionUser for Stateless {
     }
 
     fn forwards_response(&mut self, response: &Response, from: Flow, cx: &mut Cx<'_>) -> bool {
-        let mut vias = response.each::<header::Via>();
-        let Some(Ok(own)) = vias.next() else { return false };
-        // Another kind of branch is that of a question of our own.
-        let Some(branch) = own.branch().and_then(Branch::parse) else { return false };
+        let Some(outcome) = self.pass_back(response, &from, cx) else { return false };
         self.counters.responses += 1;
-        let Some(Ok(next)) = vias.next() else {
-            self.counters.responses_stuck += 1;
-            return true;
-        };
-        let unique = source(&next).and_then(|source| self.branches.unique(response, &next, source));
-        if unique != Some(branch.unique) {
-            self.counters.responses_foreign += 1;
-            return true;
+        match outcome {
+            Ok(flow) => {
+                self.counters.responses_forwarded += 1;
+                self.counters.by_transport[flow.protocol as usize] += 1;
+            }
+            Err(NoWay::Foreign) => self.counters.responses_foreign += 1,
+            Err(NoWay::Stuck) => self.counters.responses_stuck += 1,
         }
-        let Some(flow) = self.back(own.params.value(FLOW), &next, &from) else {
-            self.counters.responses_stuck += 1;
-            return true;
-        };
-        let mut edits = Edits::new(response);
-        edits.pop_value(HeaderId::Via);
-        if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
-            edits.append(HeaderId::ContentLength, response.body().len());
-        }
-        edits.write(&mut self.out);
-        cx.forward(flow, self.out.split().freeze());
-        self.counters.responses_forwarded += 1;
         true
+    }
+
+    /// As if the next hop had answered 503 (RFC 3261 §16.9). A response that is lost was counted by who lost it.
+    fn unsent(&mut self, bytes: &Bytes, flow: Flow, cx: &mut Cx<'_>) {
+        let request = Message::parse(bytes.clone(), &Limits::default()).ok().map(Message::into_request);
+        let Some(Ok(request)) = request else { return };
+        if request.method() == Method::Ack {
+            self.counters.acks_dropped += 1;
+            return;
+        }
+        let (Ok(via), Ok(call_id)) = (request.via(), request.call_id()) else { return };
+        let unique = via.branch().and_then(Branch::parse).map(|branch| branch.unique);
+        let tag = self.branches.tag(unique.unwrap_or_default(), call_id);
+        let refusal = overload(call_id);
+        let mut response = Builder::response(&request, refusal.status, refusal.reason).to_tag(&tag);
+        if let Some((field, value)) = &refusal.row {
+            response = response.header(*field, value);
+        }
+        if let Ok(response) = response.finish().into_response()
+            && let Some(Ok(_)) = self.pass_back(&response, &flow, cx)
+        {
+            *self.counters.answered.entry(refusal.status).or_default() += 1;
+        }
     }
 
     fn request(&mut self, _: Request, _: Option<ServerId>, _: Flow, _: &mut Cx<'_>) {}
@@ -421,11 +488,8 @@ impl TransactionUser for Stateless {
 
     fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         let Some(asking) = self.asked(id) else { return };
-        if self.ways.len() >= MOST_WAYS {
-            self.ways.clear();
-        }
         self.own.see(flow.local.ip());
-        self.ways.insert(asking.destination, (flow, cx.now() + WAY));
+        self.ways.insert(asking.destination, Reached::new(flow, cx.now()));
         for (request, from) in &asking.requests {
             if let Err(refusal) = self.pass_on(request, from, cx) {
                 self.refuse(request, from, &refusal, cx);
@@ -438,13 +502,25 @@ impl TransactionUser for Stateless {
     }
 
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {
-        self.ways.retain(|_, (way, _)| !way.is_same(&flow));
+        self.ways.lost(&flow);
     }
 }
 
+/// Whether it begins something: what belongs to what was let in has a To tag or another method.
+fn is_new(request: &Request) -> bool {
+    !matches!(request.method(), Method::Ack | Method::Cancel)
+        && request.to_tag().is_ok_and(|tag| tag.is_none())
+}
+
+/// 503 for who may come again, not all of them at the same moment.
+fn overload(call_id: &str) -> Refusal {
+    let seconds = 2 + table::spread(call_id) / 255 % 8;
+    Refusal { row: Some((HeaderId::RetryAfter, seconds.to_string())), ..Refusal::new(503, None) }
+}
+
 /// Where the request came from that had this Via, by what was noted in it.
-fn source(via: &header::Via<'_>) -> Option<IpAddr> {
-    via.received().or(via.host.ip())
+fn source(via: &header::Via<'_>, marks: &header::Marks<'_>) -> Option<IpAddr> {
+    marks.received().or(via.host.ip())
 }
 
 /// Whether the response finds back without more than its next Via.
@@ -480,6 +556,3 @@ const MOST_IN_A_DATAGRAM: usize = 65_507;
 /// Requests that wait for a way at most, and their octets.
 const MOST_WAITING: usize = 4_096;
 const MOST_OCTETS: usize = 8 << 20;
-/// Ways remembered at most, and how long without another look.
-const MOST_WAYS: usize = 4_096;
-const WAY: Duration = Duration::from_secs(30);

@@ -161,6 +161,11 @@ impl Table {
     }
 }
 
+/// A number that is the same for all of a call, and far from that of the next.
+pub fn spread(call_id: &str) -> u64 {
+    weight("", call_id)
+}
+
 fn weight(hop: &str, call_id: &str) -> u64 {
     // Without a secret: proxies side by side choose alike.
     let mut hash = Fields::new(&[0; 16], b'h');

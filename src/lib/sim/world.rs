@@ -216,6 +216,11 @@ impl World {
         result
     }
 
+    /// Makes a node believe that of 255 new requests so many are too many ([`Cx::excess`]).
+    pub fn overload<U>(&mut self, node: Node<U>, excess: u8) {
+        self.place_mut(node.at).stack.overloaded(excess);
+    }
+
     /// A node's user, to look at.
     pub fn user<U: TransactionUser + 'static>(&self, node: Node<U>) -> &U {
         let user: &dyn Any = &*self.place(node.at).user;

@@ -21,6 +21,7 @@ mod user;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
+    ops::AddAssign,
     sync::Arc,
 };
 
@@ -131,6 +132,21 @@ pub struct Stats {
     pub overrun: u64,
 }
 
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.requests_received += other.requests_received;
+        self.responses_received += other.responses_received;
+        self.sent += other.sent;
+        self.repeated += other.repeated;
+        self.keep_alives += other.keep_alives;
+        self.garbage += other.garbage;
+        self.refused += other.refused;
+        self.bad_responses += other.bad_responses;
+        self.stray_responses += other.stray_responses;
+        self.overrun += other.overrun;
+    }
+}
+
 /// One shard; see the module's description.
 pub struct Stack {
     core: Core,
@@ -165,6 +181,7 @@ impl Stack {
                 out: VecDeque::new(),
                 why: FlowError::Lost,
                 stats: Stats::default(),
+                excess: 0,
             },
         }
     }
@@ -180,11 +197,19 @@ impl Stack {
             self.core.stats.keep_alives += 1;
             return;
         }
-        match Message::parse(bytes.clone(), &self.core.limits) {
-            Ok(message) => self.dispatch(now, message, flow, user),
-            Err(error) => {
-                self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
-            }
+        let message = match Message::parse_plain(bytes, &self.core.limits) {
+            Ok(message) => Some(message),
+            // What is wrong with it may be worth an answer, for which all of it is needed.
+            Err(bytes) => match Message::parse(bytes.clone(), &self.core.limits) {
+                Ok(message) => Some(message),
+                Err(error) => {
+                    self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
+                    None
+                }
+            },
+        };
+        if let Some(message) = message {
+            self.dispatch(now, message, flow, user);
         }
         self.settle(now, user);
     }
@@ -344,6 +369,17 @@ impl Stack {
         self.settle(now, user);
     }
 
+    /// A message could not be put on the wire by this flow, and nothing else is wrong.
+    pub fn unsent(&mut self, now: Instant, bytes: &Bytes, flow: Flow, user: &mut dyn TransactionUser) {
+        user.unsent(bytes, flow, &mut Cx { core: &mut self.core, now });
+        self.settle(now, user);
+    }
+
+    /// Of 255 new requests so many are too many at the moment; 0 while the driver keeps up.
+    pub const fn overloaded(&mut self, excess: u8) {
+        self.core.excess = excess;
+    }
+
     /// The DNS answered an [`Output::Resolve`].
     pub fn resolved(
         &mut self,
@@ -478,6 +514,7 @@ pub(in crate::stack) struct Core {
     /// Who sent lately what cannot be read.
     unread: VecDeque<Target>,
     stats: Stats,
+    excess: u8,
 }
 
 impl Core {

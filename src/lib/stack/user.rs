@@ -51,6 +51,10 @@ pub trait TransactionUser {
     /// An INVITE that was answered 2xx gives no more of them (RFC 6026 §7.2, timer M): its id is over.
     fn ended(&mut self, _id: RequestId, _cx: &mut Cx<'_>) {}
 
+    /// A message that was to be sent by this flow did not get onto it: its connection is gone or takes nothing more, or
+    /// the system refuses it. Transactions are told otherwise; this is for who forwards without one.
+    fn unsent(&mut self, _bytes: &Bytes, _flow: Flow, _cx: &mut Cx<'_>) {}
+
     /// A time asked for with [`Cx::wake`] has come. Tokens are the user's own; a user that changed its
     /// mind ignores the call.
     fn deadline(&mut self, token: u64, cx: &mut Cx<'_>);
@@ -249,6 +253,11 @@ impl Cx<'_> {
     /// Whether something came by this connection and it is open still; over UDP always.
     pub fn is_open(&self, flow: &Flow) -> bool {
         !flow.protocol.is_reliable() || self.core.proven.contains(&flow.key())
+    }
+
+    /// Of 255 new requests so many are too many: the driver does not keep up ([`Stack::overloaded`](super::Stack::overloaded)).
+    pub fn excess(&self) -> u8 {
+        self.core.excess
     }
 
     /// Keeps a flow alive that leads to `flow.remote`, or no longer (RFC 5626 §4.4): CRLF on connections we opened,

@@ -76,7 +76,8 @@ impl Protocol {
         }
     }
 
-    const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
 }
 
 impl FromStr for Protocol {

@@ -1,5 +1,6 @@
 //! `sip-stateless-proxy`: its flags and its manual.
 
+mod page;
 mod rules;
 mod run;
 
@@ -12,6 +13,7 @@ use super::{
     config::Config,
     failure::Failure,
     generate::{Example, Manual, Section},
+    metrics::MetricsAddress,
     value::{ListenAddress, LocalAddress, parse_duration},
 };
 use crate::{
@@ -82,6 +84,12 @@ pub struct Args {
     #[arg(hide_short_help = true)]
     pub flow_key_file: Option<PathBuf>,
 
+    /// Answer Prometheus at this port: /metrics
+    ///
+    /// Over HTTP; with a port alone only for this machine. The figures are in MONITORING below.
+    #[arg(long, value_name = "[IP:]PORT")]
+    pub metrics: Option<MetricsAddress>,
+
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub tls: args::Tls,
@@ -101,6 +109,7 @@ pub struct Settings {
     pub record_route: RecordRoute,
     pub probe: Option<Duration>,
     pub flow_key_file: Option<PathBuf>,
+    pub metrics: Option<MetricsAddress>,
 }
 
 impl Args {
@@ -144,6 +153,7 @@ impl Args {
             },
             probe: (!probe.is_zero()).then_some(probe),
             flow_key_file: self.flow_key_file.clone().or_else(|| config.flow_key_file.clone()),
+            metrics: self.metrics.or(config.metrics),
         })
     }
 }
@@ -199,6 +209,38 @@ impl Program for Args {
                        gone is answered 430, and one that was not made here 403 (RFC 5626).",
                 terms: &[],
             },
+            Section {
+                title: "OVERLOAD",
+                text: "When more comes than can be read, new requests are answered 503 with Retry-After: a share that \
+                       grows as the socket fills, always the same calls of it. Responses, ACK, CANCEL and requests within \
+                       dialogs go on, so that calls that were let in can be finished. A request for a connection that is \
+                       gone, or whose peer reads too slowly, is answered 503 as well. The more a socket may hold \
+                       (net.core.rmem_max, of which up to 4 MiB are taken) the longer bursts may be.",
+                terms: &[],
+            },
+            Section {
+                title: "MONITORING",
+                text: "With --metrics there is a page in the text format of Prometheus, at most eight connections at a \
+                       time. Every figure is explained on the page; these are the ones to watch.",
+                terms: &[
+                    ("sipkit_proxy_requests_total, sipkit_proxy_responses_total", "What came in."),
+                    ("sipkit_proxy_forwarded_total", "What went on; _by_transport_total by how."),
+                    (
+                        "sipkit_proxy_answered_total{status}",
+                        "What was answered instead: 503 is overload or a lost way.",
+                    ),
+                    ("sipkit_proxy_next_hop_up{next_hop}", "0 while a next hop does not answer."),
+                    (
+                        "sipkit_proxy_dropped_total, sipkit_datagrams_dropped_total, sipkit_connection_messages_dropped_total",
+                        "What was lost, by reason: not_read and queue_full say that this machine or a peer is too slow.",
+                    ),
+                    (
+                        "sipkit_overload_ratio",
+                        "The share of new requests that is refused because there are too many.",
+                    ),
+                    ("sipkit_connections", "Connections at the moment."),
+                ],
+            },
         ],
         examples: &[
             Example {
@@ -212,6 +254,10 @@ impl Program for Args {
             Example {
                 about: "From WebSocket to UDP",
                 command: "sip-stateless-proxy --listen ws::: --listen 0.0.0.0 --next-hop pbx.example",
+            },
+            Example {
+                about: "With figures for Prometheus at http://127.0.0.1:9100/metrics",
+                command: "sip-stateless-proxy --next-hop 192.0.2.7 --metrics 9100",
             },
             Example {
                 about: "Numbers to a gateway, and the rest where it wants",
@@ -271,5 +317,10 @@ mod tests {
         let of_flags = settings("--route b.example=127.0.0.3", file).unwrap();
         assert_eq!(of_flags.rules.len(), 2, "other routes, the same next hop");
         assert_eq!(settings("", "").unwrap().record_route, RecordRoute::Needed);
+        let metrics =
+            |flags: &str, file: &str| settings(flags, file).unwrap().metrics.map(|at| at.to_string());
+        assert_eq!(metrics("", ""), None);
+        assert_eq!(metrics("", "[proxy]\nmetrics = 9100").as_deref(), Some("127.0.0.1:9100"));
+        assert_eq!(metrics("--metrics [::1]:1", "[proxy]\nmetrics = '9100'").as_deref(), Some("[::1]:1"));
     }
 }

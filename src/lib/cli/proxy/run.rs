@@ -2,28 +2,29 @@
 //! asked to, and ends.
 
 use std::{
+    convert::Infallible,
     fs::File,
     io::{ErrorKind, Read},
     path::Path,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
-    cli::{Context, Event, Failure, Why, account, config::Config, event, place, serve},
-    endpoint::{Builder, Endpoint, Security},
+    cli::{Context, Event, Failure, Why, account, config::Config, event, metrics, place, serve},
+    endpoint::{Builder, Endpoint, Security, page::Page},
     proxy::{self, Counters, Own, Secret, Stateless, Table},
     stack,
     transport::Target,
 };
 
-use super::{Args, Settings};
+use super::{Args, Settings, page::Told};
 
 /// Forwards until told to stop.
 pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let settings = args.settings(&cx.config)?;
     let secret = secret(settings.flow_key_file.as_deref())?;
     let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
-    let Settings { rules, domains, record_route, probe, .. } = settings;
+    let Settings { rules, domains, record_route, probe, metrics, .. } = settings;
     let builder = Builder {
         listen,
         connections: serve::connections(),
@@ -45,9 +46,23 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
             local: local.addr.to_string(),
         });
     }
-    let outcome = serve(&args, &cx, &endpoint).await;
+    let outcome = match metrics.map(|address| metrics::open(address, &cx.out)).transpose() {
+        Ok(None) => serve(&args, &cx, &endpoint).await,
+        Ok(Some(page)) => tokio::select! {
+            biased;
+            outcome = serve(&args, &cx, &endpoint) => outcome,
+            never = watch(&page, &cx, &endpoint) => match never {},
+        },
+        Err(failure) => Err(failure),
+    };
     endpoint.stop().await;
     outcome
+}
+
+/// Answers who wants to know the figures.
+async fn watch(page: &Page, cx: &Context, endpoint: &Endpoint<Stateless>) -> Infallible {
+    let started = SystemTime::now() - cx.started.elapsed();
+    page.serve(async || Told::by(endpoint, started).await.map(|told| told.page())).await
 }
 
 async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Result<(), Failure> {

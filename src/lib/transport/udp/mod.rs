@@ -12,16 +12,21 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    ops::AddAssign,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use socket2::{Domain, SockRef, Type};
 
+mod batch;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod mmsg;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 
+pub use batch::{BATCH, Inbox, Outgoing};
 #[cfg(target_os = "linux")]
 use linux::Reactor;
 #[cfg(target_os = "linux")]
@@ -89,6 +94,16 @@ impl UdpSocket {
         self.socket().try_send(bytes, to, from)
     }
 
+    /// See [`Socket::try_recv_batch`].
+    pub fn try_recv_batch(&self, inbox: &mut Inbox) -> io::Result<()> {
+        self.reactor.try_read(|socket| socket.try_recv_batch(inbox))
+    }
+
+    /// See [`Socket::try_send_batch`].
+    pub fn try_send_batch(&self, datagrams: &[Outgoing]) -> (usize, io::Result<()>) {
+        self.socket().try_send_batch(datagrams)
+    }
+
     /// See [`Socket::take_error`].
     pub fn take_error(&self) -> Option<DestinationError> {
         self.reactor.try_error(|socket| socket.take_error().ok_or(io::ErrorKind::WouldBlock.into())).ok()
@@ -96,6 +111,11 @@ impl UdpSocket {
 
     pub fn counters(&self) -> Counters {
         self.socket().counters()
+    }
+
+    /// See [`Socket::fill`].
+    pub fn fill(&self) -> Option<f32> {
+        self.socket().fill()
     }
 
     fn socket(&self) -> &Socket {
@@ -137,6 +157,13 @@ pub struct Counters {
     pub truncated: u64,
     /// Dropped because the kernel's send buffer was full.
     pub unsent: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.truncated += other.truncated;
+        self.unsent += other.unsent;
+    }
 }
 
 /// Why an address could not be bound.
@@ -275,6 +302,21 @@ mod tests {
         // A wildcard bind would take over part of the port.
         let wild = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.port());
         assert!(matches!(Socket::bind(wild).map(drop), Err(BindError::InUse { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn how_full_it_is_is_told() {
+        let options = Options { buffer: Some(64 * 1024) };
+        let socket = Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        assert_eq!(socket.fill(), Some(0.0));
+        let to = socket.local_addr();
+        (0..4).for_each(|_| socket.try_send(&[b'x'; 8_000], to, None).unwrap());
+        let fill = socket.fill().unwrap();
+        assert!((0.2..=0.8).contains(&fill), "{fill}");
+        let mut buffer = [0; 9_000];
+        while socket.try_recv(&mut buffer).is_ok() {}
+        assert_eq!(socket.fill(), Some(0.0));
     }
 
     #[test]
