@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -184,6 +185,7 @@ pub struct Proxy {
     pub flow_key_file: Option<PathBuf>,
     #[serde(deserialize_with = "text_or_number")]
     pub metrics: Option<MetricsAddress>,
+    pub shards: Option<NonZeroU16>,
 }
 
 impl Config {

@@ -4,7 +4,7 @@ mod page;
 mod rules;
 mod run;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueHint};
 
@@ -84,6 +84,12 @@ pub struct Args {
     #[arg(hide_short_help = true)]
     pub flow_key_file: Option<PathBuf>,
 
+    /// Threads that share the work [default: 1]
+    ///
+    /// What one peer sends is read by one of them, in order; so they help only where there are many peers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_SHARDS))]
+    pub shards: Option<u16>,
+
     /// Answer Prometheus at this port: /metrics
     ///
     /// Over HTTP; with a port alone only for this machine. The figures are in MONITORING below.
@@ -110,6 +116,7 @@ pub struct Settings {
     pub probe: Option<Duration>,
     pub flow_key_file: Option<PathBuf>,
     pub metrics: Option<MetricsAddress>,
+    pub shards: NonZeroU16,
 }
 
 impl Args {
@@ -140,6 +147,9 @@ impl Args {
         };
         let share = rules.iter().any(|rule| rule.hops.len() > 1);
         let probe = self.probe.or(config.probe).unwrap_or(if share { PROBE } else { Duration::ZERO });
+        if config.shards.is_some_and(|shards| i64::from(shards.get()) > MOST_SHARDS) {
+            return Err(Failure::usage(format_args!("shards: at most {MOST_SHARDS}")));
+        }
         if !probe.is_zero() && probe < LEAST_PROBE {
             return Err(Failure::usage("--probe: next hops are asked every 100ms at most"));
         }
@@ -154,6 +164,7 @@ impl Args {
             probe: (!probe.is_zero()).then_some(probe),
             flow_key_file: self.flow_key_file.clone().or_else(|| config.flow_key_file.clone()),
             metrics: self.metrics.or(config.metrics),
+            shards: self.shards.and_then(NonZeroU16::new).or(config.shards).unwrap_or(NonZeroU16::MIN),
         })
     }
 }
@@ -188,6 +199,7 @@ fn needs_listen(uri: &UriBuf) -> Failure {
 
 const PROBE: Duration = Duration::from_secs(10);
 const LEAST_PROBE: Duration = Duration::from_millis(100);
+const MOST_SHARDS: i64 = 64;
 
 impl Program for Args {
     const MANUAL: Manual = Manual {

@@ -7,7 +7,7 @@ use crate::{
         process::{self, Process},
         text::{Kind, Text},
     },
-    endpoint::{self, Endpoint},
+    endpoint::{self, Shards},
     proxy::{self, Stateless},
     transport::Protocol,
 };
@@ -16,7 +16,10 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     pub proxy: proxy::Figures,
+    /// Of all shards together.
     pub endpoint: endpoint::Figures,
+    /// Messages that came to each shard and are none of its own.
+    pub received: Vec<u64>,
     pub process: Process,
     /// Datagrams dropped because they were not read in time, and octets that wait to be read.
     pub unread: Option<(u64, u64)>,
@@ -24,13 +27,15 @@ pub struct Told {
 
 impl Told {
     /// Asks the shards; `None` if they have stopped.
-    pub async fn by(endpoint: &Endpoint<Stateless>, started: SystemTime) -> Option<Self> {
-        let proxy = endpoint.with(|proxy, _| proxy.figures()).await.ok()?;
-        let figures = endpoint.figures().await.ok()?;
+    pub async fn by(endpoint: &Shards<Stateless>, started: SystemTime) -> Option<Self> {
+        let each = endpoint.each(|proxy, _| proxy.figures()).await.ok()?;
+        let received = each.iter().map(|shard| shard.counters.requests + shard.counters.responses).collect();
+        let proxy = each.into_iter().sum();
+        let figures = endpoint.figures().await.ok()?.into_iter().sum();
         let sockets = endpoint.local().iter().filter(|target| target.protocol == Protocol::Udp);
         let sockets: Vec<SocketAddr> = sockets.map(|target| target.addr).collect();
         let unread = process::unread(&sockets);
-        Some(Self { proxy, endpoint: figures, process: Process::read(started), unread })
+        Some(Self { proxy, endpoint: figures, received, process: Process::read(started), unread })
     }
 
     pub fn page(&self) -> String {
@@ -49,6 +54,15 @@ impl Told {
         text.one(Kind::Gauge, "sipkit_overload_ratio", help, excess);
         let shards = "Threads that share the work.";
         text.one(Kind::Gauge, "sipkit_shards", shards, self.endpoint.shards);
+        let received = self.received.iter().enumerate().map(|(shard, count)| (shard.to_string(), count));
+        let help = "Requests and responses that came in, by the thread that dealt with them.";
+        text.counters("sipkit_shard_messages_received_total", help, "shard", received);
+        text.counters(
+            "sipkit_shard_handed_over_total",
+            "Messages that one thread left to another, whose connection they concern; lost if that had no time.",
+            "outcome",
+            [("taken", self.endpoint.handed_over), ("lost", self.endpoint.unclaimed)],
+        );
         self.process.write(&mut text);
         text.finish()
     }
