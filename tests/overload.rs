@@ -68,7 +68,7 @@ fn drain(peer: &Peer) -> Vec<Text> {
     got
 }
 
-fn of<'t>(messages: &'t [Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&'t str> {
+fn of(messages: &[Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&str> {
     messages.iter().filter(|text| wanted(text)).map(|text| text.must("Call-ID")).collect()
 }
 
@@ -76,7 +76,9 @@ fn of<'t>(messages: &'t [Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&'t s
 fn new_calls_are_refused_and_no_response_is_lost() {
     let (alice, bob) = (Peer::new(), Peer::new());
     // What they do not read in time is none of the proxy's business.
-    [&alice, &bob].map(|peer| SockRef::from(&peer.socket).set_recv_buffer_size(4 << 20).unwrap());
+    for peer in [&alice, &bob] {
+        SockRef::from(&peer.socket).set_recv_buffer_size(4 << 20).unwrap();
+    }
     let proxy = start(bob.addr);
     let at = proxy.local()[0].addr;
     let invite =

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::value::DnsServer;
 use super::{
     account,
+    hep::HepServer,
     metrics::MetricsAddress,
     nearest::nearest,
     place,
@@ -184,6 +185,10 @@ pub struct Proxy {
     pub flow_key_file: Option<PathBuf>,
     #[serde(deserialize_with = "text_or_number")]
     pub metrics: Option<MetricsAddress>,
+    #[serde(deserialize_with = "text")]
+    pub hep: Option<HepServer>,
+    pub hep_id: Option<u32>,
+    pub hep_password_file: Option<PathBuf>,
 }
 
 impl Config {
