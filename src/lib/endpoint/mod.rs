@@ -14,6 +14,7 @@ pub mod figures;
 #[cfg(feature = "xcap")]
 pub mod http;
 pub mod media;
+mod moderation;
 #[cfg(any(feature = "cli", feature = "xcap"))]
 mod octets;
 pub mod overload;

@@ -18,6 +18,7 @@ mod record;
 pub mod stateless;
 pub mod table;
 pub mod token;
+mod ways;
 
 pub use self::{
     counters::{Counters, Figures},
