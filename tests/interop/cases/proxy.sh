@@ -153,7 +153,7 @@ watched() {
   in_background homer python3 -c 'import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", int(sys.argv[1])))
 while True: print(s.recv(65535)[:4].decode(), flush=True)' $((BASE + 22))
-  proxy proxy "$OURS" --next-hop "sip:$IP:$SERVER_PORT" --metrics $((BASE + 21)) --hep "127.0.0.1:$((BASE + 22))"
+  proxy proxy "$OURS" --next-hop "sip:$IP:$SERVER_PORT" --record-route --metrics $((BASE + 21)) --hep "127.0.0.1:$((BASE + 22))"
   "$BIN/sip-call" "sip:tone@pbx.example" --proxy "sip:$IP:$OURS" --audio none --duration 100ms --timeout 15s || fail "the call: $?"
   curl -sSf "$page" >page.txt || fail "no page: $?"
   grep -q '^sipkit_proxy_requests_total 3$' page.txt || fail "not three requests: $(grep requests_total page.txt)"

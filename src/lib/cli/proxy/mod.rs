@@ -285,7 +285,7 @@ impl Program for Args {
             },
             Example {
                 about: "With a copy of every message for Homer",
-                command: "sip-stateless-proxy --next-hop 192.0.2.7 --hep homer.example:9060 --hep-id 2001",
+                command: "sip-stateless-proxy --next-hop 192.0.2.7 --hep homer.example",
             },
             Example {
                 about: "Numbers to a gateway, and the rest where it wants",
