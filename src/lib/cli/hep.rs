@@ -48,8 +48,8 @@ impl FromStr for HepServer {
             return Ok(Self { host: addr.ip().to_string(), port: addr.port() });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| HepServerError)?),
-            None => (text, PORT),
+            Some((host, port)) if !text.ends_with(']') => (host, port.parse().map_err(|_| HepServerError)?),
+            _ => (text, PORT),
         };
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(ip) => ip.parse::<Ipv6Addr>().map_err(|_| HepServerError)?.to_string(),
