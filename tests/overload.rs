@@ -68,7 +68,7 @@ fn drain(peer: &Peer) -> Vec<Text> {
     got
 }
 
-fn of<'t>(messages: &'t [Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&'t str> {
+fn of(messages: &[Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&str> {
     messages.iter().filter(|text| wanted(text)).map(|text| text.must("Call-ID")).collect()
 }
 

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::value::DnsServer;
 use super::{
     account,
+    hep::HepServer,
     metrics::MetricsAddress,
     nearest::nearest,
     place,
@@ -186,6 +187,10 @@ pub struct Proxy {
     #[serde(deserialize_with = "text_or_number")]
     pub metrics: Option<MetricsAddress>,
     pub shards: Option<NonZeroU16>,
+    #[serde(deserialize_with = "text")]
+    pub hep: Option<HepServer>,
+    pub hep_id: Option<u32>,
+    pub hep_password_file: Option<PathBuf>,
 }
 
 impl Config {

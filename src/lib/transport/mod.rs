@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::util::slab::Key;
 
+pub mod hep;
 pub mod keepalive;
 pub mod stream;
 pub mod tls;

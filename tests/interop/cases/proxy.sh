@@ -145,3 +145,26 @@ reloaded() {
   server_done
 }
 row core proxy-reloaded reloaded
+
+# figures for Prometheus, asked for with curl while calls go on, and every message told to who listens as Homer does
+watched() {
+  local page=http://127.0.0.1:$((BASE + 21))/metrics sent
+  server
+  in_background homer python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", int(sys.argv[1])))
+while True: print(s.recv(65535)[:4].decode(), flush=True)' $((BASE + 22))
+  proxy proxy "$OURS" --next-hop "sip:$IP:$SERVER_PORT" --record-route --metrics $((BASE + 21)) --hep "127.0.0.1:$((BASE + 22))"
+  "$BIN/sip-call" "sip:tone@pbx.example" --proxy "sip:$IP:$OURS" --audio none --duration 100ms --timeout 15s || fail "the call: $?"
+  curl -sSf "$page" >page.txt || fail "no page: $?"
+  grep -q '^sipkit_proxy_requests_total 3$' page.txt || fail "not three requests: $(grep requests_total page.txt)"
+  grep -q "^sipkit_proxy_next_hop_up{next_hop=\"sip:$IP:$SERVER_PORT\"} 1$" page.txt || fail "no next hop on the page"
+  sent=$(sed -n 's/^sipkit_hep_messages_total{outcome="sent"} //p' page.txt)
+  wait_for 5 eval '[ "$(grep -c HEP3 homer.json)" -ge '"$sent"' ]' || fail "$sent were told, $(grep -c HEP3 homer.json) came"
+  [ "$sent" -ge 8 ] || fail "only $sent messages were told"
+  curl -sI "$page" | grep -q '^HTTP/1.1 200' || fail "HEAD is not answered"
+  curl -s -o /dev/null -w '%{http_code}' "${page%metrics}else" | grep -qx 404 || fail "another page is not 404"
+  curl -s -o /dev/null -w '%{http_code}' -X POST "$page" | grep -qx 405 || fail "POST is not 405"
+  proxy_done proxy
+  reap homer
+}
+row core proxy-watched watched

@@ -23,6 +23,8 @@ pub struct Told {
     pub process: Process,
     /// Datagrams dropped because they were not read in time, and octets that wait to be read.
     pub unread: Option<(u64, u64)>,
+    /// Messages that a capture server was told of, and those that it was not.
+    pub hep: Option<(u64, u64)>,
 }
 
 impl Told {
@@ -35,7 +37,8 @@ impl Told {
         let sockets = endpoint.local().iter().filter(|target| target.protocol == Protocol::Udp);
         let sockets: Vec<SocketAddr> = sockets.map(|target| target.addr).collect();
         let unread = process::unread(&sockets);
-        Some(Self { proxy, endpoint: figures, received, process: Process::read(started), unread })
+        let process = Process::read(started);
+        Some(Self { proxy, endpoint: figures, received, process, unread, hep: None })
     }
 
     pub fn page(&self) -> String {
@@ -49,6 +52,15 @@ impl Told {
         self.messages(&mut text);
         self.datagrams(&mut text);
         self.connections(&mut text);
+        if let Some((sent, unsent)) = self.hep {
+            let help = "Messages that the capture server was told of, or was to be told of.";
+            text.counters(
+                "sipkit_hep_messages_total",
+                help,
+                "outcome",
+                [("sent", sent), ("dropped", unsent)],
+            );
+        }
         let excess = self.endpoint.excess as f64 / (255 * self.endpoint.shards.max(1)) as f64;
         let help = "Share of new requests that are answered 503 because more comes than can be read, 0 to 1.";
         text.one(Kind::Gauge, "sipkit_overload_ratio", help, excess);
@@ -221,6 +233,7 @@ mod tests {
                 ..proxy::Figures::default()
             },
             unread: Some((5, 0)),
+            hep: Some((8, 9)),
             ..Told::default()
         };
         let page = told.page();
@@ -233,6 +246,7 @@ mod tests {
             "sipkit_proxy_next_hop_up{next_hop=\"sip:192.0.2.1\"} 1",
             "sipkit_proxy_next_hop_up{next_hop=\"sip:b.example;x=\\\"\"} 0",
             "sipkit_datagrams_dropped_total{reason=\"not_read\"} 5",
+            "sipkit_hep_messages_total{outcome=\"dropped\"} 9",
             "process_start_time_seconds 0",
         ] {
             assert!(page.lines().any(|got| got == line), "no {line} in\n{page}");

@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    cli::{Context, Event, Failure, Why, account, config::Config, event, metrics, place, serve},
+    cli::{Context, Event, Failure, Why, account, config::Config, event, hep::Hep, metrics, place, serve},
     endpoint::{Builder, Security, Shards, page::Page},
     proxy::{self, Counters, Own, Secret, Stateless, Table},
+    resolve::system::Resolver,
     stack,
     transport::Target,
 };
@@ -25,12 +26,20 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let secret = secret(settings.flow_key_file.as_deref())?;
     let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
     let Settings { rules, domains, record_route, probe, metrics, shards, .. } = settings;
+    let resolver = account::resolver(&args.dns, &cx.config);
+    let hep = match &settings.hep {
+        Some(hep) => Some(Hep::start(hep, &Resolver::new(resolver.clone())).await?),
+        None => None,
+    };
     let builder = Builder {
         listen,
         connections: serve::connections(),
         security: security(&args, &cx)?,
-        tap: cx.tap(),
-        resolver: account::resolver(&args.dns, &cx.config),
+        tap: match &hep {
+            Some(hep) => Some(hep.beside(cx.tap())),
+            None => cx.tap(),
+        },
+        resolver,
         stack: stack::Config { fixed_order: true, ..Builder::default().stack },
     };
     let make = |_, local: &[Target]| {
@@ -52,18 +61,25 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Ok(Some(page)) => tokio::select! {
             biased;
             outcome = serve(&args, &cx, &endpoint) => outcome,
-            never = watch(&page, &cx, &endpoint) => match never {},
+            never = watch(&page, &cx, &endpoint, hep.as_ref()) => match never {},
         },
         Err(failure) => Err(failure),
     };
     endpoint.stop().await;
+    if let Some(hep) = hep {
+        hep.finish();
+    }
     outcome
 }
 
 /// Answers who wants to know the figures.
-async fn watch(page: &Page, cx: &Context, endpoint: &Shards<Stateless>) -> Infallible {
+async fn watch(page: &Page, cx: &Context, endpoint: &Shards<Stateless>, hep: Option<&Hep>) -> Infallible {
     let started = SystemTime::now() - cx.started.elapsed();
-    page.serve(async || Told::by(endpoint, started).await.map(|told| told.page())).await
+    let told = async || {
+        let told = Told { hep: hep.map(Hep::counts), ..Told::by(endpoint, started).await? };
+        Some(told.page())
+    };
+    page.serve(told).await
 }
 
 async fn serve(args: &Args, cx: &Context, endpoint: &Shards<Stateless>) -> Result<(), Failure> {
