@@ -278,7 +278,13 @@ impl Stateless {
         way.apply(&mut edits);
         via::received_params(&facts.via, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
-        Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
+        Passage { from, to, by_token, own: &self.own }.record(
+            request,
+            facts,
+            self.record_route,
+            &self.secret,
+            &mut edits,
+        );
         let protocol = to.protocol.as_str();
         if leaves_where_it_came(from, to) {
             edits.prepend(HeaderId::Via, format_args!("SIP/2.0/{protocol} {};branch={branch}", to.local));

@@ -175,10 +175,12 @@ spiral() {
   step "lab up kam"
   "$LAB/lab" up kam || { "$LAB/lab" down kam; "$LAB/lab" up kam; } || fail "kam did not start"
   echo alice-secret >password; chmod 600 password
-  in_background server "$BIN/sip-test-server" --listen "$IP:$((BASE + 14))" --json
-  proxy proxy "$SERVER_PORT" --route "lab.test=sip:$IP:$LAB_KAM" --route "/^sip:tone@/=sip:$IP:$((BASE + 14))" --record-route
-  wait_for 10 bound $((BASE + 14)) || fail "sip-test-server does not listen"
-  kamcmd -s "unix:$LAB_RUN/kam/ctl" ul.add location carol "sip:tone@$IP:$SERVER_PORT" 600 1.0 "" 0 0 0 || fail "no binding for carol"
+  in_background server "$BIN/sip-test-server" --listen "$IP:$((BASE + 16))" --json
+  proxy proxy "$SERVER_PORT" --route "lab.test=sip:$IP:$LAB_KAM" --route "/^sip:tone@/=sip:$IP:$((BASE + 16))" --record-route
+  wait_for 10 bound $((BASE + 16)) || fail "sip-test-server does not listen"
+  echo carol-secret >carol; chmod 600 carol
+  "$BIN/sip-register" sip:carol@lab.test --proxy "sip:$IP:$LAB_KAM" --user carol --password-file carol \
+    --contact "sip:tone@$IP:$SERVER_PORT" --expires 60s --timeout 10s || fail "no binding for carol: $?"
   call 0 sip:carol@lab.test --proxy "sip:$IP:$SERVER_PORT" --from sip:alice@lab.test --user alice --password-file password \
     --audio tone:440 --codec pcmu --duration 2s --timeout 15s
   heard call.wav 440 1 1
