@@ -16,7 +16,7 @@
 LAB ?= ../shared/lab
 export LAB
 
-SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
+SCRIPTS := Makefile .ci/run $(filter-out scripts/load,$(wildcard scripts/*)) $(wildcard scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
 .PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections soak-subscriptions soak-proxy bench fuzz man dist clean
