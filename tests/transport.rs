@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use sipkit::transport::udp::{BindError, Datagram, DestinationError, MAX_DATAGRAM, UdpSocket};
+use sipkit::transport::udp::{
+    BATCH, BindError, Datagram, DestinationError, Inbox, MAX_DATAGRAM, Outgoing, UdpSocket,
+};
 use tokio::time::timeout;
 
 fn addr(text: &str) -> SocketAddr {
@@ -212,3 +214,63 @@ async fn an_unsendable_datagram_fails_at_once() {
 }
 
 const WAIT: Duration = Duration::from_secs(5);
+
+/// What came together is told of one by one, in order: what it says, where from, and where it was sent to.
+#[tokio::test]
+async fn batches_keep_order_and_addresses() {
+    for (wild, ips) in [("0.0.0.0:0", ["127.0.0.1", "127.0.0.7"]), ("[::]:0", ["::1", "::1"])] {
+        let (server, client) = (bind(wild), bind(wild));
+        let texts: Vec<String> = (0..BATCH + 3).map(|n| format!("datagram {n}")).collect();
+        let datagrams: Vec<Outgoing> = texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| Outgoing {
+                bytes: bytes::Bytes::from(text.clone()),
+                to: at(ips[n % 2], &server),
+                from: ips[1 - n % 2].parse().unwrap(),
+            })
+            .collect();
+        let mut left = &datagrams[..];
+        while !left.is_empty() {
+            let (count, outcome) = client.try_send_batch(left);
+            outcome.unwrap();
+            left = &left[count..];
+        }
+        let (mut inbox, mut seen) = (Inbox::new(), 0);
+        while seen < texts.len() {
+            timeout(WAIT, server.readable()).await.expect("nothing arrived").unwrap();
+            if let Err(error) = server.try_recv_batch(&mut inbox) {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                continue;
+            }
+            for index in 0..inbox.len() {
+                let (bytes, datagram) = inbox.datagram(index).unwrap();
+                assert_eq!(bytes, texts[seen].as_bytes());
+                let expected = (at(ips[1 - seen % 2], &client), at(ips[seen % 2], &server));
+                assert_eq!((datagram.from, datagram.to), expected);
+                seen += 1;
+            }
+        }
+        assert!(inbox.datagram(inbox.len()).is_none());
+    }
+}
+
+/// One that cannot be sent keeps none of the others from leaving.
+#[tokio::test]
+async fn a_batch_goes_on_behind_an_error() {
+    let (server, client) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let to = |text: &'static [u8], to| Outgoing { bytes: text.into(), to, from: server.local_addr().ip() };
+    let outgoing = [
+        to(b"1", server.local_addr()),
+        to(b"of another family", addr("[::1]:9")),
+        to(b"2", server.local_addr()),
+    ];
+    let (mut left, mut errors) = (&outgoing[..], 0);
+    while !left.is_empty() {
+        let (count, outcome) = client.try_send_batch(left);
+        errors += usize::from(outcome.is_err());
+        left = &left[count..];
+    }
+    assert_eq!(errors, 1);
+    assert_eq!((receive(&server).await.0, receive(&server).await.0), (b"1".to_vec(), b"2".to_vec()));
+}

@@ -191,8 +191,10 @@ fn on_its_way(bytes: &[u8]) -> Vec<u8> {
     let branch = |via: &header::Via<'_>| {
         // What a name stands for does not matter: such a response could not go back.
         let ip = via.host.ip().unwrap_or([192, 0, 2, 99].into());
-        let unique = Branches::new(KEY).unique(&response, via, ip).expect("it can be read");
-        Branch { unique, path: 1 }.to_string()
+        let unique = Branches::new(KEY).unique(&response, via, &via.marks(), ip).expect("it can be read");
+        let mut branch = String::new();
+        Branch { unique, path: 1 }.write(&mut branch);
+        branch
     };
     match &vias[..] {
         [one] => {

@@ -13,6 +13,7 @@ pub mod descriptors;
 #[cfg(feature = "xcap")]
 pub mod http;
 pub mod media;
+mod moderation;
 mod shard;
 
 use std::{io, sync::Arc, thread};
@@ -32,7 +33,7 @@ use crate::{
     stack::{self, Cx, TransactionUser},
     transport::{
         Protocol, Tap, Target, stream,
-        udp::{BindError, Socket, UdpSocket},
+        udp::{BindError, Options, Socket, UdpSocket},
     },
 };
 
@@ -285,7 +286,7 @@ impl Bound {
     fn new(target: Target) -> Result<Self, StartError> {
         let (addr, socket) = match target.protocol {
             Protocol::Udp => {
-                let socket = Socket::bind(target.addr)?;
+                let socket = Socket::bind_with(target.addr, Options { buffer: Some(BUFFER) })?;
                 (socket.local_addr(), Bind::Udp(socket))
             }
             Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
@@ -301,5 +302,7 @@ impl Bound {
 const ACCEPTED: usize = 64;
 /// Messages read off connections and not yet looked at at most; beyond that they are not read.
 const EVENTS: usize = 1_024;
+/// What the kernel keeps of datagrams not yet read, if it lets us, in bytes.
+const BUFFER: usize = 4 << 20;
 /// Commands waiting for the shard at most.
 const INBOX: usize = 1024;

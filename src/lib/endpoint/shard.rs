@@ -18,10 +18,11 @@ use crate::{
     message::Frame,
     resolve::{self, system::Resolver},
     stack::{self, Output, RequestId, Stack, TransactionUser},
+    time::Duration,
     transport::{
         Direction, Flow, FlowError, Incoming, Packet, PacketKind, Protocol, Tap, Target,
         stream::Event,
-        udp::{MAX_DATAGRAM, UdpSocket, local_address_for},
+        udp::{BATCH, Inbox, Outgoing, UdpSocket, local_address_for},
     },
     util::slab::Key,
 };
@@ -29,11 +30,15 @@ use crate::{
 use super::{
     Clock, Command,
     connections::{Accepted, Connections, Told, Way},
+    moderation::Moderation,
 };
 
 pub(super) struct Shard<U> {
     stack: Stack,
     sockets: Vec<UdpSocket>,
+    /// What waits to leave by each of them.
+    outboxes: Vec<Vec<Outgoing>>,
+    moderation: Moderation,
     connections: Connections,
     tap: Option<Arc<dyn Tap>>,
     resolver: Arc<Resolver>,
@@ -55,7 +60,9 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         Self {
             number: config.shard,
             stack: Stack::new(config),
+            outboxes: sockets.iter().map(|_| Vec::with_capacity(BATCH)).collect(),
             sockets,
+            moderation: Moderation::default(),
             connections,
             tap,
             resolver: Arc::new(resolver),
@@ -72,9 +79,21 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         mut accepted: mpsc::Receiver<Accepted>,
         mut events: mpsc::Receiver<(Key, Event)>,
     ) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
+        let mut inbox = Inbox::new();
+        let mut turn = Turn::Idle;
         loop {
             self.carry_out();
+            match turn {
+                Turn::Idle => {}
+                Turn::Rest(rest) => {
+                    // The thread is the shard's own, and what else runs on it may wait that long, too.
+                    std::thread::sleep(rest);
+                    tokio::task::yield_now().await;
+                }
+                // The connections are tasks of their own, which must not starve.
+                Turn::More => tokio::task::yield_now().await,
+            }
+            turn = Turn::Idle;
             let deadlines = [self.stack.next_deadline(), self.connections.next_sweep()];
             let deadline = deadlines.into_iter().flatten().min().map(|at| self.clock.std(at));
             let sleep = async {
@@ -86,8 +105,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
                 biased;
-                socket = readable(&self.sockets) => {
-                    self.receive(socket, &mut buffer);
+                () = readable(&self.sockets) => {
+                    turn = self.receive(&mut inbox);
                     // Nor must a flood of datagrams starve the connections, or keep the user from hanging up.
                     if let Ok((key, event)) = events.try_recv() {
                         self.connection(key, event, &mut events);
@@ -138,7 +157,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
 
     /// New connections, but not for ever: a flood on those that are there must not keep others from coming.
     fn accept(&mut self, accepted: &mut mpsc::Receiver<Accepted>) {
-        for _ in 0..BATCH {
+        for _ in 0..EVENTS {
             let Ok(accepted) = accepted.try_recv() else { return };
             self.connections.accepted(accepted, self.clock.now());
         }
@@ -147,7 +166,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     /// What a connection says, and others after it, but not for ever.
     fn connection(&mut self, key: Key, event: Event, events: &mut mpsc::Receiver<(Key, Event)>) {
         let mut next = (key, event);
-        for left in (0..BATCH).rev() {
+        for left in (0..EVENTS).rev() {
             let (key, event) = next;
             let now = self.clock.now();
             match self.connections.event(key, event, now) {
@@ -194,31 +213,65 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
     }
 
-    /// Drains a socket, but not for ever: what is left makes it readable again at once.
-    fn receive(&mut self, index: usize, buffer: &mut [u8]) {
-        for _ in 0..BATCH {
-            let socket = &self.sockets[index];
-            match socket.try_recv(buffer) {
-                Ok(datagram) => {
-                    let bytes = Bytes::copy_from_slice(&buffer[..datagram.len]);
-                    let flow = self.flow(index, datagram.to, datagram.from);
-                    self.show(Direction::Received, flow.protocol, (flow.local, flow.remote), &bytes);
-                    self.stack.receive(self.clock.now(), Incoming { bytes, flow }, &mut self.user);
-                    self.carry_out();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // ICMP errors surface here as well as in the error queue, which names the destination.
-                Err(error) => tracing::debug!(%error, "receive"),
+    /// Reads what the sockets have, but not for ever: what is left makes them readable again at once.
+    fn receive(&mut self, inbox: &mut Inbox) -> Turn {
+        let (mut read, mut is_drained) = (0, true);
+        for index in 0..self.sockets.len() {
+            is_drained &= self.receive_from(index, inbox, &mut read);
+            while let Some(error) = self.sockets[index].take_error() {
+                tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
+                self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
             }
         }
-        while let Some(error) = self.sockets[index].take_error() {
-            tracing::debug!(to = %error.to, kind = %error.kind, "ICMP");
-            self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
+        match self.moderation.rest(read, self.clock.now()) {
+            _ if !is_drained => Turn::More,
+            Some(rest) => Turn::Rest(rest),
+            None => Turn::Idle,
         }
+    }
+
+    /// Reads from one socket; says whether there is no more.
+    fn receive_from(&mut self, index: usize, inbox: &mut Inbox, read: &mut usize) -> bool {
+        for _ in 0..LOTS {
+            match self.sockets[index].try_recv_batch(inbox) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                // ICMP errors surface here as well as in the error queue, which names the destination.
+                Err(error) => {
+                    tracing::debug!(%error, "receive");
+                    continue;
+                }
+            }
+            // One look at the clock for all of them.
+            let now = self.clock.now();
+            for at in 0..inbox.len() {
+                let Some((bytes, datagram)) = inbox.datagram(at) else { break };
+                let bytes = Bytes::copy_from_slice(bytes);
+                let flow = self.flow(index, datagram.to, datagram.from);
+                self.show(Direction::Received, flow.protocol, (flow.local, flow.remote), &bytes);
+                self.stack.receive(now, Incoming { bytes, flow }, &mut self.user);
+                self.stage();
+            }
+            self.flush();
+            *read += inbox.len();
+            // Who is busy comes back in any case, and need not be told that nothing is left.
+            if inbox.len() < BATCH && self.moderation.is_busy() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Does what the stack asks for until it asks for nothing.
     fn carry_out(&mut self) {
+        self.stage();
+        while self.flush() {
+            self.stage();
+        }
+    }
+
+    /// Does what the stack asks for until it asks for nothing; datagrams wait for others to leave with.
+    fn stage(&mut self) {
         while let Some(output) = self.stack.output() {
             match output {
                 Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
@@ -226,7 +279,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                         self.show(Direction::Sent, flow.protocol, ends, &bytes);
                     }
                 }
-                Output::Transmit { flow, bytes } => self.transmit(flow, &bytes),
+                Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
                 Output::Connect { id, target, domain, flow } => {
                     let now = self.clock.now();
                     let way = match flow {
@@ -259,22 +312,59 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
     }
 
-    fn transmit(&mut self, flow: Flow, bytes: &Bytes) {
-        self.show(Direction::Sent, flow.protocol, (flow.local, flow.remote), bytes);
-        let Some(socket) = self.sockets.get(flow.slot as usize) else { return };
-        let Err(error) = socket.try_send(bytes, flow.remote, Some(flow.local.ip())) else { return };
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        self.show(Direction::Sent, flow.protocol, (flow.local, flow.remote), &bytes);
+        let index = flow.slot as usize;
+        let Some(outbox) = self.outboxes.get_mut(index) else { return };
+        outbox.push(Outgoing { bytes, to: flow.remote, from: flow.local.ip() });
+        if outbox.len() >= BATCH {
+            self.send(index);
+        }
+    }
+
+    /// Sends what waits; says whether there was anything.
+    fn flush(&mut self) -> bool {
+        let mut any = false;
+        for index in 0..self.outboxes.len() {
+            if self.outboxes.get(index).is_some_and(|outbox| !outbox.is_empty()) {
+                self.send(index);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Sends what waits for one socket.
+    fn send(&mut self, index: usize) {
+        let Some(outbox) = self.outboxes.get_mut(index) else { return };
+        let mut outbox = std::mem::take(outbox);
+        let mut left = &outbox[..];
+        while let [first, ..] = left {
+            let (count, outcome) = self.sockets[index].try_send_batch(left);
+            if let Err(error) = outcome {
+                self.unsent(index, first.to, &error);
+            }
+            left = left.get(count.max(1)..).unwrap_or_default();
+        }
+        outbox.clear();
+        if let Some(place) = self.outboxes.get_mut(index) {
+            *place = outbox;
+        }
+    }
+
+    fn unsent(&mut self, index: usize, to: SocketAddr, error: &io::Error) {
         match error.kind() {
             // The kernel's buffer is full: a lost datagram, which retransmission is for.
             io::ErrorKind::WouldBlock => {}
             // A pending ICMP error of an earlier datagram; the error queue tells whose.
             io::ErrorKind::ConnectionRefused => {
-                while let Some(error) = self.sockets[flow.slot as usize].take_error() {
+                while let Some(error) = self.sockets[index].take_error() {
                     self.stack.unreachable(self.clock.now(), error.to, error.kind.into(), &mut self.user);
                 }
             }
             _ => {
-                tracing::debug!(to = %flow.remote, %error, "send");
-                self.stack.unreachable(self.clock.now(), flow.remote, error.kind().into(), &mut self.user);
+                tracing::debug!(%to, %error, "send");
+                self.stack.unreachable(self.clock.now(), to, error.kind().into(), &mut self.user);
             }
         }
     }
@@ -329,18 +419,15 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     }
 }
 
-/// The index of a socket that has something: a datagram, or an ICMP error alone.
-async fn readable(sockets: &[UdpSocket]) -> usize {
+/// Waits until a socket has something: a datagram, or an ICMP error alone.
+async fn readable(sockets: &[UdpSocket]) {
+    // An error of the reactor's own will show again in the read.
     match sockets {
         [] => std::future::pending().await,
-        [one] => {
-            // An error of the reactor's own will show again in the read.
-            let _ = one.readable().await;
-            0
-        }
+        [one] => drop(one.readable().await),
         [first, rest @ ..] => tokio::select! {
-            _ = first.readable() => 0,
-            index = Box::pin(readable(rest)) => index + 1,
+            _ = first.readable() => {}
+            () = Box::pin(readable(rest)) => {}
         },
     }
 }
@@ -349,5 +436,17 @@ fn with_ip(addr: SocketAddr, ip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, addr.port())
 }
 
-/// Datagrams read from one socket before the others, commands and deadlines get their turn.
-const BATCH: usize = 64;
+/// What follows when the sockets were read.
+enum Turn {
+    /// To wait until there is more.
+    Idle,
+    /// To let more come, and look again.
+    Rest(Duration),
+    /// There is more.
+    More,
+}
+
+/// What is taken from connections before the sockets, commands and deadlines get their turn.
+const EVENTS: usize = 64;
+/// What one socket is read for before the others, connections, commands and deadlines get their turn, in batches.
+const LOTS: usize = 2;

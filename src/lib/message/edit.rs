@@ -8,7 +8,7 @@
 
 use std::fmt::Display;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{
@@ -235,16 +235,24 @@ impl<'m> Edits<'m> {
 
     /// The message as edited.
     pub fn finish(&self) -> Message {
+        Message::written(self.bytes())
+    }
+
+    /// The octets of the message as edited.
+    pub fn bytes(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(self.length());
-        self.write(&mut out);
-        Message::written(out.freeze())
+        self.put(&mut out);
+        out.freeze()
     }
 
     /// Appends the message as edited, in one pass.
     pub fn write(&self, out: &mut BytesMut) {
+        out.reserve(self.length());
+        self.put(out);
+    }
+
+    fn put(&self, out: &mut BytesMut) {
         let base = self.base;
-        let added = self.splices.iter().map(|splice| splice.text.end - splice.text.start).sum::<usize>();
-        out.reserve(base.bytes.len() + added + self.body.as_ref().map_or(0, |body| body.len()));
         let mut at = 0;
         for splice in &self.splices {
             out.extend_from_slice(base.octets(Span::new(at, splice.cut.start)));
@@ -278,7 +286,17 @@ impl<'m> Edits<'m> {
     }
 
     fn length(&self) -> usize {
-        self.segments().map(<[u8]>::len).sum()
+        let base = self.base;
+        // They are in order and do not overlap.
+        let change = |length: usize, splice: &Splice| {
+            let cut = splice.cut.end.saturating_sub(splice.cut.start);
+            length + (splice.text.end - splice.text.start) - cut.min(length)
+        };
+        let head = match self.body {
+            Some(_) => base.body.start,
+            None => base.bytes.len(),
+        };
+        self.splices.iter().fold(head, change) + self.body.as_ref().map_or(0, |body| body.len())
     }
 
     fn insert_row(&mut self, at: usize, name: &str, value: impl Display, order: Order) -> &mut Self {

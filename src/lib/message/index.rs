@@ -115,6 +115,12 @@ impl Index {
         self.rows().get(from..)?.iter().position(|row| row.id == id).map(|at| from + at)
     }
 
+    /// Whether a field stands in more than one row.
+    #[inline]
+    pub(super) fn repeats(&self, id: HeaderId) -> bool {
+        self.first(id).is_some_and(|at| self.next(id, at + 1).is_some())
+    }
+
     /// Puts a row from `start` to `end` behind the `count` that there are, if there is place for one more inline;
     /// [`Index::set_len`] says at last how many they have become. What is in it is found later.
     #[inline(always)]

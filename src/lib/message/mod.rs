@@ -111,6 +111,19 @@ impl Message {
         parsed
     }
 
+    /// The same for a message in which nothing is unusual; of any other the octets are given back as they are.
+    #[inline]
+    pub(crate) fn parse_plain(bytes: Bytes, limits: &Limits) -> Result<Self, Bytes> {
+        let mut parsed = Ok(Self::unread(bytes));
+        if let Ok(message) = &mut parsed
+            && !message.index_plain(limits)
+        {
+            let bytes = std::mem::take(&mut message.bytes);
+            parsed = Err(bytes);
+        }
+        parsed
+    }
+
     /// What can be made of a request that [`Message::parse`] refuses, so that the refusal can be answered
     /// from its Via, From, To, Call-ID and CSeq. `None` if no request line begins it: a response or
     /// garbage is not answered.
@@ -234,6 +247,11 @@ impl Message {
     /// The number of rows of a header field.
     pub fn count(&self, id: HeaderId) -> usize {
         Rows::of(self, id).count()
+    }
+
+    /// The first of these fields that stands in more than one row.
+    pub fn repeated(&self, fields: &[HeaderId]) -> Option<HeaderId> {
+        fields.iter().copied().find(|&id| self.index.repeats(id))
     }
 
     /// Whether there is a row of that field.

@@ -4,7 +4,7 @@
 
 use crate::message::{
     HeaderId, Request, Scheme, Uri, Via,
-    header::{MaxForwards, ProxyRequire},
+    header::{Marks, MaxForwards, ProxyRequire},
 };
 
 /// Why a request goes no further.
@@ -33,6 +33,7 @@ pub struct Facts<'m> {
     pub uri: Uri<'m>,
     /// The topmost one.
     pub via: Via<'m>,
+    pub marks: Marks<'m>,
     pub call_id: &'m str,
     pub cseq: u32,
     /// Max-Forwards; a request without one is an old one (§16.3).
@@ -41,10 +42,9 @@ pub struct Facts<'m> {
 
 /// Judges a request whose framing is sound.
 pub fn check(request: &Request) -> Result<Facts<'_>, Refusal> {
-    for id in [HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq, HeaderId::MaxForwards] {
-        if request.count(id) > 1 {
-            return Err(Refusal::bad("A header that may stand once stands twice"));
-        }
+    let once = [HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq, HeaderId::MaxForwards];
+    if request.repeated(&once).is_some() {
+        return Err(Refusal::bad("A header that may stand once stands twice"));
     }
     let via = request.via().map_err(|_| Refusal::bad("Bad Via"))?;
     let uri = request.uri().map_err(|_| Refusal::bad("Bad Request-URI"))?;
@@ -67,5 +67,5 @@ pub fn check(request: &Request) -> Result<Facts<'_>, Refusal> {
         let row = (!wanted.is_empty()).then(|| (HeaderId::Unsupported, wanted.join(", ")));
         return Err(Refusal { status: 420, reason: None, row });
     }
-    Ok(Facts { uri, via, call_id, cseq: cseq.number, hops })
+    Ok(Facts { uri, marks: via.marks(), via, call_id, cseq: cseq.number, hops })
 }

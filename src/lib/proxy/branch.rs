@@ -11,12 +11,12 @@
 //! the request: what does not fit is no answer to a request that we forwarded, and nobody can have us send responses to
 //! somebody who never asked.
 
-use std::{fmt, hash::Hasher, net::IpAddr};
+use std::{hash::Hasher, net::IpAddr};
 
 use siphasher::sip::SipHasher13;
 
 use crate::{
-    message::{Host, Message, Via},
+    message::{Host, Message, Via, header::Marks},
     util::text,
 };
 
@@ -40,9 +40,9 @@ impl Branches {
         Self { key }
     }
 
-    /// The first part, of a message whose sender wrote `via`, and whose requests come from `source`. `None` if it takes
+    /// The first part, of a message whose sender wrote `via` with these `marks`, and whose requests come from `source`. `None` if it takes
     /// other fields to tell transactions apart, as the client is one of RFC 2543, and one of them cannot be read.
-    pub fn unique(&self, message: &Message, via: &Via<'_>, source: IpAddr) -> Option<u64> {
+    pub fn unique(&self, message: &Message, via: &Via<'_>, marks: &Marks<'_>, source: IpAddr) -> Option<u64> {
         let mut hash = Fields::new(&self.key, b'u');
         match via.host {
             Host::Name(name) => hash.caseless(name),
@@ -51,10 +51,9 @@ impl Branches {
         }
         hash.number(via.port.map_or(u32::MAX, u32::from));
         hash.ip(source);
-        hash.caseless(via.params.value("maddr").unwrap_or_default());
-        let branch = via.branch().unwrap_or_default();
-        hash.caseless(branch);
-        if !via.has_magic_cookie() {
+        hash.caseless(marks.maddr.flatten().unwrap_or_default());
+        hash.caseless(marks.branch.unwrap_or_default());
+        if !marks.has_magic_cookie() {
             // The To tag is left out, and the Request-URI, which no response has: an ACK has another one than its INVITE.
             hash.caseless(via.transport);
             hash.exact(message.from_tag().ok()?.unwrap_or_default());
@@ -107,32 +106,52 @@ impl Branch {
         let both = u128::from_be_bytes(bytes);
         magic.eq_ignore_ascii_case(MAGIC).then_some(Self { unique: (both >> 64) as u64, path: both as u64 })
     }
-}
 
-impl fmt::Display for Branch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes it behind what is there.
+    pub fn write(&self, out: &mut String) {
         let both = u128::from(self.unique) << 64 | u128::from(self.path);
         let mut digits = [0; DIGITS];
         text::base32(&both.to_be_bytes(), &mut digits);
-        f.write_str(MAGIC)?;
-        f.write_str(str::from_utf8(&digits).unwrap_or_default())
+        out.push_str(MAGIC);
+        // Letters and digits.
+        out.push_str(str::from_utf8(&digits).unwrap_or_default());
     }
 }
 
-/// A hash over fields, each with its length, so that `ab, c` and `a, bc` differ.
-pub(super) struct Fields(SipHasher13);
+/// A hash over fields, each with its length, so that `ab, c` and `a, bc` differ. They are gathered before they are hashed,
+/// which is quicker than one by one.
+pub(super) struct Fields {
+    hash: SipHasher13,
+    gathered: [u8; 256],
+    len: usize,
+}
 
 impl Fields {
     /// `what` keeps hashes for different purposes apart.
     pub fn new(key: &[u8; 16], what: u8) -> Self {
-        let mut hash = SipHasher13::new_with_key(key);
-        hash.write(&[what]);
-        Self(hash)
+        let mut fields = Self { hash: SipHasher13::new_with_key(key), gathered: [0; 256], len: 0 };
+        fields.gather(&[what]);
+        fields
+    }
+
+    /// Gives what was put down, for a change; what does not fit is hashed at once.
+    fn gather(&mut self, octets: &[u8]) -> &mut [u8] {
+        if octets.len() > self.gathered.len() - self.len {
+            self.hash.write(self.gathered.get(..self.len).unwrap_or_default());
+            self.len = 0;
+        }
+        let Some(place) = self.gathered.get_mut(self.len..self.len + octets.len()) else {
+            self.hash.write(octets);
+            return &mut [];
+        };
+        place.copy_from_slice(octets);
+        self.len += octets.len();
+        place
     }
 
     pub fn octets(&mut self, field: &[u8]) {
         self.number(field.len() as u32);
-        self.0.write(field);
+        self.gather(field);
     }
 
     pub fn exact(&mut self, field: &str) {
@@ -141,12 +160,9 @@ impl Fields {
 
     fn caseless(&mut self, field: &str) {
         self.number(field.len() as u32);
-        let mut lower = [0; 64];
-        for chunk in field.as_bytes().chunks(lower.len()) {
-            for (to, from) in lower.iter_mut().zip(chunk) {
-                *to = from.to_ascii_lowercase();
-            }
-            self.0.write(lower.split_at(chunk.len()).0);
+        // In parts that fit.
+        for part in field.as_bytes().chunks(128) {
+            self.gather(part).make_ascii_lowercase();
         }
     }
 
@@ -158,14 +174,44 @@ impl Fields {
     }
 
     fn number(&mut self, number: u32) {
-        self.0.write(&number.to_le_bytes());
+        self.gather(&number.to_le_bytes());
     }
 
-    pub fn finish(self) -> u64 {
-        self.0.finish()
+    pub fn finish(mut self) -> u64 {
+        self.hash.write(self.gathered.get(..self.len).unwrap_or_default());
+        self.hash.finish()
     }
 }
 
 const MAGIC: &str = "z9hG4bK";
 /// 128 bits in base32.
 const DIGITS: usize = 26;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_told_apart_however_long_they_are() {
+        let hash = |fields: &[&str]| {
+            let mut hash = Fields::new(&[7; 16], b'x');
+            fields.iter().for_each(|field| hash.caseless(field));
+            hash.finish()
+        };
+        let long = "Z9hG4bK".repeat(100);
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+        assert_eq!(hash(&["AB", &long]), hash(&["ab", &long.to_lowercase()]));
+        assert_ne!(hash(&["ab", &long]), hash(&["ab", &long[1..]]));
+        // What is gathered makes no difference: a field at each place of what is gathered together.
+        for length in 0..300 {
+            let field = "x".repeat(length);
+            let mut plain = SipHasher13::new_with_key(&[7; 16]);
+            plain.write(b"x");
+            for field in [field.as_str(), "tail"] {
+                plain.write(&(field.len() as u32).to_le_bytes());
+                plain.write(field.as_bytes());
+            }
+            assert_eq!(hash(&[&field, "tail"]), plain.finish(), "{length}");
+        }
+    }
+}

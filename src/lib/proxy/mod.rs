@@ -17,6 +17,7 @@ mod record;
 pub mod stateless;
 pub mod table;
 pub mod token;
+mod ways;
 
 pub use self::{
     own::Own,

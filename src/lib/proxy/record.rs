@@ -34,7 +34,7 @@ impl Passage<'_> {
         let via = &facts.via;
         // A name may stand for any address.
         let translated = via.host.ip().is_some_and(|ip| ip != self.from.remote.ip())
-            || via.rport().is_some() && via.port.unwrap_or(5060) != self.from.remote.port();
+            || facts.marks.rport.is_some() && via.port.unwrap_or(5060) != self.from.remote.port();
         (self.from.protocol.is_reliable() || translated)
             && !request.has(HeaderId::RecordRoute)
             && request.each::<crate::message::header::Via>().nth(1).is_none()

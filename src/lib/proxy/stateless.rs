@@ -16,13 +16,11 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use bytes::BytesMut;
-
 use crate::{
     message::{Builder, Edits, HeaderId, Host, Method, Request, Response, Scheme, UriBuf, header},
     resolve::{Destination, LookupError},
     stack::{Cx, Failure, RequestId, TransactionUser},
-    time::{Duration, Instant},
+    time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError, Protocol, via},
 };
@@ -34,6 +32,7 @@ use super::{
     path::Way,
     probe::Probes,
     record::{self, Passage},
+    ways::{Way as Reached, Ways},
 };
 
 /// What a proxy is made with.
@@ -82,14 +81,14 @@ pub struct Stateless {
     secret: Secret,
     branches: Branches,
     record_route: RecordRoute,
-    /// Flows that lead to a destination, and until when that is taken for granted.
-    ways: HashMap<Destination, (Flow, Instant)>,
+    ways: Ways,
     asking: HashMap<RequestId, Asking>,
     by_destination: HashMap<Destination, RequestId>,
     /// Requests waiting for a way, and their octets.
     waiting: (usize, usize),
     probes: Probes,
-    out: BytesMut,
+    /// Our Via, while it is being written.
+    via: String,
     counters: Counters,
 }
 
@@ -115,12 +114,12 @@ impl Stateless {
             branches: Branches::new(config.secret.lasting()),
             secret: config.secret,
             record_route: config.record_route,
-            ways: HashMap::new(),
+            ways: Ways::default(),
             asking: HashMap::new(),
             by_destination: HashMap::new(),
             waiting: (0, 0),
             probes: Probes::new(config.probe),
-            out: BytesMut::new(),
+            via: String::new(),
             counters: Counters::default(),
         }
     }
@@ -148,33 +147,38 @@ impl Stateless {
     /// Forwards a request, keeps it until it is known how its destination is reached, or says why not.
     fn pass_on(&mut self, request: &Request, from: &Flow, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let facts = admit::check(request)?;
-        let Facts { uri, via, call_id, cseq, .. } = facts;
-        let unique = self.branches.unique(request, &via, from.remote.ip());
+        let Facts { uri, via, marks, call_id, cseq, .. } = facts;
+        let unique = self.branches.unique(request, &via, &marks, from.remote.ip());
         let unique = unique.ok_or(Refusal::bad("A field that tells transactions apart cannot be read"))?;
         let routes = request.raw(HeaderId::Route).map(|row| row.value);
         let branch = Branch { unique, path: self.branches.path(request.raw_uri(), routes, call_id, cseq) };
-        if self.has_been_here(request, branch.path) {
+        if self.has_been_here(request, &facts, branch.path) {
             return Err(Refusal::new(482, None));
         }
         let way = Way::of(request, uri, &self.own)?;
-        let (flow, by_token) = match self.next(request, &way, call_id, from, cx)? {
-            Next::Token(flow) => (flow, true),
-            Next::To(destination) => match self.way(&destination, cx.now()) {
-                Some(flow) => (flow, false),
+        let (to, by_token) = match self.next(request, &way, call_id, from, cx)? {
+            Next::Token(flow) => (Reached::new(flow, cx.now()), true),
+            Next::To(destination) => match self.ways.get(&destination, cx.now()) {
+                Some(known) => (known, false),
                 None => return self.ask(destination, request, from, cx),
             },
         };
-        self.send(request, &facts, &way, from, &flow, branch, by_token, cx)
+        self.send(request, &facts, &way, from, &to, branch, by_token, cx)
     }
 
     /// RFC 5393 §4.2.2: whether what decides its way is what it was when it was here before.
-    fn has_been_here(&self, request: &Request, path: u64) -> bool {
-        request.each::<header::Via>().flatten().any(|via| {
-            via.branch().and_then(Branch::parse).is_some_and(|branch| branch.path == path) && {
+    fn has_been_here(&self, request: &Request, facts: &Facts<'_>, path: u64) -> bool {
+        let is_own = |via: &header::Via<'_>, branch: Option<&str>| {
+            branch.and_then(Branch::parse).is_some_and(|branch| branch.path == path) && {
                 let protocol = Protocol::parse(via.transport).unwrap_or(Protocol::Udp);
                 self.own.is_at(via.host, via.port, protocol.default_port())
             }
-        })
+        };
+        let mut rows = request.raw(HeaderId::Via);
+        let is_only =
+            rows.next().is_some_and(|row| row.span.end == facts.via.span.end) && rows.next().is_none();
+        is_own(&facts.via, facts.marks.branch)
+            || !is_only && request.each::<header::Via>().flatten().any(|via| is_own(&via, via.branch()))
     }
 
     fn next(
@@ -218,11 +222,6 @@ impl Stateless {
             Err(LookupError::NoTransport { .. }) => Err(Refusal::new(503, Some("No Such Transport"))),
             Err(_) => Err(Refusal::new(404, None)),
         }
-    }
-
-    /// The flow to where requests went a moment ago.
-    fn way(&self, destination: &Destination, now: Instant) -> Option<Flow> {
-        self.ways.get(destination).filter(|(_, until)| *until > now).map(|(flow, _)| *flow)
     }
 
     /// Finds out how to reach a destination; the request waits for it.
@@ -269,39 +268,35 @@ impl Stateless {
         facts: &Facts<'_>,
         way: &Way<'_>,
         from: &Flow,
-        to: &Flow,
+        to: &Reached,
         branch: Branch,
         by_token: bool,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
+        let Reached { flow: to, via: own, .. } = to;
         let mut edits = Edits::new(request);
         way.apply(&mut edits);
-        via::received_params(&facts.via, from.remote).apply(&mut edits);
+        via::Received::of(facts.via.host, &facts.marks, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
-        Passage { from, to, by_token, own: &self.own }.record(
-            request,
-            facts,
-            self.record_route,
-            &self.secret,
-            &mut edits,
-        );
-        let protocol = to.protocol.as_str();
-        if leaves_where_it_came(from, to) {
-            edits.prepend(HeaderId::Via, format_args!("SIP/2.0/{protocol} {};branch={branch}", to.local));
-        } else {
-            let token = self.secret.token(from);
-            let via = format_args!("SIP/2.0/{protocol} {};branch={branch};{FLOW}={token}", to.local);
-            edits.prepend(HeaderId::Via, via);
+        let passage = Passage { from, to, by_token, own: &self.own };
+        passage.record(request, facts, self.record_route, &self.secret, &mut edits);
+        self.via.clear();
+        self.via.push_str(own);
+        branch.write(&mut self.via);
+        if !leaves_where_it_came(from, to) {
+            for part in [";", FLOW, "=", &self.secret.token(from)] {
+                self.via.push_str(part);
+            }
         }
+        edits.prepend(HeaderId::Via, &self.via);
         if to.protocol.is_reliable() && !request.has(HeaderId::ContentLength) {
             edits.append(HeaderId::ContentLength, request.body().len());
         }
-        edits.write(&mut self.out);
-        if self.out.len() > MOST_IN_A_DATAGRAM && !to.protocol.is_reliable() {
-            self.out.clear();
+        let bytes = edits.bytes();
+        if bytes.len() > MOST_IN_A_DATAGRAM && !to.protocol.is_reliable() {
             return Err(Refusal::new(513, None));
         }
-        cx.forward(*to, self.out.split().freeze());
+        cx.forward(*to, bytes);
         self.counters.requests_forwarded += 1;
         Ok(())
     }
@@ -318,7 +313,7 @@ impl Stateless {
             let response = Builder::response(request, refusal.status, refusal.reason).to_tag("none").finish();
             return cx.forward(*from, response.bytes().clone());
         };
-        let unique = self.branches.unique(request, &via, from.remote.ip()).unwrap_or_default();
+        let unique = self.branches.unique(request, &via, &via.marks(), from.remote.ip()).unwrap_or_default();
         let tag = self.branches.tag(unique, request.call_id().unwrap_or_default());
         let remote = via::response_target(&via, from).addr;
         let mut edits = Edits::new(request);
@@ -332,7 +327,13 @@ impl Stateless {
     }
 
     /// Where a response goes whose own Via had this flow token, if any; `None` if that cannot be found out.
-    fn back(&self, token: Option<&str>, next: &header::Via<'_>, came: &Flow) -> Option<Flow> {
+    fn back(
+        &self,
+        token: Option<&str>,
+        next: &header::Via<'_>,
+        marks: &header::Marks<'_>,
+        came: &Flow,
+    ) -> Option<Flow> {
         let flow = match token {
             Some(token) => self.secret.flow(token).ok()?,
             None => *came,
@@ -343,11 +344,11 @@ impl Stateless {
             return Some(Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..flow });
         }
         // The branch is a proof of these.
-        let source = source(next)?;
+        let source = source(next, marks)?;
         let port = next.port.filter(|&port| port != 0).unwrap_or(5060);
-        let remote = match next.maddr().and_then(|maddr| maddr.ip()) {
+        let remote = match marks.maddr().and_then(|maddr| maddr.ip()) {
             Some(maddr) => SocketAddr::new(maddr, port),
-            None => SocketAddr::new(source, next.rport().flatten().unwrap_or(port)),
+            None => SocketAddr::new(source, marks.rport().flatten().unwrap_or(port)),
         };
         let ip = remote.ip();
         // RFC 4475 §3.1.2.19: nobody is to be made to flood a network.
@@ -376,12 +377,14 @@ impl TransactionUser for Stateless {
             self.counters.responses_stuck += 1;
             return true;
         };
-        let unique = source(&next).and_then(|source| self.branches.unique(response, &next, source));
+        let marks = next.marks();
+        let unique =
+            source(&next, &marks).and_then(|source| self.branches.unique(response, &next, &marks, source));
         if unique != Some(branch.unique) {
             self.counters.responses_foreign += 1;
             return true;
         }
-        let Some(flow) = self.back(own.params.value(FLOW), &next, &from) else {
+        let Some(flow) = self.back(own.params.value(FLOW), &next, &marks, &from) else {
             self.counters.responses_stuck += 1;
             return true;
         };
@@ -390,8 +393,7 @@ impl TransactionUser for Stateless {
         if flow.protocol.is_reliable() && !response.has(HeaderId::ContentLength) {
             edits.append(HeaderId::ContentLength, response.body().len());
         }
-        edits.write(&mut self.out);
-        cx.forward(flow, self.out.split().freeze());
+        cx.forward(flow, edits.bytes());
         self.counters.responses_forwarded += 1;
         true
     }
@@ -427,11 +429,8 @@ impl TransactionUser for Stateless {
 
     fn routed(&mut self, id: RequestId, flow: Flow, cx: &mut Cx<'_>) {
         let Some(asking) = self.asked(id) else { return };
-        if self.ways.len() >= MOST_WAYS {
-            self.ways.clear();
-        }
         self.own.see(flow.local.ip());
-        self.ways.insert(asking.destination, (flow, cx.now() + WAY));
+        self.ways.insert(asking.destination, Reached::new(flow, cx.now()));
         for (request, from) in &asking.requests {
             if let Err(refusal) = self.pass_on(request, from, cx) {
                 self.refuse(request, from, &refusal, cx);
@@ -444,13 +443,13 @@ impl TransactionUser for Stateless {
     }
 
     fn flow_lost(&mut self, flow: Flow, _why: &FlowError, _cx: &mut Cx<'_>) {
-        self.ways.retain(|_, (way, _)| !way.is_same(&flow));
+        self.ways.lost(&flow);
     }
 }
 
 /// Where the request came from that had this Via, by what was noted in it.
-fn source(via: &header::Via<'_>) -> Option<IpAddr> {
-    via.received().or(via.host.ip())
+fn source(via: &header::Via<'_>, marks: &header::Marks<'_>) -> Option<IpAddr> {
+    marks.received().or(via.host.ip())
 }
 
 /// Whether the response finds back without more than its next Via.
@@ -486,6 +485,3 @@ const MOST_IN_A_DATAGRAM: usize = 65_507;
 /// Requests that wait for a way at most, and their octets.
 const MOST_WAITING: usize = 4_096;
 const MOST_OCTETS: usize = 8 << 20;
-/// Ways remembered at most, and how long without another look.
-const MOST_WAYS: usize = 4_096;
-const WAY: Duration = Duration::from_secs(30);

@@ -180,11 +180,19 @@ impl Stack {
             self.core.stats.keep_alives += 1;
             return;
         }
-        match Message::parse(bytes.clone(), &self.core.limits) {
-            Ok(message) => self.dispatch(now, message, flow, user),
-            Err(error) => {
-                self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
-            }
+        let message = match Message::parse_plain(bytes, &self.core.limits) {
+            Ok(message) => Some(message),
+            // What is wrong with it may be worth an answer, for which all of it is needed.
+            Err(bytes) => match Message::parse(bytes.clone(), &self.core.limits) {
+                Ok(message) => Some(message),
+                Err(error) => {
+                    self.core.broken(error.status(), error.is_response(), bytes, flow, &error);
+                    None
+                }
+            },
+        };
+        if let Some(message) = message {
+            self.dispatch(now, message, flow, user);
         }
         self.settle(now, user);
     }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Flow, Target};
-use crate::message::{Edits, Via};
+use crate::message::{Edits, Host, Via, header::Marks};
 
 /// What to write into the topmost Via of a received request before anyone else reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -20,6 +20,15 @@ pub struct Received {
 }
 
 impl Received {
+    /// See [`received_params`]; `host` is that of sent-by.
+    pub fn of(host: Host<'_>, marks: &Marks<'_>, from: SocketAddr) -> Self {
+        let source = from.ip();
+        let rport = marks.rport.is_some().then_some(from.port());
+        let differs = host.ip() != Some(source);
+        let claimed = marks.received.is_some();
+        Self { received: (differs || rport.is_some() || claimed).then_some(source), rport }
+    }
+
     /// Whether the Via stays as it came.
     pub const fn is_nothing(&self) -> bool {
         self.received.is_none() && self.rport.is_none()
@@ -42,11 +51,7 @@ impl Received {
 /// with `rport` (RFC 3581 §4), or to overwrite a false one. `rport` if the client asked, even if it wrote a
 /// value already.
 pub fn received_params(via: &Via<'_>, from: SocketAddr) -> Received {
-    let source = from.ip();
-    let rport = via.rport().is_some().then_some(from.port());
-    let differs = via.host.ip() != Some(source);
-    let claimed = via.params.get("received").is_some();
-    Received { received: (differs || rport.is_some() || claimed).then_some(source), rport }
+    Received::of(via.host, &via.marks(), from)
 }
 
 /// Where the response to a request with this topmost Via goes, which came over `flow` (RFC 3261 §18.2.2).

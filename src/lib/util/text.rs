@@ -37,22 +37,14 @@ impl fmt::Debug for Visible<'_> {
 /// changes their case. `out` receives ⌈bits / 5⌉ characters, padded with zero bits; what does not fit is left
 /// out.
 pub fn base32(bytes: &[u8], out: &mut [u8]) {
-    let mut digits = out.iter_mut();
-    let (mut pending, mut bits) = (0u32, 0);
-    for &byte in bytes {
-        pending = pending << 8 | u32::from(byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            if let Some(digit) = digits.next() {
-                *digit = ALPHABET[(pending >> bits) as usize & 31];
-            }
+    for (bytes, digits) in bytes.chunks(5).zip(out.chunks_mut(8)) {
+        // 40 bits, of which the last ones are padding.
+        let bits =
+            bytes.iter().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte)) << (8 * (5 - bytes.len()));
+        let count = (bytes.len() * 8).div_ceil(5);
+        for (at, digit) in digits.iter_mut().take(count).enumerate() {
+            *digit = ALPHABET[(bits >> (35 - 5 * at)) as usize & 31];
         }
-    }
-    if bits > 0
-        && let Some(digit) = digits.next()
-    {
-        *digit = ALPHABET[(pending << (5 - bits)) as usize & 31];
     }
 }
 
@@ -62,22 +54,21 @@ pub fn from_base32(text: &[u8], out: &mut [u8]) -> Option<()> {
     if text.len() != (out.len() * 8).div_ceil(5) {
         return None;
     }
-    let mut bytes = out.iter_mut();
-    let (mut pending, mut bits) = (0u32, 0);
-    for &character in text {
-        let value = match character.to_ascii_lowercase() {
-            c @ b'a'..=b'z' => c - b'a',
-            c @ b'2'..=b'7' => c - b'2' + 26,
-            _ => return None,
-        };
-        pending = pending << 5 | u32::from(value);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            *bytes.next()? = (pending >> bits) as u8;
+    let mut strange = 0;
+    for (digits, bytes) in text.chunks(8).zip(out.chunks_mut(5)) {
+        let bits = digits.iter().fold(0u64, |bits, &digit| {
+            let value = VALUES[usize::from(digit)];
+            strange |= value & !31;
+            bits << 5 | u64::from(value & 31)
+        });
+        let bits = bits << (5 * (8 - digits.len()));
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = (bits >> (32 - 8 * at)) as u8;
         }
+        let padding = 40 - 8 * bytes.len();
+        strange |= u8::from(bits & ((1 << padding) - 1) != 0) << 7;
     }
-    (pending & ((1 << bits) - 1) == 0).then_some(())
+    (strange == 0).then_some(())
 }
 
 /// `bytes` in lower-case hexadecimal.
@@ -90,6 +81,17 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// What each character stands for, in either case; 255 for those that stand for nothing.
+const VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value as u8;
+        values[ALPHABET[value].to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {

@@ -87,7 +87,7 @@ pub use text::{
 };
 pub use user_to_user::{UserData, UserToUser};
 pub use values::RawHeader;
-pub use via::Via;
+pub use via::{Marks, Via};
 
 use super::{Cursor, HeaderError, HeaderId, Malformed, Message};
 

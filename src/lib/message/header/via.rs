@@ -29,7 +29,58 @@ pub struct Via<'m> {
     pub span: Span,
 }
 
+/// What the parameters of a Via say of the way back, found in one pass. Of a name that stands twice the first counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Marks<'m> {
+    /// The transaction, as its client named it.
+    pub branch: Option<&'m str>,
+    /// The source that a server noted, as written; `Some(None)` without a value.
+    pub received: Option<Option<&'m str>>,
+    /// The same of the source port.
+    pub rport: Option<Option<&'m str>>,
+    /// The same of where responses go instead of sent-by.
+    pub maddr: Option<Option<&'m str>>,
+}
+
+impl<'m> Marks<'m> {
+    /// As [`Via::has_magic_cookie`].
+    pub fn has_magic_cookie(&self) -> bool {
+        self.branch.is_some_and(is_magic)
+    }
+
+    /// As [`Via::received`].
+    pub fn received(&self) -> Option<IpAddr> {
+        Host::parse(self.received??)?.ip()
+    }
+
+    /// As [`Via::rport`].
+    pub fn rport(&self) -> Option<Option<u16>> {
+        Some(self.rport?.and_then(|port| port.parse().ok()))
+    }
+
+    /// As [`Via::maddr`].
+    pub fn maddr(&self) -> Option<Host<'m>> {
+        Host::parse(self.maddr??)
+    }
+}
+
 impl<'m> Via<'m> {
+    /// What several parameters say that are needed together.
+    pub fn marks(&self) -> Marks<'m> {
+        let mut marks = Marks::default();
+        for (name, value) in self.params.iter() {
+            let is = |wanted| name.eq_ignore_ascii_case(wanted);
+            match name.len() {
+                6 if is("branch") => marks.branch = marks.branch.or(value),
+                8 if is("received") => marks.received = marks.received.or(Some(value)),
+                5 if is("rport") => marks.rport = marks.rport.or(Some(value)),
+                5 if is("maddr") => marks.maddr = marks.maddr.or(Some(value)),
+                _ => {}
+            }
+        }
+        marks
+    }
+
     /// The transaction, as its client named it.
     pub fn branch(&self) -> Option<&'m str> {
         self.params.value("branch")
@@ -37,10 +88,7 @@ impl<'m> Via<'m> {
 
     /// Whether the branch is one of RFC 3261 (§8.1.1.7): the magic cookie, in any case, and more.
     pub fn has_magic_cookie(&self) -> bool {
-        self.branch().is_some_and(|branch| {
-            branch.len() > COOKIE.len()
-                && branch.get(..COOKIE.len()).is_some_and(|front| front.eq_ignore_ascii_case(COOKIE))
-        })
+        self.branch().is_some_and(is_magic)
     }
 
     /// The source address a server noted; an IPv6 address may be in brackets (RFC 5118 §4.5).
@@ -156,6 +204,11 @@ fn any<'m>(cursor: &mut Cursor<'m>) -> Result<Via<'m>, Malformed> {
 /// `SLASH token`
 fn slash<'m>(cursor: &mut Cursor<'m>) -> Result<&'m str, Malformed> {
     if cursor.eat_spaced(b'/') { cursor.token() } else { Err(Malformed::Token) }
+}
+
+fn is_magic(branch: &str) -> bool {
+    let front = branch.as_bytes().split_at_checked(COOKIE.len());
+    front.is_some_and(|(front, rest)| front.eq_ignore_ascii_case(COOKIE.as_bytes()) && !rest.is_empty())
 }
 
 impl fmt::Display for Via<'_> {

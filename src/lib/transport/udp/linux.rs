@@ -15,7 +15,11 @@ use nix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{BindError, Counters, Datagram, DestinationError, Options, Tally};
+use super::{
+    BindError, Counters, Datagram, DestinationError, Options, Tally,
+    batch::{Inbox, Outgoing},
+    mmsg,
+};
 
 /// A non-blocking UDP socket of one address family.
 #[derive(Debug)]
@@ -40,11 +44,12 @@ impl Socket {
         let socket = super::bind(addr, options)?;
         let local = super::bound_addr(&socket)?;
         let fd = OwnedFd::from(socket);
+        let is_wild = addr.ip().is_unspecified();
         if addr.is_ipv4() {
-            setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
+            setsockopt(&fd, sockopt::Ipv4PacketInfo, &is_wild)?;
             setsockopt(&fd, sockopt::Ipv4RecvErr, &true)?;
         } else {
-            setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
+            setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &is_wild)?;
             setsockopt(&fd, sockopt::Ipv6RecvErr, &true)?;
         }
         Ok(Self { fd, local, tally: Tally::default() })
@@ -95,6 +100,40 @@ impl Socket {
             }
         }
         Err(last.into())
+    }
+
+    /// Takes as many datagrams as there are and `inbox` has room for, in the order they came; `WouldBlock` if there is
+    /// none. Otherwise as [`try_recv`](Self::try_recv).
+    pub fn try_recv_batch(&self, inbox: &mut Inbox) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            match mmsg::receive(&self.fd, self.local, inbox) {
+                Ok(truncated) => {
+                    (0..truncated).for_each(|_| self.tally.count_truncated());
+                    return Ok(());
+                }
+                Err(errno) if is_pending_icmp(errno) || errno == Errno::EINTR => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(io::ErrorKind::Interrupted.into())
+    }
+
+    /// Sends `datagrams`, from the front, and says how many are dealt with: as many as the kernel took, or one, with an
+    /// error as [`try_send`](Self::try_send) has it. Call again for the rest.
+    pub fn try_send_batch(&self, datagrams: &[Outgoing]) -> (usize, io::Result<()>) {
+        let mut last = Errno::UnknownErrno;
+        for _ in 0..ATTEMPTS {
+            match mmsg::send(&self.fd, self.local, datagrams) {
+                Ok(sent) => return (sent, Ok(())),
+                Err(errno) if is_pending_icmp(errno) || errno == Errno::EINTR => last = errno,
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => {
+                    self.tally.count_unsent();
+                    return (1, Err(io::ErrorKind::WouldBlock.into()));
+                }
+                Err(errno) => return (1, Err(errno.into())),
+            }
+        }
+        (1, Err(last.into()))
     }
 
     /// The oldest unreported ICMP error, with the destination of the datagram that met it; `None` if there is
@@ -152,7 +191,8 @@ impl Socket {
         let fd = self.fd.as_raw_fd();
         let name = SockaddrStorage::from(to);
         let flags = MsgFlags::empty();
-        match source(from, to) {
+        // A socket bound to one address has no other to send from.
+        match source(from.filter(|_| self.local.ip().is_unspecified()), to) {
             Some(Source::V4(info)) => {
                 sendmsg(fd, &parts, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(&name))
             }
@@ -242,14 +282,14 @@ impl Default for Control {
     }
 }
 
-enum Source {
+pub(super) enum Source {
     V4(libc::in_pktinfo),
     V6(libc::in6_pktinfo),
 }
 
 /// The packet information that makes a datagram to `to` leave from `from`; `None` leaves the choice to the
 /// route.
-fn source(from: Option<IpAddr>, to: SocketAddr) -> Option<Source> {
+pub(super) fn source(from: Option<IpAddr>, to: SocketAddr) -> Option<Source> {
     match (from?, to) {
         (ip, _) if ip.is_unspecified() || ip.is_multicast() => None,
         (IpAddr::V4(ip), SocketAddr::V4(_)) => {

@@ -17,11 +17,15 @@ use std::{
 
 use socket2::{Domain, SockRef, Type};
 
+mod batch;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod mmsg;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 
+pub use batch::{BATCH, Inbox, Outgoing};
 #[cfg(target_os = "linux")]
 use linux::Reactor;
 #[cfg(target_os = "linux")]
@@ -87,6 +91,16 @@ impl UdpSocket {
     /// See [`Socket::try_send`].
     pub fn try_send(&self, bytes: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
         self.socket().try_send(bytes, to, from)
+    }
+
+    /// See [`Socket::try_recv_batch`].
+    pub fn try_recv_batch(&self, inbox: &mut Inbox) -> io::Result<()> {
+        self.reactor.try_read(|socket| socket.try_recv_batch(inbox))
+    }
+
+    /// See [`Socket::try_send_batch`].
+    pub fn try_send_batch(&self, datagrams: &[Outgoing]) -> (usize, io::Result<()>) {
+        self.socket().try_send_batch(datagrams)
     }
 
     /// See [`Socket::take_error`].

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::io::Interest;
 
-use super::{BindError, Counters, Datagram, DestinationError, Options, Tally};
+use super::{
+    BindError, Counters, Datagram, DestinationError, MAX_DATAGRAM, Options, Tally,
+    batch::{Inbox, Outgoing},
+};
 
 /// A non-blocking UDP socket of one address family.
 #[derive(Debug)]
@@ -68,6 +71,25 @@ impl Socket {
                 Err(error)
             }
         }
+    }
+
+    /// Takes as many datagrams as there are and `inbox` has room for, in the order they came; `WouldBlock` if there is
+    /// none.
+    pub fn try_recv_batch(&self, inbox: &mut Inbox) -> io::Result<()> {
+        inbox.read.clear();
+        for (part, space) in inbox.space.chunks_exact_mut(MAX_DATAGRAM).enumerate() {
+            match self.try_recv(space) {
+                Ok(datagram) => inbox.read.push((part, datagram)),
+                Err(error) if inbox.read.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the first of `datagrams`, and says that one is dealt with. Call again for the rest.
+    pub fn try_send_batch(&self, datagrams: &[Outgoing]) -> (usize, io::Result<()>) {
+        (1, datagrams.first().map_or(Ok(()), |first| self.try_send(&first.bytes, first.to, Some(first.from))))
     }
 
     /// Always `None`: errors do not name their destination here, and to fail the wrong one is worse than to
@@ -145,6 +167,18 @@ mod tests {
             right.try_error(|socket| socket.take_error().ok_or(io::ErrorKind::WouldBlock.into())).is_err()
         );
         right.socket().try_send(&[7; 40], got.from, None).unwrap();
+        let two = [b"one", b"two"].map(|text| Outgoing {
+            bytes: bytes::Bytes::from_static(text),
+            to: right.socket().local_addr(),
+            from: left.local_addr().ip(),
+        });
+        assert!(matches!(left.try_send_batch(&two), (1, Ok(()))));
+        assert!(matches!(left.try_send_batch(&two[1..]), (1, Ok(()))));
+        let mut inbox = Inbox::new();
+        right.socket().try_recv_batch(&mut inbox).unwrap();
+        let read: Vec<_> = (0..inbox.len()).map(|index| inbox.datagram(index).unwrap().0).collect();
+        assert_eq!(read, [b"one", b"two"]);
+        assert_eq!(right.socket().try_recv_batch(&mut inbox).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let error = left.try_recv(&mut buffer).unwrap_err();
         assert_eq!((error.kind(), left.counters().truncated), (io::ErrorKind::WouldBlock, 1));
         assert!(left.receive_buffer().unwrap() > 0);
