@@ -317,7 +317,8 @@ impl Stateless {
         way.apply(&mut edits);
         via::Received::of(facts.via.host, &facts.marks, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
-        Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
+        let passage = Passage { from, to, by_token, own: &self.own };
+        passage.record(request, facts, self.record_route, &self.secret, &mut edits);
         self.via.clear();
         self.via.push_str(own);
         branch.write(&mut self.via);
