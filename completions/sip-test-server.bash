@@ -23,7 +23,7 @@ _sip__test__server() {
 
     case "${cmd}" in
         sip__test__server)
-            opts="-v -h -V --listen --calls --min-expires --event --list --watcher --user --password-file --auth-alg --auth-qop --nonce-lifetime --userhash --realm --tls-cert --tls-key --tls-ca --tls-min --rtp-ports --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-q -v -h -V --listen --calls --min-expires --event --list --watcher --user --password-file --auth-alg --auth-qop --nonce-lifetime --userhash --realm --tls-cert --tls-key --tls-ca --tls-min --no-media --rtp-ports --quiet --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

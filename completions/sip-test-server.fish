@@ -29,6 +29,8 @@ both\t'Both, on two interfaces (pcapng only)'"
 complete -c sip-test-server -l timeout -d 'End the whole run after this time (exit 3)' -r
 complete -c sip-test-server -l config -d 'Read this configuration file' -r -F
 complete -c sip-test-server -l userhash -d 'Ask for user names to be hashed (RFC 7616)'
+complete -c sip-test-server -l no-media -d 'Answer calls, but neither send nor receive media'
+complete -c sip-test-server -s q -l quiet -d 'Do not report each call and request'
 complete -c sip-test-server -l json -d 'Print JSON Lines: an object per event and a result'
 complete -c sip-test-server -s v -l verbose -d 'Explain decisions; -vv and -vvv tell more'
 complete -c sip-test-server -l trace -d 'Print each SIP message on standard error'

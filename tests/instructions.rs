@@ -1,7 +1,7 @@
-//! What reading a message costs, in instructions, which do not depend on what else the machine does.
+//! What reading a message and what a call cost, in instructions, which do not depend on what else the machine does.
 //!
-//! Counted by callgrind in a build of the syntax layer alone (`benches/message`, optimised as the programs
-//! that are shipped). The counts of one compiler, processor level and C library are recorded in
+//! Counted by callgrind in builds of the syntax layer alone (`benches/message`) and of the layers up to calls
+//! (`benches/calls`), optimised as the programs that are shipped. The counts of one compiler, processor level and C library are recorded in
 //! `benches/instructions.txt`; there a count may not grow by more than a tenth. Anywhere else, and without
 //! valgrind, the counts are printed and nothing fails. `UPDATE=1` records them anew.
 
@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, thread};
 
-/// Everything in one test, because all of it needs the same build.
+/// Everything in one test, because it is one record.
 #[test]
-fn what_reading_costs() {
+fn what_messages_and_calls_cost() {
     if Command::new("valgrind").arg("--version").output().is_err() {
         eprintln!("no valgrind, so no instructions are counted: `make test` installs it");
         return;
     }
-    let bench = Bench::build();
-    let counts = bench.counts();
+    let bench = Bench::build("message", "parse_bench");
+    let mut counts = bench.counts();
+    let calls = Bench::build("calls", "call_bench");
+    counts.extend(CALLS.map(|mode| ((mode.to_owned(), "call".to_owned()), calls.instructions(mode, None))));
     let found = Record { environment: environment(), counts };
     let path = root().join("benches/instructions.txt");
     if env::var_os("UPDATE").is_some() {
@@ -50,6 +52,9 @@ const CASES: [(&str, &str); 8] = [
     ("edit", "invite2route.sip"),
 ];
 
+/// What is counted of a call, caller and callee together: `examples/call_bench.rs` says what.
+const CALLS: [&str; 2] = ["transactions", "calls"];
+
 /// By how much a count may exceed the recorded one, in percent.
 const GROWTH: u64 = 10;
 
@@ -64,11 +69,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn build() -> Self {
-        let package = root().join("benches/message");
+    fn build(name: &str, program: &str) -> Self {
+        let package = root().join("benches").join(name);
         // The versions of the library's own dependencies; cargo drops what this package does not need.
         fs::copy(root().join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("message");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let built = Command::new(env!("CARGO"))
             .args(["build", "--release", "--quiet", "--manifest-path"])
             .arg(package.join("Cargo.toml"))
@@ -79,14 +84,14 @@ impl Bench {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let folder = target.join("counts");
         fs::create_dir_all(&folder).unwrap();
-        Self { program: target.join("release/parse_bench"), folder }
+        Self { program: target.join("release").join(program), folder }
     }
 
     fn counts(&self) -> BTreeMap<(String, String), u64> {
         thread::scope(|scope| {
             let count = |(mode, file): (&str, &str)| {
                 let path = root().join("benches/data").join(file);
-                ((mode.to_owned(), file.to_owned()), self.instructions(mode, &path))
+                ((mode.to_owned(), file.to_owned()), self.instructions(mode, Some(&path)))
             };
             let (left, right) = CASES.split_at(CASES.len() / 2);
             let left = scope.spawn(move || left.iter().copied().map(count).collect::<Vec<_>>());
@@ -96,17 +101,18 @@ impl Bench {
         })
     }
 
-    /// Instructions for one message: a longer run less a shorter one, so that starting does not count.
-    fn instructions(&self, mode: &str, file: &Path) -> u64 {
+    /// Instructions for one message, or call: a longer run less a shorter one, so that starting does not count.
+    fn instructions(&self, mode: &str, file: Option<&Path>) -> u64 {
         let total = |iterations: u64| {
-            let name = format!("{mode}-{}-{iterations}", file.file_name().unwrap().to_string_lossy());
+            let of = file.and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+            let name = format!("{mode}-{of}-{iterations}");
             let counts = self.folder.join(name);
             let run = Command::new("valgrind")
                 .args(["--tool=callgrind", "--quiet"])
                 .arg(format!("--callgrind-out-file={}", counts.display()))
                 .arg(&self.program)
                 .arg(mode)
-                .arg(file)
+                .args(file)
                 .arg(iterations.to_string())
                 .output()
                 .unwrap();
@@ -125,7 +131,7 @@ impl Bench {
         let cost = |name: &str, text: &[u8]| {
             let path = self.folder.join(name);
             fs::write(&path, text).unwrap();
-            self.instructions("check", &path) as f64
+            self.instructions("check", Some(&path)) as f64
         };
         let message = fs::read(root().join("benches/data/invite.sip")).unwrap();
         let ordinary = cost("ordinary", &message);
@@ -275,10 +281,10 @@ impl Record {
     }
 
     fn beside(&self, recorded: &Self) -> String {
-        let mut table = String::from("mode  message             instructions    recorded\n");
+        let mut table = String::from("mode          what                instructions    recorded\n");
         for (case @ (mode, file), count) in &self.counts {
             let before = recorded.counts.get(case).copied().unwrap_or_default();
-            writeln!(table, "{mode:5} {file:18} {count:13} {before:11}").unwrap();
+            writeln!(table, "{mode:13} {file:18} {count:13} {before:11}").unwrap();
         }
         table
     }
@@ -302,7 +308,7 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(
             f,
-            "# Instructions for one message, as tests/instructions.rs counts them, and on what they depend."
+            "# Instructions for one message or call, as tests/instructions.rs counts them, and on what they depend."
         )?;
         self.environment.iter().try_for_each(|line| writeln!(f, "{line}"))?;
         self.counts.iter().try_for_each(|((mode, file), count)| writeln!(f, "{mode} {file} {count}"))

@@ -346,6 +346,31 @@ fn the_events_of_a_server_are_what_the_schema_says() {
     }
 }
 
+#[test]
+fn a_server_without_media_answers_all_the_same_and_is_quiet_if_told_to() {
+    let server = Server::with(&["--no-media", "--quiet", "--calls", "3"]);
+    let peer = Peer::new();
+    let invite = Draft::invite(server.uri("x"), peer.addr);
+    let ok = peer.ask(server.addr, &invite);
+    assert!(
+        ok.body().contains("m=audio 9 RTP/AVP ") && ok.body().contains("a=inactive\r\n"),
+        "{}",
+        ok.body()
+    );
+    assert_eq!(peer.ask(server.addr, &invite.within("BYE", &ok)).status(), Some(200));
+    for user in ["echo", "early"] {
+        let called = call(&server.uri(user), &["--duration", "100ms"]).finish().expect(0);
+        assert_eq!(valid(&called)["media"]["packets_received"], 0);
+    }
+    let finished = server.program.finish().expect(0);
+    assert_eq!(valid(&finished)["calls"], 3);
+    let told: Vec<_> = finished.events().iter().map(|event| event["event"].clone()).collect();
+    assert!(
+        told.iter().all(|event| ["listening", "rate", "result"].iter().any(|known| event == known)),
+        "{told:?}"
+    );
+}
+
 /// A request of the callee's in the dialog of its own 200.
 fn in_dialog(invite: &Text, peer: &Peer, method: &'static str, number: u32) -> Draft {
     let mut draft = Draft::new(method, invite.contact(), peer.addr);

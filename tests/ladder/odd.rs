@@ -191,12 +191,12 @@ fn a_second_answer_after_the_call_is_acknowledged_and_ended() {
     let (acks, byes) = (stage.puppet().count("ACK"), stage.puppet().count("BYE"));
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.words("INVITE", 200, "puppet", &[CONTACT], SDP));
+        cx.transmit(flow, puppet.words("INVITE", 200, "puppet", &[CONTACT], SDP));
     });
     assert_eq!((stage.puppet().count("ACK"), stage.puppet().count("BYE")), (acks + 1, byes));
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
+        cx.transmit(flow, puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
     });
     assert_eq!((stage.puppet().count("ACK"), stage.puppet().count("BYE")), (acks + 2, byes + 1));
     let (bye, ..) = stage.puppet().all("BYE").next_back().unwrap();
@@ -213,7 +213,7 @@ fn two_answers_that_cross_a_cancel() {
     stage.act(Puppet::pick_up);
     stage.act(|puppet, cx| {
         let flow = puppet.all("INVITE").next().unwrap().2;
-        cx.transmit(flow, &puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
+        cx.transmit(flow, puppet.words("INVITE", 200, "other", &[CONTACT], SDP));
     });
     assert_eq!(
         (stage.puppet().count("ACK"), stage.puppet().count("BYE")),

@@ -158,6 +158,10 @@ pub struct Server {
     pub min_expires: Option<Duration>,
     #[serde(deserialize_with = "text")]
     pub rtp_ports: Option<PortRange>,
+    /// Calls are answered, and have no media.
+    pub no_media: Option<bool>,
+    /// Single calls and requests are not reported.
+    pub quiet: Option<bool>,
     /// What subscriptions are told as long as nothing is published.
     #[serde(deserialize_with = "texts")]
     pub event: Option<Vec<EventState>>,

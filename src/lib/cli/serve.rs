@@ -10,13 +10,16 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Login},
-    endpoint::{Builder, ConnectionOptions, Endpoint, Security, descriptors, media::MediaThread},
+    endpoint::{
+        Builder, ConnectionOptions, Endpoint, Security, descriptors,
+        media::{MediaHandle, MediaThread},
+    },
     phone::{
         bindings,
         events::{self, Happened},
         responder::{self, Counts, Notice, Responder},
     },
-    transport::Target,
+    transport::{Tap, Target},
     ua::{
         self,
         call::{By, Cause},
@@ -29,27 +32,30 @@ use super::{
     event::{Binding, Party, milliseconds},
     event_state::{Publication, Watcher},
     place,
-    test_server::{Args, Challenge},
+    test_server::{Args, Challenge, MediaPorts},
 };
 
 /// Answers calls until told to stop, or until `--calls` is reached.
 pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let settings = args.settings(&cx.config)?;
     let tap = cx.tap();
-    let media = MediaThread::spawn(tap.clone()).map_err(|error| {
-        Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
-    })?;
+    let (media, rtp_ports) = match settings.media {
+        MediaPorts::None => (None, None),
+        MediaPorts::Any => (Some(media_thread(&tap)?), None),
+        MediaPorts::Of(ports) => (Some(media_thread(&tap)?), Some(ports.first..=ports.last)),
+    };
+    // It stays open though nobody may write to it.
     let (sender, mut notices) = mpsc::channel(NOTICES);
     let responder = Responder::new(responder::Config {
         ua: ua::Config { pages: true, ..ua::Config::default() },
-        media: Some(media),
-        rtp_ports: settings.rtp_ports.map(|ports| ports.first..=ports.last),
+        media,
+        rtp_ports,
         codecs: place::codecs(&[]),
         behaviour: None,
         auth: settings.challenge.as_ref().map(policy).transpose()?,
         registrar: Some(bindings::Limits { least: settings.min_expires, ..bindings::Limits::default() }),
         events: Some(settings.events.clone()),
-        notices: Some(sender),
+        notices: (!settings.quiet).then(|| sender.clone()),
     });
     let connections = connections();
     let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
@@ -78,6 +84,12 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     }
     endpoint.stop().await;
     outcome
+}
+
+fn media_thread(tap: &Option<Arc<dyn Tap>>) -> Result<MediaHandle, Failure> {
+    MediaThread::spawn(tap.clone()).map_err(|error| {
+        Failure::new(ExitStatus::Defect, format_args!("cannot start the media thread: {error}"))
+    })
 }
 
 /// As many connections as there may be open files, without those that calls need for their media, or a program for
@@ -176,6 +188,8 @@ async fn end_calls(
         tokio::select! {
             () = &mut patience => return,
             Some(notice) = notices.recv() => teller.tell(notice, cx),
+            // Who is quiet is not told either.
+            () = tokio::time::sleep(GLANCE) => {}
         }
     }
     while let Ok(notice) = notices.try_recv() {
@@ -310,6 +324,8 @@ fn policy(challenge: &Challenge) -> Result<(auth::Policy, Vec<Login>), Failure> 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long peers may take over our BYE.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether they have come.
+const GLANCE: Duration = Duration::from_millis(20);
 /// Notices waiting to be told at most.
 const NOTICES: usize = 4096;
 

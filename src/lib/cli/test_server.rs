@@ -63,9 +63,29 @@ pub struct Args {
     #[command(flatten)]
     pub tls: args::ListenTls,
     #[command(flatten)]
-    pub ports: args::RtpPorts,
+    pub media: Media,
+    /// Do not report each call and request
+    ///
+    /// What is left is where it listens, once a second how many calls there are, and the result. For servers under load.
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
     #[command(flatten)]
     pub common: args::Common,
+}
+
+/// What calls are answered with.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Media")]
+pub struct Media {
+    /// Answer calls, but neither send nor receive media
+    ///
+    /// Answers say that the stream is inactive, at the discard port; no socket is opened for a call. For tests of
+    /// signalling, and for load.
+    #[arg(long, conflicts_with = "rtp_ports")]
+    pub no_media: bool,
+
+    #[command(flatten)]
+    pub ports: args::RtpPorts,
 }
 
 /// What subscriptions are told, and whose are taken.
@@ -152,8 +172,20 @@ pub struct Settings {
     pub challenge: Option<Challenge>,
     /// Shorter registrations are refused.
     pub min_expires: Duration,
-    pub rtp_ports: Option<PortRange>,
+    /// Where media is received.
+    pub media: MediaPorts,
+    /// Single calls and requests are not reported.
+    pub quiet: bool,
     pub events: events::Config,
+}
+
+/// Where the media of calls is received, if at all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MediaPorts {
+    /// Nowhere: calls have none.
+    None,
+    Any,
+    Of(PortRange),
 }
 
 /// Who may call.
@@ -205,7 +237,13 @@ impl Args {
                     .unwrap_or_else(|| "sipkit".into()),
             }),
         };
-        let rtp_ports = self.ports.rtp_ports.or(server.rtp_ports);
+        let media = match (&self.media, server.no_media) {
+            (Media { no_media: true, .. }, _) => MediaPorts::None,
+            (Media { ports: args::RtpPorts { rtp_ports: Some(ports) }, .. }, _) => MediaPorts::Of(*ports),
+            (_, Some(true)) => MediaPorts::None,
+            _ => server.rtp_ports.map_or(MediaPorts::Any, MediaPorts::Of),
+        };
+        let quiet = self.quiet || server.quiet == Some(true);
         let min_expires = self.min_expires.or(server.min_expires).unwrap_or(MIN_EXPIRES);
         let Presence { event, list, watcher } = &self.presence;
         let stated = together(server.event.as_ref(), event);
@@ -216,7 +254,7 @@ impl Args {
             least: min_expires,
             ..events::Config::default()
         };
-        Ok(Settings { listen: listen.to_vec(), challenge, min_expires, rtp_ports, events })
+        Ok(Settings { listen: listen.to_vec(), challenge, min_expires, media, quiet, events })
     }
 }
 
@@ -296,6 +334,10 @@ impl Program for Args {
                 command: "sip-test-server --event presence:alice=busy --event mwi=3/1",
             },
             Example {
+                about: "Take many calls, for a load test",
+                command: "sip-test-server --no-media --quiet",
+            },
+            Example {
                 about: "Ask for a password, with each message shown",
                 command: "sip-test-server --user alice --password-file secret --auth-alg MD5 --trace",
             },
@@ -336,6 +378,22 @@ mod tests {
             listen("--listen 0.0.0.0:5060 --listen ::1", "[server]\nlisten = '::1'"),
             ["0.0.0.0:5060", "[::1]:5070"]
         );
+    }
+
+    #[test]
+    fn no_media_and_quiet_are_of_the_flags_or_the_file() {
+        let of = |flags: &str, config: &str| {
+            let settings = settings(flags, config);
+            (settings.media, settings.quiet)
+        };
+        let ports = PortRange { first: 20000, last: 20100 };
+        assert_eq!(of("", ""), (MediaPorts::Any, false));
+        assert_eq!(of("--no-media -q", ""), (MediaPorts::None, true));
+        assert_eq!(of("", "[server]\nno-media = true\nquiet = true"), (MediaPorts::None, true));
+        assert_eq!(of("--rtp-ports 20000-20100", "[server]\nno-media = true").0, MediaPorts::Of(ports));
+        assert_eq!(of("--no-media", "[server]\nrtp-ports = '20000-20100'").0, MediaPorts::None);
+        assert_eq!(of("", "[server]\nrtp-ports = '20000-20100'").0, MediaPorts::Of(ports));
+        assert!(Args::try_parse_from(["test", "--no-media", "--rtp-ports", "20000-20100"]).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::{fmt::Display, ops::Range};
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 
 use super::{HeaderId, Message, Method, Request, header::values::Rows, reason_phrase, write};
 
@@ -32,8 +32,8 @@ pub struct Builder {
     body: Box<[u8]>,
     /// Where the row is that says what the body is.
     kind: Range<usize>,
-    /// What is answered.
-    request: Option<Message>,
+    /// The Record-Route rows of what is answered, for a response that makes a dialog.
+    recorded: Box<[u8]>,
     /// Where the To row of a response ends, before its line end, if it has no tag yet.
     to_end: Option<usize>,
 }
@@ -46,7 +46,7 @@ impl Builder {
         head.put_u8(b' ');
         write::uri(&mut head, uri);
         head.put_slice(b" SIP/2.0\r\n");
-        Self { head, body: Box::default(), kind: 0..0, request: None, to_end: None }
+        Self { head, body: Box::default(), kind: 0..0, recorded: Box::default(), to_end: None }
     }
 
     /// A response with what every response takes from its request: Via, From, To, Call-ID, CSeq
@@ -64,7 +64,8 @@ impl Builder {
             write::value(&mut head, format_args!("SIP/2.0 {status} {}", reason_phrase(status)));
             head.put_slice(b"\r\n");
         }
-        let mut response = Self { head, body: Box::default(), kind: 0..0, request: None, to_end: None };
+        let mut response =
+            Self { head, body: Box::default(), kind: 0..0, recorded: Box::default(), to_end: None };
         response.put_rows(request, HeaderId::Via);
         response.put_rows(request, HeaderId::From);
         response.put_rows(request, HeaderId::To);
@@ -79,16 +80,19 @@ impl Builder {
         if status == 100 {
             response.put_rows(request, HeaderId::Timestamp);
         }
-        response.request = Some(request.clone().into_message());
+        if request.has(HeaderId::RecordRoute) {
+            let before = response.head.len();
+            response.put_rows(request, HeaderId::RecordRoute);
+            response.recorded = response.head.split_off(before).into();
+        }
         response
     }
 
     /// Record-Route of the request, as a response that makes a dialog must have it (RFC 3261 §12.1.1).
     pub fn record_route(mut self) -> Self {
-        if let Some(request) = self.request.take() {
-            self.put_rows(&request, HeaderId::RecordRoute);
-            self.request = Some(request);
-        }
+        let before = self.head.len();
+        self.head.extend_from_slice(&self.recorded);
+        write::within(&mut self.head, before, write::HEAD_ROOM);
         self
     }
 
@@ -145,11 +149,16 @@ impl Builder {
     }
 
     /// The message, with Content-Length, the empty line and the body.
-    pub fn finish(mut self) -> Message {
+    pub fn finish(self) -> Message {
+        Message::written(self.into_bytes())
+    }
+
+    /// The same for the wire only, without finding out what is where.
+    pub fn into_bytes(mut self) -> Bytes {
         write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len());
         self.head.put_slice(b"\r\n");
         self.head.extend_from_slice(&self.body);
-        Message::written(self.head.into())
+        self.head.into()
     }
 
     fn put(mut self, name: &str, value: impl Display) -> Self {
@@ -173,8 +182,9 @@ impl Builder {
     }
 }
 
-/// Enough for most heads, so that they are written without growing.
-const CAPACITY: usize = 640;
+/// Enough for most messages, so that they are written without growing, and little enough for the allocators that keep
+/// small blocks at hand (those of 1,032 octets at most).
+const CAPACITY: usize = 1000;
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

@@ -328,6 +328,13 @@ impl Message {
     }
 }
 
+/// The message as it goes over the wire.
+impl From<Message> for Bytes {
+    fn from(message: Message) -> Self {
+        message.bytes
+    }
+}
+
 /// The same octets.
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {

@@ -179,7 +179,7 @@ impl Exchange {
     }
 }
 
-fn read(body: &Body) -> Result<Session, Unfit> {
+pub(super) fn read(body: &Body) -> Result<Session, Unfit> {
     let kind = body.kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/sdp") {
         return Err(Unfit::NotSdp(kind.to_owned()));

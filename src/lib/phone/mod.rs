@@ -8,5 +8,6 @@ pub mod bindings;
 pub mod call;
 pub mod events;
 pub mod exchange;
+mod inactive;
 pub mod responder;
 pub mod stream;

@@ -1,11 +1,10 @@
 //! An answering endpoint for tests: what it does with a call is chosen by the user part of the Request-URI.
 //!
 //! It is a transaction user called inline by the shard. A call costs an entry in a map beside the user
-//! agent's own; media is attached by id, and only where the behaviour needs it.
+//! agent's own; media is attached by id, and only where there is any.
 
 use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     sync::Arc,
 };
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{self, Check, Login},
-    endpoint::media::{MediaHandle, MediaId, Overloaded, PortError, Start},
+    endpoint::media::{MediaHandle, MediaId, Overloaded, Start},
     media::device::Audio,
     message::{Builder, HeaderId, Limits, Method, Request, Response, cpim::Cpim, header},
     sdp::{Capabilities, Codec, Direction},
@@ -27,6 +26,7 @@ use crate::{
         call::{Body, By, CallEvent, Cause, Path},
         registration::{Register, Registration, RegistrationEvent},
     },
+    util::slab::KeyMap,
 };
 
 use super::{
@@ -34,13 +34,15 @@ use super::{
     bindings::{self, Bindings, Refused},
     events::{self, Around, Events, Happened},
     exchange::Exchange,
+    inactive::Inactive,
     stream::StreamIdentity,
 };
 
 /// How a responder is set up.
 pub struct Config {
     pub ua: ua::Config,
-    /// Carries the media of calls; without it session descriptions name the discard port and nothing is sent.
+    /// Carries the media of calls. Without it calls are answered all the same: our descriptions say `inactive` and name
+    /// the discard port, nothing is opened and nothing sent.
     pub media: Option<MediaHandle>,
     pub rtp_ports: Option<RangeInclusive<u16>>,
     pub codecs: Vec<Codec>,
@@ -127,13 +129,14 @@ pub struct Responder {
     ua: UserAgent,
     media: Option<MediaHandle>,
     rtp_ports: Option<RangeInclusive<u16>>,
-    codecs: Vec<Codec>,
+    /// Those of a call without media; address and ports are of the last call.
+    caps: Capabilities,
     behaviour: Option<Behaviour>,
     auth: Option<Guard>,
     registrar: Option<Bindings>,
     events: Option<Events>,
     notices: Option<mpsc::Sender<Notice>>,
-    calls: HashMap<CallId, Served>,
+    calls: KeyMap<CallId, Served>,
     counts: Counts,
 }
 
@@ -157,17 +160,27 @@ impl Guard {
 /// What is kept of a call.
 struct Served {
     behaviour: Behaviour,
-    call_id: Arc<str>,
+    /// Where notices are wanted.
+    call_id: Option<Arc<str>>,
     /// Who was called, where that is told.
-    target: Option<Box<str>>,
-    session: Option<Box<Session>>,
+    resource: Option<Arc<str>>,
+    session: Described,
+}
+
+/// The session of a call, once it is described.
+enum Described {
+    Not,
+    /// With media.
+    Full(Box<Session>),
+    /// Without.
+    Inactive(Inactive),
 }
 
 /// The session of a call that has one.
 struct Session {
     exchange: Exchange,
     identity: StreamIdentity,
-    port: Option<MediaId>,
+    port: MediaId,
     started: bool,
     path: Path,
 }
@@ -180,13 +193,23 @@ impl Responder {
             ua: UserAgent::new(ua::Config { notifier, ..ua }),
             media,
             rtp_ports,
-            codecs,
+            caps: Capabilities {
+                codecs,
+                own_order: false,
+                telephone_event: true,
+                ptime: 20,
+                address: Ipv4Addr::UNSPECIFIED.into(),
+                rtp_port: DISCARD,
+                rtcp_port: DISCARD + 1,
+                rtcp_mux: true,
+                direction: Direction::Inactive,
+            },
             behaviour,
             registrar: registrar.map(Bindings::new),
             events: events.as_ref().map(Events::new),
             auth: auth.map(|(policy, logins)| Guard { policy, server: None, logins }),
             notices,
-            calls: HashMap::new(),
+            calls: KeyMap::default(),
             counts: Counts::default(),
         }
     }
@@ -246,7 +269,7 @@ impl Responder {
             match event {
                 Event::Call(id, event) => self.call_event(id, event, cx),
                 Event::Page { request, from } => {
-                    let text = page_text(&request);
+                    let text = self.notices.as_ref().and_then(|_| page_text(&request));
                     self.told(&request, from, 200, text);
                 }
                 Event::Registration(_, event) => self.notice(Notice::Registration(event)),
@@ -306,20 +329,22 @@ impl Responder {
         // A `status-` that is none: nobody of that name.
         let behaviour =
             self.behaviour.or_else(|| Behaviour::of(&user_of(request))).unwrap_or(Behaviour::Status(404));
-        let call_id: Arc<str> = request.call_id().unwrap_or_default().into();
-        let target = self.events.is_some().then(|| request.raw_uri().into());
-        self.calls.insert(id, Served { behaviour, call_id: call_id.clone(), target, session: None });
-        self.events(cx, |events, around| {
-            let peer = request.from().map(|from| from.uri.to_string()).unwrap_or_default();
-            events.calling(request.raw_uri(), &call_id, &peer, around);
-        });
-        self.notice(Notice::Incoming {
-            call_id,
-            from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
-            target: request.raw_uri().to_owned(),
-            remote: path.flow.remote,
-            behaviour,
-        });
+        let call_id: Option<Arc<str>> =
+            self.notices.is_some().then(|| request.call_id().unwrap_or_default().into());
+        let resource = request
+            .uri()
+            .ok()
+            .and_then(|uri| self.events(cx, |events, around| events.calling(&uri, id, around)));
+        if let Some(call_id) = call_id.clone() {
+            self.notice(Notice::Incoming {
+                call_id,
+                from: request.from().map(|from| from.uri.to_string()).unwrap_or_default(),
+                target: request.raw_uri().to_owned(),
+                remote: path.flow.remote,
+                behaviour,
+            });
+        }
+        self.calls.insert(id, Served { behaviour, call_id, resource, session: Described::Not });
         if let Some(status) = behaviour.refusal() {
             let contact =
                 Contact { user: Some(Behaviour::Echo.to_string()), ..Contact::default() }.on(&path.flow);
@@ -334,7 +359,11 @@ impl Responder {
             return self.ua.alarm(id, Behaviour::RING, cx);
         }
         let offered = offer.is_some();
-        let body = match self.describe(id, offer, path, cx) {
+        let described = match self.media {
+            Some(_) => self.describe(id, offer, path, cx),
+            None => self.describe_inactive(id, offer, path, cx),
+        };
+        let body = match described {
             Ok(body) => body,
             Err(status) => return self.ua.reject(id, status, Vec::new(), cx),
         };
@@ -361,21 +390,18 @@ impl Responder {
         path: Path,
         cx: &mut Cx<'_>,
     ) -> Result<Body, u16> {
+        let Some(media) = &self.media else { return Err(500) };
         let ip = path.flow.local.ip();
-        let (port, rtp, rtcp) = self.open(ip).map_err(|error| {
+        let port = media.open(ip, self.rtp_ports.clone()).map_err(|error| {
             tracing::warn!(%error, "no media port for a call");
             500_u16
         })?;
         let caps = Capabilities {
-            codecs: self.codecs.clone(),
-            own_order: false,
-            telephone_event: true,
-            ptime: 20,
             address: ip,
-            rtp_port: rtp,
-            rtcp_port: rtcp,
-            rtcp_mux: true,
+            rtp_port: port.rtp.port(),
+            rtcp_port: port.rtcp.port(),
             direction: Direction::SendRecv,
+            ..self.caps.clone()
         };
         let mut exchange = Exchange::new(caps, cx.ids().u64());
         let body = match &offer {
@@ -384,28 +410,46 @@ impl Responder {
         };
         let body = body.map_err(|unfit| {
             tracing::debug!(%unfit, "offer refused");
-            self.discard(port);
+            self.discard(port.id);
             unfit.status()
         })?;
         if let Some(served) = self.calls.get_mut(&id) {
             let identity = StreamIdentity::new(cx.ids());
-            served.session = Some(Box::new(Session { exchange, identity, port, started: false, path }));
+            let session = Session { exchange, identity, port: port.id, started: false, path };
+            served.session = Described::Full(Box::new(session));
         }
         Ok(body)
     }
 
-    fn open(&self, ip: IpAddr) -> Result<(Option<MediaId>, u16, u16), PortError> {
-        match &self.media {
-            Some(media) => {
-                let port = media.open(ip, self.rtp_ports.clone())?;
-                Ok((Some(port.id), port.rtp.port(), port.rtcp.port()))
+    /// The same without media.
+    fn describe_inactive(
+        &mut self,
+        id: CallId,
+        offer: Option<Body>,
+        path: Path,
+        cx: &mut Cx<'_>,
+    ) -> Result<Body, u16> {
+        let mut session = Inactive::new(cx.ids().u64());
+        self.caps.address = path.flow.local.ip();
+        let body = match &offer {
+            Some(offer) => session.answer(offer, &self.caps),
+            None => Ok(session.offer(&self.caps)),
+        };
+        let body = body.map_err(|unfit| {
+            tracing::debug!(%unfit, "offer refused");
+            unfit.status()
+        })?;
+        if let Some(served) = self.calls.get_mut(&id) {
+            if served.behaviour == Behaviour::Early {
+                session.keep(&body);
             }
-            None => Ok((None, DISCARD, DISCARD + 1)),
+            served.session = Described::Inactive(session);
         }
+        Ok(body)
     }
 
-    fn discard(&self, port: Option<MediaId>) {
-        if let (Some(media), Some(port)) = (&self.media, port) {
+    fn discard(&self, port: MediaId) {
+        if let Some(media) = &self.media {
             // What it measured is of no interest.
             drop(media.close(port));
         }
@@ -414,19 +458,28 @@ impl Responder {
     fn answer(&mut self, id: CallId, body: Body, cx: &mut Cx<'_>) {
         self.start(id);
         self.counts.answered += 1;
-        let codec = self.codec(id);
-        if let Some((call_id, target)) = self.calls.get(&id).map(|s| (s.call_id.clone(), s.target.clone())) {
-            if let Some(target) = target {
-                self.events(cx, |events, around| events.call(&target, &call_id, false, around));
-            }
+        let Some(served) = self.calls.get(&id) else { return };
+        let resource = served.resource.clone();
+        if let Some(call_id) = served.call_id.clone() {
+            let codec = self.codec(id);
             self.notice(Notice::Answered { call_id, codec });
         }
         self.ua.answer(id, Some(body), cx);
+        if let Some(resource) = resource {
+            self.events(cx, |events, around| events.call_answered(&resource, around));
+        }
     }
 
-    fn codec(&self, id: CallId) -> Option<String> {
-        let session = self.calls.get(&id)?.session.as_ref()?;
-        let audio = session.exchange.current()?.audio.as_ref()?;
+    /// The session of a call with media.
+    fn session(&mut self, id: CallId) -> Option<&mut Session> {
+        match &mut self.calls.get_mut(&id)?.session {
+            Described::Full(session) => Some(session),
+            Described::Inactive(_) | Described::Not => None,
+        }
+    }
+
+    fn codec(&mut self, id: CallId) -> Option<String> {
+        let audio = self.session(id)?.exchange.current()?.audio.as_ref()?;
         Some(audio.send_codec.to_string())
     }
 
@@ -434,8 +487,8 @@ impl Responder {
     fn start(&mut self, id: CallId) {
         let Some(media) = &self.media else { return };
         let Some(served) = self.calls.get_mut(&id) else { return };
-        let Some(session) = &mut served.session else { return };
-        let Some(port) = session.port else { return };
+        let Described::Full(session) = &mut served.session else { return };
+        let port = session.port;
         let Some(current) = session.exchange.current() else { return };
         let Some(audio) = &current.audio else { return };
         let number = session.exchange.number();
@@ -455,15 +508,23 @@ impl Responder {
     fn acknowledged(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         let Some(served) = self.calls.get_mut(&id) else { return };
         let behaviour = served.behaviour;
-        if let Some(session) = &mut served.session {
-            session.path = Path { contact: session.path.contact, ..path };
-            match session.exchange.acknowledged(body.as_ref()) {
-                Ok(true) => self.start(id),
-                Ok(false) => {}
-                Err(unfit) => {
-                    tracing::debug!(%unfit, "the answer in the ACK does not do");
-                    return self.ua.hang_up(id, cx);
-                }
+        let taken = match &mut served.session {
+            Described::Full(session) => {
+                session.path = Path { contact: session.path.contact, ..path };
+                session.exchange.acknowledged(body.as_ref())
+            }
+            Described::Inactive(session) => {
+                self.caps.address = path.flow.local.ip();
+                session.acknowledged(body.as_ref(), &self.caps).map(|()| false)
+            }
+            Described::Not => Ok(false),
+        };
+        match taken {
+            Ok(true) => self.start(id),
+            Ok(false) => {}
+            Err(unfit) => {
+                tracing::debug!(%unfit, "the answer in the ACK does not do");
+                return self.ua.hang_up(id, cx);
             }
         }
         if behaviour == Behaviour::Hangup {
@@ -472,13 +533,23 @@ impl Responder {
     }
 
     fn offered(&mut self, id: CallId, body: Option<Body>, path: Path, cx: &mut Cx<'_>) {
-        let Some(session) = self.calls.get_mut(&id).and_then(|served| served.session.as_mut()) else {
-            return self.ua.reject_offer(id, 488, cx);
-        };
-        session.path = path;
-        let answer = match &body {
-            Some(offer) => session.exchange.answer(offer),
-            None => Ok(session.exchange.offer()),
+        let session = self.calls.get_mut(&id).map(|served| &mut served.session);
+        let answer = match (session, &body) {
+            (None | Some(Described::Not), _) => return self.ua.reject_offer(id, 488, cx),
+            (Some(Described::Full(session)), offer) => {
+                session.path = path;
+                match offer {
+                    Some(offer) => session.exchange.answer(offer),
+                    None => Ok(session.exchange.offer()),
+                }
+            }
+            (Some(Described::Inactive(session)), offer) => {
+                self.caps.address = path.flow.local.ip();
+                match offer {
+                    Some(offer) => session.answer(offer, &self.caps),
+                    None => Ok(session.offer(&self.caps)),
+                }
+            }
         };
         match answer {
             Ok(answer) => {
@@ -496,7 +567,11 @@ impl Responder {
         match served.behaviour {
             Behaviour::Early => {
                 // The answer repeats what the 183 said (RFC 3261 §13.2.1).
-                let body = served.session.as_ref().and_then(|session| session.exchange.given());
+                let body = match &served.session {
+                    Described::Full(session) => session.exchange.given(),
+                    Described::Inactive(session) => session.given(),
+                    Described::Not => None,
+                };
                 if let Some(body) = body {
                     self.answer(id, body, cx);
                 }
@@ -507,15 +582,22 @@ impl Responder {
 
     fn ended(&mut self, id: CallId, by: By, cause: Cause, cx: &mut Cx<'_>) {
         self.counts.ended += 1;
-        let Some(Served { call_id, target, session, .. }) = self.calls.remove(&id) else { return };
-        if let Some(target) = target {
-            self.events(cx, |events, around| events.call(&target, &call_id, true, around));
+        let Some(Served { call_id, resource, session, .. }) = self.calls.remove(&id) else { return };
+        if let Some(resource) = resource {
+            self.events(cx, |events, around| events.call_ended(&resource, id, around));
         }
-        self.discard(session.and_then(|session| session.port));
-        self.notice(Notice::Ended { call_id, by, cause });
+        if let Described::Full(session) = session {
+            self.discard(session.port);
+        }
+        if let Some(call_id) = call_id {
+            self.notice(Notice::Ended { call_id, by, cause });
+        }
     }
 
     fn told(&mut self, request: &Request, from: Flow, status: u16, text: Option<String>) {
+        if self.notices.is_none() {
+            return;
+        }
         self.notice(Notice::Request {
             call_id: request.call_id().unwrap_or_default().to_owned(),
             method: request.method().to_string(),
@@ -556,7 +638,7 @@ impl Responder {
         for (id, value) in headers {
             response = response.header(id, value);
         }
-        if cx.respond(id, response.finish()).is_err() {
+        if cx.respond(id, response.into_bytes()).is_err() {
             tracing::debug!("challenge too late");
         }
         false
@@ -609,7 +691,7 @@ impl Responder {
                 (response, refused.status(), Vec::new())
             }
         };
-        if cx.respond(id, response.finish()).is_err() {
+        if cx.respond(id, response.into_bytes()).is_err() {
             tracing::debug!("a REGISTER was answered too late");
         }
         let aor = request.to().map(|to| to.uri.to_string()).unwrap_or_default();
@@ -631,13 +713,14 @@ impl TransactionUser for Responder {
             && let Some(status) = self.refusal(&request)
         {
             let tag = cx.ids().tag();
-            let response = Builder::response(&request, status, None).to_tag(&tag).finish();
+            let response = Builder::response(&request, status, None).to_tag(&tag).into_bytes();
             if cx.respond(id, response).is_err() {
                 tracing::debug!("a request was answered too late");
             }
             return self.told(&request, from, status, None);
         }
-        let options = (request.method() == Method::Options).then(|| request.clone());
+        let is_told = request.method() == Method::Options && self.notices.is_some();
+        let options = is_told.then(|| request.clone());
         if let (Method::Register, Some(id)) = (request.method(), id)
             && self.registrar.is_some()
         {

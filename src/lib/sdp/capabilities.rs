@@ -110,6 +110,13 @@ impl LocalOrigin {
         Self { session_id: session_id >> 1, version: 1, address, last: None }
     }
 
+    /// The same, some descriptions later: for those who keep the two numbers and nothing else.
+    #[must_use]
+    pub fn at(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
     /// Puts the `o=` line into a description that is about to be given out.
     pub(super) fn stamp(&mut self, mut session: Session) -> Session {
         if let Some(last) = &self.last {
@@ -118,15 +125,20 @@ impl LocalOrigin {
                 self.version += 1;
             }
         }
-        session.origin = Origin {
+        session.origin = self.line();
+        self.last = Some(session.clone());
+        session
+    }
+
+    /// The `o=` line as it is now.
+    pub(super) fn line(&self) -> Origin {
+        Origin {
             username: "-".into(),
             session_id: self.session_id.to_string(),
             version: self.version.to_string(),
             net_type: "IN".into(),
             address_type: address_type(self.address).into(),
             address: self.address.to_string(),
-        };
-        self.last = Some(session.clone());
-        session
+        }
     }
 }

@@ -20,8 +20,8 @@ pub use self::{
     attribute::{Attribute, Direction, OpusParams, RtpMap},
     capabilities::{Capabilities, Codec, LocalOrigin, TelephoneEvent},
     negotiate::{
-        AudioStream, Negotiated, Refused, TransportAddress, Unusable, accept_answer, answer, offer, reoffer,
-        reoffer_with,
+        AudioStream, Negotiated, Refused, TransportAddress, Unusable, accept_answer, answer, answer_once,
+        offer, reoffer, reoffer_with,
     },
     parse::{Limits, ParseError, ParseErrorKind},
 };
@@ -314,7 +314,11 @@ impl Text {
 /// Octets that would end the line are dropped: a value never smuggles in a line of its own.
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.bytes().filter(|b| !matches!(b, 0 | b'\r' | b'\n')).collect())
+        let is_out = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
+        if text.as_bytes().iter().any(is_out) {
+            return Self(text.bytes().filter(|byte| !is_out(byte)).collect());
+        }
+        Self(text.as_bytes().into())
     }
 }
 

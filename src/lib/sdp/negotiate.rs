@@ -147,6 +147,22 @@ pub fn answer(
     previous: Option<&Negotiated>,
 ) -> Result<Negotiated, Refused> {
     let before = previous.and_then(|p| p.audio.as_ref()).map(|audio| audio.line);
+    let (local, audio) = answered(offer, caps, before)?;
+    Ok(Negotiated { local: origin.stamp(local), remote: offer.clone(), audio })
+}
+
+/// The same where nothing of it is kept: the description alone, with the version that `origin` has now.
+pub fn answer_once(offer: &Session, caps: &Capabilities, origin: &LocalOrigin) -> Result<Session, Refused> {
+    let (local, _) = answered(offer, caps, None)?;
+    Ok(Session { origin: origin.line(), ..local })
+}
+
+/// Our side of an answer, without its `o=` line; the section `before` is preferred.
+fn answered(
+    offer: &Session,
+    caps: &Capabilities,
+    before: Option<usize>,
+) -> Result<(Session, Option<AudioStream>), Refused> {
     let rest = (0..offer.media.len()).filter(|index| Some(*index) != before);
     let mut chosen = None;
     let mut refused: Option<Refused> = None;
@@ -186,7 +202,7 @@ pub fn answer(
             None => local.media.push(refuse(media)),
         }
     }
-    Ok(Negotiated { local: origin.stamp(local), remote: offer.clone(), audio })
+    Ok((local, audio))
 }
 
 /// Reads the answer to our offer. Audio the peer refused (port 0) is `audio: None`.

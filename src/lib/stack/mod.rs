@@ -35,7 +35,7 @@ use crate::{
     transport::{Flow, FlowError, Incoming, Protocol, Target, keepalive::Stun, via},
     util::{
         id::Ids,
-        slab::{Key, Slab},
+        slab::{Key, KeyMap, Slab},
         wheel::Wheel,
     },
 };
@@ -176,7 +176,7 @@ impl Stack {
                 ),
                 within: config.lookup,
                 sends: Slab::default(),
-                by_client: HashMap::new(),
+                by_client: KeyMap::default(),
                 wakes: Wheel::default(),
                 alive: alive::Alive::default(),
                 proven: HashSet::new(),
@@ -334,7 +334,7 @@ impl Stack {
                 // §9.2: the same To tag as the INVITE's responses, where there was one.
                 let known = invite.and_then(|invite| core.table.request_of(invite)?.to_tag);
                 let tag = known.unwrap_or_else(|| core.ids.tag());
-                let response = Builder::response(&request, status, None).to_tag(&tag).finish();
+                let response = Builder::response(&request, status, None).to_tag(&tag).into_bytes();
                 // The transaction was created a moment ago: it cannot be gone.
                 let _ = core.respond(id, &response, now);
                 if let Some(invite) = invite {
@@ -528,7 +528,7 @@ pub(in crate::stack) struct Core {
     /// How long a lookup may take.
     within: Duration,
     sends: Slab<send::Sending>,
-    by_client: HashMap<ClientId, RequestId>,
+    by_client: KeyMap<ClientId, RequestId>,
     wakes: Wheel<u64>,
     alive: alive::Alive,
     /// Connections by which something came.
@@ -586,7 +586,7 @@ impl Core {
         }
     }
 
-    fn respond(&mut self, id: ServerId, response: &Message, now: Instant) -> Result<(), Gone> {
+    fn respond(&mut self, id: ServerId, response: &Bytes, now: Instant) -> Result<(), Gone> {
         let mut effects = std::mem::take(&mut self.effects);
         let done = self.table.respond(id, response, now, &mut effects);
         self.apply(&mut effects, None, now);
@@ -622,8 +622,7 @@ impl Core {
         if refusal.status == 503 {
             response = response.header(HeaderId::RetryAfter, 5);
         }
-        let bytes = response.finish().bytes().clone();
-        self.transmit(reply, bytes);
+        self.transmit(reply, response.into_bytes());
     }
 
     /// Remembers who sends what cannot be read: a request that waits for him in vain can say so.

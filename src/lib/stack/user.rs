@@ -230,9 +230,9 @@ impl Cx<'_> {
         self.core.probe(uri, self.now)
     }
 
-    /// Answers a request. [`Gone`] when its transaction is over.
-    pub fn respond(&mut self, id: ServerId, response: Message) -> Result<(), Gone> {
-        self.core.respond(id, &response, self.now)
+    /// Answers a request, with a message or its bytes. [`Gone`] when its transaction is over.
+    pub fn respond(&mut self, id: ServerId, response: impl Into<Bytes>) -> Result<(), Gone> {
+        self.core.respond(id, &response.into(), self.now)
     }
 
     /// The status of the final response to a request that was just answered; `None` once another one was.
@@ -241,8 +241,8 @@ impl Cx<'_> {
     }
 
     /// Retransmits a 2xx to an INVITE, which its transaction no longer does (RFC 6026 §7.1).
-    pub fn transmit(&mut self, flow: Flow, message: &Message) {
-        self.core.transmit(flow, message.bytes().clone());
+    pub fn transmit(&mut self, flow: Flow, response: impl Into<Bytes>) {
+        self.core.transmit(flow, response.into());
     }
 
     /// Sends a message that belongs to no transaction of this element, as a stateless proxy does.

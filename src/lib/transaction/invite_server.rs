@@ -7,10 +7,7 @@
 use bytes::Bytes;
 
 use super::{Cx, Gone, NEVER, Report, reread, right_sized, trying};
-use crate::{
-    message::{Message, Request},
-    time::Instant,
-};
+use crate::{message::Request, time::Instant};
 
 /// ```text
 ///                       |INVITE: to user
@@ -91,28 +88,28 @@ impl InviteServer {
         }
     }
 
-    pub fn respond(&mut self, status: u16, response: &Message, cx: &mut Cx<'_>) -> Result<(), Gone> {
+    pub fn respond(&mut self, status: u16, response: &Bytes, cx: &mut Cx<'_>) -> Result<(), Gone> {
         match (self.state, status) {
             (State::Received | State::Proceeding, ..200) => {
                 self.state = State::Proceeding;
-                self.message = right_sized(response.bytes());
+                self.message = right_sized(response);
                 cx.transmit(&self.message);
                 cx.arm(NEVER);
             }
             (State::Received | State::Proceeding, 200..300) => {
                 self.state = State::Accepted;
                 self.message = Bytes::new();
-                cx.transmit(response.bytes());
+                cx.transmit(response);
                 cx.linger(cx.timing.l);
             }
             (State::Received | State::Proceeding, 300..) => {
                 self.state = State::Completed;
-                self.message = right_sized(response.bytes());
+                self.message = right_sized(response);
                 self.give_up = cx.now + cx.timing.h;
                 cx.transmit(&self.message);
                 self.arm_g(cx);
             }
-            (State::Accepted, 200..300) => cx.transmit(response.bytes()),
+            (State::Accepted, 200..300) => cx.transmit(response),
             (State::Completed | State::Confirmed | State::Accepted, _) => return Err(Gone),
         }
         Ok(())
@@ -204,7 +201,8 @@ mod tests {
                 Accepted => Some(200),
             };
             if let Some(status) = status {
-                new.respond(status, &response(status, "INVITE", "z9hG4bK1"), cx).expect("it takes one");
+                new.respond(status, response(status, "INVITE", "z9hG4bK1").bytes(), cx)
+                    .expect("it takes one");
             }
             if state == Confirmed {
                 assert!(new.ack(cx));
@@ -223,7 +221,8 @@ mod tests {
             Event::Invite => machine.request(cx),
             Event::Ack => refused = !machine.ack(cx),
             Event::Respond(status) => {
-                refused = machine.respond(status, &response(status, "INVITE", "z9hG4bK1"), cx).is_err();
+                refused =
+                    machine.respond(status, response(status, "INVITE", "z9hG4bK1").bytes(), cx).is_err();
             }
             Event::Deadline | Event::TimerH => machine.deadline(cx),
             Event::Unreachable => machine.unreachable(cx),

@@ -167,8 +167,8 @@ fn trying(request: &Bytes) -> Bytes {
 }
 
 /// The status of a response, `None` for a request.
-fn status_of(message: &Message) -> Option<u16> {
-    let code = message.bytes().strip_prefix(b"SIP/2.0 ")?.first_chunk::<3>()?;
+fn status_of(message: &[u8]) -> Option<u16> {
+    let code = message.strip_prefix(b"SIP/2.0 ")?.first_chunk::<3>()?;
     std::str::from_utf8(code).ok()?.parse().ok()
 }
 

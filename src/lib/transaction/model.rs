@@ -226,7 +226,7 @@ impl Model {
         let status = self.pick(&[100, 180, 183, 200, 202, 302, 408, 486, 487, 603])?;
         let life = self.servers.get_mut(&id)?;
         let answer =
-            Builder::response(&request(life.method, &life.branch), status, None).to_tag("b").finish();
+            Builder::response(&request(life.method, &life.branch), status, None).to_tag("b").into_bytes();
         let alive = self.table.request_of(id).is_some();
         match self.table.respond(id, &answer, self.now, &mut self.fx) {
             Ok(()) => {
@@ -329,7 +329,7 @@ impl Model {
         for id in servers {
             let Some(life) = self.servers.get_mut(&id) else { continue };
             let answer =
-                Builder::response(&request(life.method, &life.branch), 500, None).to_tag("b").finish();
+                Builder::response(&request(life.method, &life.branch), 500, None).to_tag("b").into_bytes();
             if self.table.respond(id, &answer, self.now, &mut self.fx).is_ok() {
                 life.finals += 1;
                 life.failures += 1;

@@ -7,10 +7,7 @@
 use bytes::Bytes;
 
 use super::{Cx, Gone, Report, right_sized, trying};
-use crate::{
-    message::{Message, Request},
-    time::Instant,
-};
+use crate::{message::Request, time::Instant};
 
 /// ```text
 ///                  |request: to user
@@ -71,20 +68,20 @@ impl Server {
         }
     }
 
-    pub fn respond(&mut self, status: u16, response: &Message, cx: &mut Cx<'_>) -> Result<(), Gone> {
+    pub fn respond(&mut self, status: u16, response: &Bytes, cx: &mut Cx<'_>) -> Result<(), Gone> {
         match (self.state, status) {
             (State::Completed, _) => return Err(Gone),
-            (State::Trying, 100) if cx.reliable => self.proceed(right_sized(response.bytes()), cx),
-            (State::Proceeding, 100) => cx.transmit(response.bytes()),
+            (State::Trying, 100) if cx.reliable => self.proceed(right_sized(response), cx),
+            (State::Proceeding, 100) => cx.transmit(response),
             // RFC 4320 §4.1: no other 1xx, and no 100 yet.
             (State::Trying | State::Proceeding, ..200) => {}
             (State::Trying | State::Proceeding, _) => {
                 self.state = State::Completed;
                 self.message = Bytes::new();
                 if status != 408 {
-                    cx.transmit(response.bytes());
+                    cx.transmit(response);
                     if !cx.reliable {
-                        self.message = right_sized(response.bytes());
+                        self.message = right_sized(response);
                     }
                 }
                 cx.absorb(cx.timing.j);
@@ -151,7 +148,7 @@ mod tests {
                 Trying => {}
                 Proceeding => new.deadline(cx),
                 Completed => {
-                    new.respond(404, &response(404, "OPTIONS", "z9hG4bK1"), cx).expect("it takes one")
+                    new.respond(404, response(404, "OPTIONS", "z9hG4bK1").bytes(), cx).expect("it takes one")
                 }
             }
             assert_eq!(new.state, state);
@@ -167,7 +164,8 @@ mod tests {
         let does = during(START + Duration::from_millis(late), reliable, |cx| match event {
             Event::Request => machine.request(cx),
             Event::Respond(status) => {
-                refused = machine.respond(status, &response(status, "OPTIONS", "z9hG4bK1"), cx).is_err();
+                refused =
+                    machine.respond(status, response(status, "OPTIONS", "z9hG4bK1").bytes(), cx).is_err();
             }
             Event::Deadline | Event::GiveUp => machine.deadline(cx),
         });

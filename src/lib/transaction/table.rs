@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, mem, net::SocketAddr};
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     status_of,
 };
 use crate::{
-    message::{Message, Method, Request, Response},
+    message::{Method, Request, Response},
     time::Instant,
     transport::Flow,
     util::{
@@ -217,7 +218,7 @@ impl Table {
     pub fn respond(
         &mut self,
         id: ServerId,
-        response: &Message,
+        response: &Bytes,
         now: Instant,
         fx: &mut Vec<Effect>,
     ) -> Result<(), Gone> {
@@ -232,6 +233,15 @@ impl Table {
         });
         if status >= 200 && outcome.is_ok() {
             self.answered = Some((id, status));
+        }
+        // A network error concerns an INVITE only while its failure response is repeated.
+        if status >= 300
+            && outcome.is_ok()
+            && let Some(Entry { flow: Some(flow), machine: Machine::InviteServer { .. }, .. }) =
+                self.entries.get(id.0)
+            && !flow.protocol.is_reliable()
+        {
+            self.list(id.0, *flow);
         }
         outcome
     }
@@ -390,7 +400,7 @@ impl Table {
         let key = self.entries.insert(Entry { flow: Some(flow), ..Entry::new(machine) });
         let entries = &self.entries;
         self.servers.insert_unique(fingerprint.hash(), key, |&key| fingerprint_hash(entries, key));
-        if request.method() == Method::Invite || flow.protocol.is_reliable() {
+        if flow.protocol.is_reliable() {
             self.list(key, flow);
         }
         self.carry_out(key, fx);
@@ -579,8 +589,8 @@ mod tests {
         table.request(request, flow(Udp, 5070), START, fx)
     }
 
-    fn answer(status: u16, to: &Request) -> Message {
-        Builder::response(to, status, None).to_tag("b").finish()
+    fn answer(status: u16, to: &Request) -> Bytes {
+        Builder::response(to, status, None).to_tag("b").into_bytes()
     }
 
     #[test]

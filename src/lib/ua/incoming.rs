@@ -1,5 +1,9 @@
 //! Requests from outside: who they are for, and what is answered without asking anybody (RFC 3261 §8.2).
 
+use std::ops::Deref;
+
+use bytes::Bytes;
+
 use crate::{
     message::{Builder, HeaderId, Limits, Method, Multipart, MultipartError, Part, Request, Scheme, header},
     stack::Cx,
@@ -7,7 +11,7 @@ use crate::{
     transport::Flow,
 };
 
-use super::{CallId, Config, Event, UserAgent, call::Call};
+use super::{CallId, Config, Event, UserAgent, call::Call, notifier};
 
 impl UserAgent {
     pub(super) fn in_dialog(
@@ -35,7 +39,7 @@ impl UserAgent {
             None => {
                 // §12.2.2; a MESSAGE or OPTIONS that merely carries a tag is no exception.
                 self.stats.strays += 1;
-                let response = self.response(&request, 481).finish();
+                let response = self.response(&request, 481).into_bytes();
                 self.reply(id, response, cx);
             }
         }
@@ -60,7 +64,7 @@ impl UserAgent {
             }
             (None, _) => {
                 self.stats.strays += 1;
-                let response = self.response(&request, 481).finish();
+                let response = self.response(&request, 481).into_bytes();
                 self.reply(id, response, cx);
             }
         }
@@ -88,12 +92,12 @@ impl UserAgent {
                     .header(HeaderId::AcceptEncoding, "identity")
                     .header(HeaderId::AcceptLanguage, "en")
                     .header(HeaderId::Contact, self.contact_on(&from).on(&from))
-                    .finish();
+                    .into_bytes();
                 self.reply(id, response, cx);
             }
             Method::Message => {
                 let tag = cx.ids().tag();
-                let response = self.response(&request, 200).to_tag(&tag).finish();
+                let response = self.response(&request, 200).to_tag(&tag).into_bytes();
                 self.reply(id, response, cx);
                 self.events.push_back(Event::Page { request: Box::new(request), from });
             }
@@ -134,7 +138,7 @@ impl UserAgent {
 
     pub(super) fn refuse(&self, request: &Request, id: ServerId, status: u16, cx: &mut Cx<'_>) {
         let tag = cx.ids().tag();
-        let response = self.response(request, status).to_tag(&tag).finish();
+        let response = self.response(request, status).to_tag(&tag).into_bytes();
         self.reply(id, response, cx);
     }
 
@@ -260,40 +264,60 @@ impl Refusal {
         Self { status, extra: None }
     }
 
-    fn build(self, config: &Config, request: &Request) -> crate::message::Message {
-        let builder = response(config, request, self.status);
+    fn build(self, own: &Own, request: &Request) -> Bytes {
+        let builder = response(own, request, self.status);
         self.complete(builder)
     }
 
-    fn tagged(self, config: &Config, request: &Request, tag: &str) -> crate::message::Message {
-        let builder = response(config, request, self.status).to_tag(tag);
+    fn tagged(self, own: &Own, request: &Request, tag: &str) -> Bytes {
+        let builder = response(own, request, self.status).to_tag(tag);
         self.complete(builder)
     }
 
-    fn complete(self, builder: Builder) -> crate::message::Message {
+    fn complete(self, builder: Builder) -> Bytes {
         match self.extra {
-            Some((id, value)) => builder.header(id, value).finish(),
-            None => builder.finish(),
+            Some((id, value)) => builder.header(id, value).into_bytes(),
+            None => builder.into_bytes(),
         }
     }
 }
 
+/// The configuration, and what responses say of it.
+pub(super) struct Own {
+    config: Config,
+    allow: String,
+    allow_events: String,
+}
+
+impl Own {
+    pub fn new(config: Config) -> Self {
+        let allow_events = config.notifier.as_ref().map(notifier::Config::allow_events).unwrap_or_default();
+        Self { allow: allow(&config), allow_events, config }
+    }
+}
+
+impl Deref for Own {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
 /// A response with Server, and Allow where §20.5 and §21.4.6 want it.
-pub(super) fn response(config: &Config, request: &Request, status: u16) -> Builder {
-    let builder = Builder::response(request, status, None).header(HeaderId::Server, &config.product);
+pub(super) fn response(own: &Own, request: &Request, status: u16) -> Builder {
+    let builder = Builder::response(request, status, None).header(HeaderId::Server, &own.product);
     let offers = matches!(request.method(), Method::Invite | Method::Options) && status / 100 == 2;
     let builder = if offers || matches!(status, 405 | 501) {
-        builder.header(HeaderId::Allow, allow(config)).header(HeaderId::Supported, "")
+        builder.header(HeaderId::Allow, &own.allow).header(HeaderId::Supported, "")
     } else {
         builder
     };
-    match &config.notifier {
-        // RFC 6665 §4.4.4, §8.3.2.
-        Some(notifier) if offers || status == 489 => {
-            builder.header(HeaderId::AllowEvents, notifier.allow_events())
-        }
-        _ => builder,
+    // RFC 6665 §4.4.4, §8.3.2.
+    if own.notifier.is_some() && (offers || status == 489) {
+        return builder.header(HeaderId::AllowEvents, &own.allow_events);
     }
+    builder
 }
 
 fn takes_publications(config: &Config) -> bool {

@@ -18,21 +18,24 @@ mod route;
 pub mod subscription;
 mod usage;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Message, Method, Request, Response},
+    message::{Builder, Method, Request, Response},
     stack::{Cx, Failure, RequestId, Times, TransactionUser},
     time::Duration,
     transaction::ServerId,
     transport::{Flow, FlowError},
     util::{
         id::Cookie,
-        slab::{Key, Slab},
+        slab::{Key, KeyMap, Slab},
     },
 };
 
 use call::{Body, Call, CallEvent, Invite};
+use incoming::Own;
 use merged::Merged;
 use notifier::{Audience, Turns, Watcher, WatcherEvent};
 use page::{Asking, Query, QueryEvent};
@@ -195,7 +198,7 @@ macro_rules! cx {
 
 /// See the module's description.
 pub struct UserAgent {
-    config: Config,
+    config: Own,
     calls: Slab<Call>,
     registrations: Slab<Registration>,
     queries: Slab<Asking>,
@@ -204,8 +207,8 @@ pub struct UserAgent {
     watchers: Slab<Watcher>,
     audience: Audience,
     turns: Turns,
-    requests: HashMap<RequestId, Owner>,
-    invites: HashMap<ServerId, CallId>,
+    requests: KeyMap<RequestId, Owner>,
+    invites: KeyMap<ServerId, CallId>,
     merged: Merged,
     events: VecDeque<Event>,
     stats: Stats,
@@ -218,7 +221,7 @@ impl UserAgent {
 
     pub fn new(config: Config) -> Self {
         Self {
-            config,
+            config: Own::new(config),
             calls: Slab::new(),
             registrations: Slab::new(),
             queries: Slab::new(),
@@ -227,8 +230,8 @@ impl UserAgent {
             watchers: Slab::new(),
             audience: Audience::default(),
             turns: Turns::default(),
-            requests: HashMap::new(),
-            invites: HashMap::new(),
+            requests: KeyMap::default(),
+            invites: KeyMap::default(),
             merged: Merged::default(),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -588,7 +591,7 @@ impl UserAgent {
         incoming::response(&self.config, request, status)
     }
 
-    fn reply(&self, id: ServerId, response: Message, cx: &mut Cx<'_>) {
+    fn reply(&self, id: ServerId, response: impl Into<Bytes>, cx: &mut Cx<'_>) {
         if cx.respond(id, response).is_err() {
             tracing::debug!(?id, "answered too late: the transaction is over");
         }

@@ -1,18 +1,21 @@
 //! What the usages of a user agent share: whose a request is, whose a deadline, and what one works with.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 
 use crate::{
-    message::{Builder, Message, Request},
+    message::{Builder, Request},
     stack::{Contact, Cx, Outgoing, RequestId},
     time::Instant,
     transaction::ServerId,
-    util::slab::Key,
+    util::slab::{Key, KeyMap},
 };
 
 use super::{
-    CallId, Config, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, WatcherId,
+    CallId, Event, PublicationId, QueryId, RegistrationId, SubscriptionId, WatcherId,
     call::{Acked, CallEvent},
+    incoming::Own,
     notifier::WatcherEvent,
     page::QueryEvent,
     publication::PublicationEvent,
@@ -139,9 +142,9 @@ pub(super) const SPARE_TOKEN: u64 = 7 << KIND_AT;
 /// What a usage works with: the stack, and what the user agent keeps for all of them.
 pub(super) struct UaCx<'a, 'b, I = CallId> {
     pub stack: &'a mut Cx<'b>,
-    pub config: &'a Config,
-    pub requests: &'a mut HashMap<RequestId, Owner>,
-    pub invites: &'a mut HashMap<ServerId, CallId>,
+    pub config: &'a Own,
+    pub requests: &'a mut KeyMap<RequestId, Owner>,
+    pub invites: &'a mut KeyMap<ServerId, CallId>,
     pub events: &'a mut VecDeque<Event>,
     pub id: I,
 }
@@ -172,12 +175,12 @@ impl<I: Copy + Into<Usage>> UaCx<'_, '_, I> {
     }
 
     /// A final response.
-    pub fn reply(&mut self, id: ServerId, response: Message) {
+    pub fn reply(&mut self, id: ServerId, response: impl Into<Bytes>) {
         self.invites.remove(&id);
         self.provisional(id, response);
     }
 
-    pub fn provisional(&mut self, id: ServerId, response: Message) {
+    pub fn provisional(&mut self, id: ServerId, response: impl Into<Bytes>) {
         if self.stack.respond(id, response).is_err() {
             tracing::debug!(?id, "answered too late: the transaction is over");
         }
@@ -221,7 +224,7 @@ impl UaCx<'_, '_, WatcherId> {
 }
 
 /// Sends something whose outcome nobody waits for.
-pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut HashMap<RequestId, Owner>) {
+pub(super) fn send_and_forget(outgoing: Outgoing, cx: &mut Cx<'_>, requests: &mut KeyMap<RequestId, Owner>) {
     let is_ack = outgoing.is_ack();
     let id = cx.send(outgoing);
     // An ACK's id ends at once.

@@ -3,7 +3,11 @@
 //! A key is what crosses a shard border, sits in a timer or travels inside a cookie; it may arrive long after
 //! its value is gone. The generation makes such a key miss instead of hitting whatever took the slot since.
 
-use std::fmt;
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// Values of type `T`, reached by [`Key`] in constant time.
 #[derive(Clone)]
@@ -21,6 +25,28 @@ pub struct Key {
     pub index: u32,
     /// Never 0 for a key a slab has given out, so that `Key { index: 0, generation: 0 }` finds nothing.
     pub generation: u32,
+}
+
+/// A map by keys, or by names made of them.
+pub type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<KeyHasher>>;
+
+/// Spreads keys over a table. They are counted up here and chosen by nobody outside, so no secret is needed.
+#[derive(Clone, Copy, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, half: u32) {
+        self.0 = (self.0.rotate_left(32) ^ u64::from(half)).wrapping_mul(SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables look at the highest bits and at the lowest.
+        self.0 ^ self.0 >> 32
+    }
 }
 
 impl<T> Slab<T> {
@@ -168,6 +194,8 @@ enum Content<T> {
 
 /// No such slot: ends the chain of vacant slots, and is the limit of a slab without one.
 const END: u32 = u32::MAX;
+/// 2⁶⁴ over the golden ratio, odd: neighbours come to lie far apart.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Around, Bindings, CONFIRM, DIALOG, Events, Key, MOST_ROWS, OwnCall, PACKAGES, POLITE, PRESENCE, REG, Row,
-    Stated, WINFO, compose, list, resource, split,
+    Around, Bindings, CONFIRM, DIALOG, Events, Key, MOST_ROWS, PACKAGES, POLITE, PRESENCE, REG, Row, Stated,
+    WINFO, compose, list, resource, split,
 };
 use crate::{
     message::UriBuf,
@@ -18,6 +18,7 @@ use crate::{
         winfo::{self, WatcherInfo, WatcherList},
     },
     ua::{
+        call::{Call, Phase},
         notifier::{Document, Standing},
         package::{self, Known},
     },
@@ -91,7 +92,7 @@ impl Events {
         let mut bodies: Vec<&Bytes> = published.iter().map(|entity| &entity.body).collect();
         let stated = if bodies.is_empty() { self.stated(known, resource) } else { None };
         bodies.extend(&stated);
-        let own = if package == DIALOG { self.dialogs(resource) } else { Vec::new() };
+        let own = if package == DIALOG { self.dialogs(resource, around) } else { Vec::new() };
         let body = compose::state(known.name, resource, &bodies, version, own);
         Document::new(known.types.first().copied().unwrap_or_default(), body)
     }
@@ -105,17 +106,19 @@ impl Events {
         Some(stated.document(resource))
     }
 
-    fn dialogs(&self, resource: &str) -> Vec<Dialog> {
-        let calls = self.calls.get(resource).map_or(&[][..], Vec::as_slice);
-        let dialog = |call: &OwnCall| {
-            let state = if call.is_up { dialog_info::State::Confirmed } else { dialog_info::State::Early };
-            let mut dialog = Dialog::new(&*call.call_id, state);
-            dialog.call_id = Some(call.call_id.to_string());
+    fn dialogs(&self, resource: &str, around: &Around<'_, '_>) -> Vec<Dialog> {
+        let dialog = |call: &Call| {
+            let is_early = matches!(call.phase(), Phase::Trying | Phase::Early);
+            let state = if is_early { dialog_info::State::Early } else { dialog_info::State::Confirmed };
+            let mut dialog = Dialog::new(call.call_id(), state);
+            dialog.call_id = Some(call.call_id().to_owned());
             dialog.direction = Some(Direction::Recipient);
-            dialog.remote.identities.push(Identity { uri: call.peer.to_string(), display: None });
+            let peer = call.dialog().map(|dialog| dialog.remote().uri().to_string()).unwrap_or_default();
+            dialog.remote.identities.push(Identity { uri: peer, display: None });
             dialog
         };
-        calls.iter().take(MOST_ROWS).map(dialog).collect()
+        let calls = self.calls.get(resource).into_iter().flatten();
+        calls.filter_map(|&id| around.ua.call(id)).take(MOST_ROWS).map(dialog).collect()
     }
 
     /// What the registrar has bound for a resource, or had when it was told; nothing if neither.

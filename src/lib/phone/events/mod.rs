@@ -25,13 +25,13 @@ use std::{
 };
 
 use crate::{
-    message::{Request, UriBuf, header},
+    message::{Request, Uri, UriBuf, header},
     presence::pres_rules::SubHandling,
     stack::Cx,
     time::{Duration, Instant},
     transport::Flow,
     ua::{
-        UserAgent, WatcherId,
+        CallId, UserAgent, WatcherId,
         compositor::{self, Compositor},
         notifier::{self, Acceptance, Cause, Document, Standing, WatcherEvent},
         package::{Known, Package},
@@ -148,8 +148,8 @@ pub struct Events {
     /// Those of them that are lists.
     watched_lists: BTreeSet<Key>,
     seats: HashMap<WatcherId, Seat>,
-    /// Our own calls, by who was called.
-    calls: HashMap<String, Vec<OwnCall>>,
+    /// Our own calls, by who was called. Of thousands each costs its id; the rest is the user agent's to know.
+    calls: HashMap<Arc<str>, BTreeSet<CallId>>,
     /// Topics to be told anew, and when.
     due: BTreeSet<(Instant, Key)>,
     /// When we asked to be woken.
@@ -178,13 +178,6 @@ struct Seat {
     topic: Key,
     /// Names it in watcher information.
     serial: u32,
-}
-
-/// A call of ours.
-struct OwnCall {
-    call_id: Arc<str>,
-    peer: Box<str>,
-    is_up: bool,
 }
 
 /// What a server has besides: who is asked, and what its registrar knows.
@@ -352,35 +345,36 @@ impl Events {
         }
     }
 
-    /// A call to one of our users began.
+    /// A call to one of our users began; the name under which that is known.
     pub(super) fn calling(
         &mut self,
-        target: &str,
-        call_id: &Arc<str>,
-        peer: &str,
+        target: &Uri<'_>,
+        call: CallId,
         around: &mut Around<'_, '_>,
-    ) {
-        let Ok(uri) = UriBuf::parse(target) else { return };
-        let resource = resource::name(&uri.as_uri());
-        let call = OwnCall { call_id: call_id.clone(), peer: peer.into(), is_up: false };
-        self.calls.entry(resource.clone()).or_default().push(call);
+    ) -> Arc<str> {
+        let name = resource::name(target);
+        let resource = match self.calls.get_key_value(name.as_str()) {
+            Some((known, _)) => known.clone(),
+            None => name.into(),
+        };
+        self.calls.entry(resource.clone()).or_default().insert(call);
         self.changed(DIALOG, &resource, around);
+        resource
     }
 
-    /// One was answered, or is over.
-    pub(super) fn call(&mut self, target: &str, call_id: &str, is_over: bool, around: &mut Around<'_, '_>) {
-        let Ok(uri) = UriBuf::parse(target) else { return };
-        let resource = resource::name(&uri.as_uri());
-        let Some(calls) = self.calls.get_mut(&resource) else { return };
-        if is_over {
-            calls.retain(|call| *call.call_id != *call_id);
-            if calls.is_empty() {
-                self.calls.remove(&resource);
-            }
-        } else if let Some(call) = calls.iter_mut().find(|call| *call.call_id == *call_id) {
-            call.is_up = true;
+    /// One was answered.
+    pub(super) fn call_answered(&mut self, resource: &str, around: &mut Around<'_, '_>) {
+        self.changed(DIALOG, resource, around);
+    }
+
+    /// One is over.
+    pub(super) fn call_ended(&mut self, resource: &str, call: CallId, around: &mut Around<'_, '_>) {
+        let Some(calls) = self.calls.get_mut(resource) else { return };
+        calls.remove(&call);
+        if calls.is_empty() {
+            self.calls.remove(resource);
         }
-        self.changed(DIALOG, &resource, around);
+        self.changed(DIALOG, resource, around);
     }
 
     /// It is time for what was to happen then. Whose publications ran out is told.
@@ -442,6 +436,9 @@ impl Events {
 
     /// The state of a resource is another one: whoever watches it is told, and whoever watches a list it is on.
     fn changed(&mut self, package: u8, resource: &str, around: &mut Around<'_, '_>) {
+        if self.topics.is_empty() {
+            return;
+        }
         self.tell(&(package, resource.into()), around);
         let is_on = |(of, name): &&Key| {
             let uri = split(name).0;

@@ -1,15 +1,25 @@
 //! How resources are named: `sip:USER@HOST`, whatever scheme, port and parameters the request has, as a server answers
 //! at several ports.
 
+use std::fmt::Write as _;
+
 use crate::message::Uri;
 
 /// The name of what a URI leads to.
 pub fn name(uri: &Uri<'_>) -> String {
-    let host = uri.host().to_string().to_ascii_lowercase();
-    match uri.user() {
-        Some(user) => format!("sip:{user}@{host}"),
-        None => format!("sip:{host}"),
+    let mut name = String::with_capacity(uri.as_str().len() + 4);
+    name.push_str("sip:");
+    if let Some(user) = uri.user() {
+        name.push_str(user);
+        name.push('@');
     }
+    let host = name.len();
+    // Writing to a string does not fail.
+    let _ = write!(name, "{}", uri.host());
+    if let Some(host) = name.get_mut(host..) {
+        host.make_ascii_lowercase();
+    }
+    name
 }
 
 /// The user part of such a name.

@@ -221,6 +221,7 @@ impl Reason {
 /// One call; see the module's description.
 pub struct Call {
     cookie: Cookie,
+    /// Of a call of ours; one from outside has it in its dialog.
     call_id: Box<str>,
     phase: Phase,
     offer: Offer,
@@ -229,20 +230,20 @@ pub struct Call {
     /// The last server that the application was told of with [`CallEvent::Moved`].
     moved: Option<Target>,
     /// Our INVITE without a final response yet.
-    invite: Option<uac::Pending>,
+    invite: Option<Box<uac::Pending>>,
     /// The peer's INVITE we have not answered finally.
-    incoming: Option<uas::Unanswered>,
+    incoming: Option<Box<uas::Unanswered>>,
     /// Our 2xx whose ACK has not come.
-    unacked: Option<uas::Unacked>,
+    unacked: Option<Box<uas::Unacked>>,
     /// ACKs of ours, kept for repeated 2xx.
     acked: Vec<Acked>,
-    bye: Option<uac::Pending>,
+    bye: Option<Box<uac::Pending>>,
     /// The application wants the call ended as soon as the rules allow.
     leaving: bool,
     auth: auth::Client,
     /// We sent the first INVITE, so the Call-ID is ours (§14.1).
     caller: bool,
-    glare: Option<uac::Glare>,
+    glare: Option<Box<uac::Glare>>,
     /// When the re-INVITE that keeps meeting another was sent first.
     glare_since: Option<Instant>,
     alarm: Option<Instant>,
@@ -279,7 +280,7 @@ impl Call {
     }
 
     pub fn call_id(&self) -> &str {
-        &self.call_id
+        self.dialog.as_ref().filter(|_| !self.caller).map_or(&self.call_id, Dialog::call_id)
     }
 
     pub fn phase(&self) -> Phase {
@@ -370,7 +371,7 @@ impl Call {
         if self.glare.as_ref().is_some_and(|glare| glare.at <= now)
             && let Some(glare) = self.glare.take()
         {
-            self.offer_again(glare, cx);
+            self.offer_again(*glare, cx);
         }
     }
 
@@ -406,19 +407,20 @@ impl Call {
             && let Err(reject) = dialog.accept(request, from)
         {
             tracing::debug!(%reject, "request within the dialog refused");
-            let response = cx.response(request, reject.status()).finish();
+            let response = cx.response(request, reject.status()).into_bytes();
             return cx.reply(id, response);
         }
         match request.method() {
             Method::Bye => self.bye_received(request, id, cx),
             Method::Invite => self.reinvited(request, id, from, cx),
             Method::Message => {
-                let response = cx.response(request, 200).finish();
+                let response = cx.response(request, 200).into_bytes();
                 cx.reply(id, response);
                 cx.events.push_back(Event::Page { request: Box::new(request.clone()), from });
             }
             _ => {
-                let response = cx.response(request, 200).header(HeaderId::Accept, "application/sdp").finish();
+                let response =
+                    cx.response(request, 200).header(HeaderId::Accept, "application/sdp").into_bytes();
                 cx.reply(id, response);
             }
         }

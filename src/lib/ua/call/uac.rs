@@ -137,7 +137,7 @@ impl Call {
         cx: &mut UaCx<'_, '_>,
     ) {
         let id = cx.send(with_headers(&outgoing, &credentials));
-        self.invite = Some(Pending { id, outgoing, credentials, again });
+        self.invite = Some(Box::new(Pending { id, outgoing, credentials, again }));
     }
 
     pub(super) fn invite_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
@@ -323,7 +323,7 @@ impl Call {
                 let steps = if self.caller { (210, 401) } else { (0, 201) };
                 let wait = steps.0 + cx.stack.ids().below(steps.1 - steps.0);
                 let at = cx.now() + Duration::from_millis(wait * 10);
-                self.glare = Some(Glare { at, body });
+                self.glare = Some(Box::new(Glare { at, body }));
             }
             // §12.2.1.2: the peer has no such dialog any more.
             status @ (408 | 481) => {

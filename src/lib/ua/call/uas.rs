@@ -1,9 +1,11 @@
 //! The callee's half of a call (RFC 3261 §13.3): provisional responses kept alive, the 2xx repeated until
 //! its ACK comes, and re-INVITEs of the peer (§14.2).
 
+use bytes::Bytes;
+
 use crate::{
     dialog::Dialog,
-    message::{HeaderError, HeaderId, Message, Request, Scheme, header},
+    message::{HeaderError, HeaderId, Request, Scheme, header},
     stack::Contact,
     time::{Duration, Instant},
     transaction::ServerId,
@@ -19,10 +21,12 @@ pub(super) struct Unanswered {
     request: Request,
     flow: Flow,
     /// The last provisional response, repeated each minute so that no proxy gives up (§13.3.1.1).
-    provisional: Option<(Message, Instant)>,
+    provisional: Option<(Bytes, Instant)>,
     /// When the caller said its interest ends (§13.3.1).
     expires: Option<Instant>,
     again: bool,
+    /// It has a session description.
+    offers: bool,
 }
 
 impl Unanswered {
@@ -37,7 +41,7 @@ impl Unanswered {
 
 /// Our 2xx on its way to an ACK (§13.3.1.4).
 pub(super) struct Unacked {
-    response: Message,
+    response: Bytes,
     flow: Flow,
     number: u32,
     repeat_at: Instant,
@@ -66,7 +70,6 @@ impl Call {
         call.contact = contact;
         call.contact.sips = request.uri().is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         call.caller = false;
-        call.call_id = request.call_id().unwrap_or_default().into();
         // The first number of the sequence we will use is free to choose (§12.1.1).
         let error = match Dialog::uas(request, &cookie.encode(), 0, flow) {
             Ok(dialog) => {
@@ -75,14 +78,15 @@ impl Call {
             }
             Err(error) => Some(error),
         };
-        call.incoming = Some(Unanswered {
+        call.incoming = Some(Box::new(Unanswered {
             id,
             request: request.clone(),
             flow,
             provisional: None,
             expires: None,
             again: false,
-        });
+            offers: false,
+        }));
         (call, error)
     }
 
@@ -93,6 +97,7 @@ impl Call {
         }
         let seconds = request.find::<header::Expires>().ok().flatten();
         let Some(incoming) = &mut self.incoming else { return };
+        incoming.offers = offer.is_some();
         incoming.expires = seconds.map(|seconds| cx.now() + Duration::from_secs(seconds.into()));
         let path = Path::of(&request, incoming.flow);
         cx.event(CallEvent::Incoming { request: Box::new(request), offer, path });
@@ -111,7 +116,7 @@ impl Call {
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
         }
-        let response = builder.finish();
+        let response = builder.into_bytes();
         incoming.provisional = Some((response.clone(), cx.now() + MINUTE));
         let id = incoming.id;
         self.phase = Phase::Early;
@@ -138,7 +143,7 @@ impl Call {
         for (name, value) in &headers {
             builder = builder.named(name, value);
         }
-        let response = builder.finish();
+        let response = builder.into_bytes();
         let reason = crate::message::reason_phrase(status).to_owned();
         cx.reply(incoming.id, response);
         let refused =
@@ -155,15 +160,14 @@ impl Call {
     pub(in crate::ua) fn reject_offer(&mut self, status: u16, cx: &mut UaCx<'_, '_>) {
         let Some(incoming) = self.incoming.take_if(|incoming| incoming.again) else { return };
         let _ = self.offer.take(Signal::Withdrawn);
-        let response = cx.response(&incoming.request, status).finish();
+        let response = cx.response(&incoming.request, status).into_bytes();
         cx.reply(incoming.id, response);
     }
 
     /// 200 with our half of the exchange, repeated until the ACK comes.
     fn accept(&mut self, body: Option<Body>, cx: &mut UaCx<'_, '_>) {
         let Some(incoming) = self.incoming.take() else { return };
-        let offered = Body::offered(&incoming.request).is_some();
-        let signal = match (&body, offered) {
+        let signal = match (&body, incoming.offers) {
             (None, _) => Signal::Withdrawn,
             (Some(_), true) => Signal::LocalAnswer,
             (Some(_), false) => Signal::LocalOffer,
@@ -177,9 +181,9 @@ impl Call {
         if let Some(body) = &body {
             builder = builder.body(&body.kind, &body.bytes);
         }
-        let response = builder.finish();
+        let response = builder.into_bytes();
         let timing = cx.stack.timing();
-        self.unacked = Some(Unacked {
+        self.unacked = Some(Box::new(Unacked {
             response: response.clone(),
             flow: cx.stack.reply_flow(incoming.id).unwrap_or(incoming.flow),
             number: incoming.request.cseq().map_or(0, |cseq| cseq.number),
@@ -187,7 +191,7 @@ impl Call {
             interval: timing.t1,
             give_up: cx.now() + timing.t1 * 64,
             answer_due: signal == Signal::LocalOffer,
-        });
+        }));
         if !incoming.again {
             self.phase = Phase::Accepted;
         }
@@ -206,7 +210,7 @@ impl Call {
         if unacked.repeat_at <= now {
             unacked.interval = (unacked.interval * 2).min(cx.stack.timing().t2);
             unacked.repeat_at = now + unacked.interval;
-            cx.stack.transmit(unacked.flow, &unacked.response);
+            cx.stack.transmit(unacked.flow, unacked.response.clone());
         }
     }
 
@@ -254,7 +258,7 @@ impl Call {
     /// The peer's INVITE is answered 487; a first one ends the call with it.
     fn withdraw(&mut self, invite: ServerId, by: By, cx: &mut UaCx<'_, '_>) {
         let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == invite) else { return };
-        let response = cx.response(&incoming.request, 487).to_tag(&self.cookie.encode()).finish();
+        let response = cx.response(&incoming.request, 487).to_tag(&self.cookie.encode()).into_bytes();
         cx.reply(incoming.id, response);
         let _ = self.offer.take(Signal::Withdrawn);
         if incoming.again {
@@ -267,26 +271,27 @@ impl Call {
     /// §14.2: 491 while ours is under way, 500 while an earlier one of theirs is.
     pub(super) fn reinvited(&mut self, request: &Request, id: ServerId, flow: Flow, cx: &mut UaCx<'_, '_>) {
         if self.invite.is_some() {
-            let response = cx.response(request, 491).finish();
+            let response = cx.response(request, 491).into_bytes();
             return cx.reply(id, response);
         }
         if self.incoming.is_some() || self.unacked.is_some() || self.phase != Phase::Confirmed {
             let wait = cx.stack.ids().below(11);
-            let response = cx.response(request, 500).header(HeaderId::RetryAfter, wait).finish();
+            let response = cx.response(request, 500).header(HeaderId::RetryAfter, wait).into_bytes();
             return cx.reply(id, response);
         }
         let body = Body::offered(request);
         if body.is_some() {
             let _ = self.offer.take(Signal::RemoteOffer);
         }
-        self.incoming = Some(Unanswered {
+        self.incoming = Some(Box::new(Unanswered {
             id,
             request: request.clone(),
             flow,
             provisional: None,
             expires: None,
             again: true,
-        });
+            offers: body.is_some(),
+        }));
         cx.invites.insert(id, cx.id);
         cx.event(CallEvent::Offered { body, path: Path::of(request, flow) });
     }
@@ -294,7 +299,7 @@ impl Call {
     /// A final response to whatever INVITE of the peer's is open, because the dialog ends.
     pub(super) fn close_incoming(&mut self, status: u16, cx: &mut UaCx<'_, '_>) {
         if let Some(incoming) = self.incoming.take() {
-            let response = cx.response(&incoming.request, status).to_tag(&self.cookie.encode()).finish();
+            let response = cx.response(&incoming.request, status).to_tag(&self.cookie.encode()).into_bytes();
             cx.reply(incoming.id, response);
         }
     }

@@ -58,7 +58,7 @@ impl Call {
 
     fn send_bye(&mut self, outgoing: Outgoing, credentials: Vec<(HeaderId, String)>, cx: &mut UaCx<'_, '_>) {
         let id = cx.send(with_headers(&outgoing, &credentials));
-        self.bye = Some(Pending::new(id, outgoing, credentials));
+        self.bye = Some(Box::new(Pending::new(id, outgoing, credentials)));
     }
 
     pub(super) fn bye_response(&mut self, response: &Response, cx: &mut UaCx<'_, '_>) {
@@ -76,7 +76,7 @@ impl Call {
     }
 
     pub(super) fn bye_received(&mut self, request: &Request, id: ServerId, cx: &mut UaCx<'_, '_>) {
-        let response = cx.response(request, 200).finish();
+        let response = cx.response(request, 200).into_bytes();
         cx.reply(id, response);
         // §15.1.2: pending requests of the peer's are answered 487.
         self.close_incoming(487, cx);

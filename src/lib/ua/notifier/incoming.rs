@@ -10,7 +10,12 @@ use crate::{
     time::Duration,
     transaction::ServerId,
     transport::Flow,
-    ua::{Config, Event, UaCx, UserAgent, WatcherId, incoming::response, package, package::Package},
+    ua::{
+        Config, Event, UaCx, UserAgent, WatcherId,
+        incoming::{Own, response},
+        package,
+        package::Package,
+    },
     util::id::Cookie,
 };
 
@@ -138,11 +143,11 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    pub fn response(&self, config: &Config, request: &Request) -> Builder {
+    pub fn response(&self, own: &Own, request: &Request) -> Builder {
         match self {
-            Self::Unreadable => response(config, request, 400),
+            Self::Unreadable => response(own, request, 400),
             Self::TooBrief(least) => {
-                response(config, request, 423).header(HeaderId::MinExpires, least.as_secs())
+                response(own, request, 423).header(HeaderId::MinExpires, least.as_secs())
             }
         }
     }
