@@ -5,7 +5,9 @@
 # make interop        the longer matrices as well
 # make soak-connections   a server with 10,000 idle connections, slow readers and storms of connections, and over TLS; three minutes
 # make soak-subscriptions   a server that tells 20,000 subscribers of a change; three minutes
-# make bench      what the parser costs, beside the packaged peers (SHARED=path, default ../shared)
+# make soak-proxy   a proxy under 1,000 calls/s and nonsense, with a next hop that comes and goes (SOAK_SECONDS=number, default 1800)
+# make bench      what messages cost, and the programs under load beside the packaged peers (SHARED=path, default ../shared;
+#                 RUNS=9 of SECONDS=10 for each row; half an hour, and nothing else should run meanwhile)
 # make fuzz       every fuzz target for a while (FUZZ_SECONDS=number each, default 60), with a nightly compiler
 # make man        writes man/ and completions/ anew
 # make dist       an optimised archive under target/dist
@@ -14,10 +16,10 @@
 LAB ?= ../shared/lab
 export LAB
 
-SCRIPTS := Makefile .ci/run $(wildcard scripts/* scenarios/*.sh tests/interop/cases/*.sh) \
+SCRIPTS := Makefile .ci/run $(filter-out scripts/load,$(wildcard scripts/*)) $(wildcard scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
-.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections soak-subscriptions bench fuzz man dist clean
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections soak-subscriptions soak-proxy bench fuzz man dist clean
 
 build: deps
 	cargo build --bins
@@ -69,6 +71,11 @@ soak-connections: deps-test
 soak-subscriptions: deps-test
 	cargo build --bins
 	tests/soak/subscriptions
+
+soak-proxy: deps
+	@scripts/deps load
+	cargo build --bins
+	tests/soak/proxy "$${CARGO_TARGET_DIR:-target}/debug" $(or $(SOAK_SECONDS),1800)
 
 bench: toolchain
 	@scripts/deps build bench

@@ -47,7 +47,7 @@ fn start(next_hop: SocketAddr) -> Endpoint<Stateless> {
 
 /// How many datagrams of this length fit into a socket such as the proxy has.
 fn room(length: usize) -> usize {
-    let options = udp::Options { buffer: Some(4 << 20) };
+    let options = udp::Options::buffer(4 << 20);
     let socket = udp::Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap();
     let bytes = vec![b'x'; length];
     let mut sent = 0;
@@ -68,7 +68,7 @@ fn drain(peer: &Peer) -> Vec<Text> {
     got
 }
 
-fn of<'t>(messages: &'t [Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&'t str> {
+fn of(messages: &[Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&str> {
     messages.iter().filter(|text| wanted(text)).map(|text| text.must("Call-ID")).collect()
 }
 
@@ -76,7 +76,9 @@ fn of<'t>(messages: &'t [Text], wanted: impl Fn(&Text) -> bool) -> HashSet<&'t s
 fn new_calls_are_refused_and_no_response_is_lost() {
     let (alice, bob) = (Peer::new(), Peer::new());
     // What they do not read in time is none of the proxy's business.
-    [&alice, &bob].map(|peer| SockRef::from(&peer.socket).set_recv_buffer_size(4 << 20).unwrap());
+    for peer in [&alice, &bob] {
+        SockRef::from(&peer.socket).set_recv_buffer_size(4 << 20).unwrap();
+    }
     let proxy = start(bob.addr);
     let at = proxy.local()[0].addr;
     let invite =

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use crate::support::{message::Draft, peer::Peer, program::Program};
+use crate::support::{PATIENCE, message::Draft, peer::Peer, program::Program};
 
 fn get(at: SocketAddr) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
@@ -27,10 +27,10 @@ fn listening(program: &Program, protocol: &str) -> SocketAddr {
 }
 
 #[test]
-fn what_went_through_is_on_the_page() {
-    let (alice, bob) = (Peer::new(), Peer::new());
-    let hop = format!("sip:{}", bob.addr);
-    let program = proxy(&["--next-hop", &hop, "--metrics", "0"]);
+fn what_went_through_is_on_the_page_and_told_to_a_capture_server() {
+    let (alice, bob, homer) = (Peer::new(), Peer::new(), Peer::new());
+    let (hop, server) = (format!("sip:{}", bob.addr), homer.addr.to_string());
+    let program = proxy(&["--next-hop", &hop, "--metrics", "0", "--hep", &server, "--hep-id", "2001"]);
     let (at, page) = (listening(&program, "UDP"), listening(&program, "HTTP"));
     assert!(page.ip().is_loopback());
     alice.send(at, Draft::new("MESSAGE", "sip:x@example.com", alice.addr).text());
@@ -58,6 +58,15 @@ fn what_went_through_is_on_the_page() {
     ] {
         assert!(text.lines().any(|told| told == line), "no {line} in\n{text}");
     }
+    // The request as it came in and as it went out, the response likewise, the refused one and its answer, the garbage.
+    let told: Vec<Vec<u8>> = (0..7).map(|_| homer.receive_within(PATIENCE).unwrap().0).collect();
+    let holds = |packet: &[u8], wanted: &[u8]| packet.windows(wanted.len()).any(|window| window == wanted);
+    for packet in &told {
+        assert!(packet.starts_with(b"HEP3") && holds(packet, b"\0\0\0\x0c\0\x0a\0\0\x07\xd1"));
+    }
+    assert!(holds(&told[0], b"MESSAGE sip:x@example.com") && holds(&told[0], b"Max-Forwards: 70"));
+    assert!(holds(&told[1], b"Max-Forwards: 69") && holds(&told[2], b"SIP/2.0 200 "));
+    assert!(get(page).contains("\nsipkit_hep_messages_total{outcome=\"sent\"} 7\n"));
     // A second one cannot have the place of the first.
     let taken = proxy(&["--metrics", &page.to_string()]).finish();
     assert_eq!(taken.code, Some(2), "{taken}");

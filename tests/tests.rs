@@ -20,6 +20,7 @@ mod publication;
 mod publishing;
 mod registering;
 mod registration;
+mod shards;
 mod slow_reader;
 mod subscribing;
 mod subscription;

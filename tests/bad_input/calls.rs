@@ -64,6 +64,7 @@ impl Bench {
                 }
                 Output::Close { .. } | Output::Alias { .. } => panic!("there are no connections"),
                 Output::Resolve { .. } => panic!("every host here is an address"),
+                Output::HandOver { .. } => panic!("there are no other shards"),
             }
         }
         while let Some(event) = self.ua.event() {

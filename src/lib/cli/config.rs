@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use super::value::DnsServer;
 use super::{
     account,
+    hep::HepServer,
     metrics::MetricsAddress,
     nearest::nearest,
     place,
@@ -188,6 +190,11 @@ pub struct Proxy {
     pub flow_key_file: Option<PathBuf>,
     #[serde(deserialize_with = "text_or_number")]
     pub metrics: Option<MetricsAddress>,
+    pub shards: Option<NonZeroU16>,
+    #[serde(deserialize_with = "text")]
+    pub hep: Option<HepServer>,
+    pub hep_id: Option<u32>,
+    pub hep_password_file: Option<PathBuf>,
 }
 
 impl Config {

@@ -32,6 +32,7 @@ pub mod event_state;
 pub mod exit;
 pub mod failure;
 pub mod generate;
+pub mod hep;
 pub mod keys;
 mod ladder;
 pub mod live;

@@ -120,6 +120,11 @@ impl Recorder {
         Ok(Arc::new(Self { queue, queued_bytes, dropped, media, connections, thread }))
     }
 
+    /// What had to be left out so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     /// Writes what is queued, flushes, and says how many packets had to be left out. Later packets are ignored.
     pub fn finish(&self) -> u64 {
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {

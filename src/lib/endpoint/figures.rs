@@ -20,6 +20,10 @@ pub struct Figures {
     /// Names that are being looked up.
     pub lookups: u64,
     pub datagrams: Datagrams,
+    /// Messages left to another shard, which has what it takes to deal with them.
+    pub handed_over: u64,
+    /// Those that another shard had no time for: lost.
+    pub unclaimed: u64,
     /// Of 255 new requests so many are too many at the moment; of several shards the sum.
     pub excess: u64,
     pub connections: ConnectionFigures,
@@ -66,6 +70,8 @@ impl AddAssign for Figures {
         self.pending += other.pending;
         self.lookups += other.lookups;
         self.datagrams += other.datagrams;
+        self.handed_over += other.handed_over;
+        self.unclaimed += other.unclaimed;
         self.excess += other.excess;
         self.connections += other.connections;
     }

@@ -21,8 +21,11 @@ pub mod overload;
 #[cfg(feature = "cli")]
 pub mod page;
 mod shard;
+mod shards;
 
-use std::{io, sync::Arc, thread};
+use std::{io, num::NonZeroU16, sync::Arc, thread};
+
+use bytes::Bytes;
 
 use tokio::{
     net::TcpListener,
@@ -32,13 +35,14 @@ use tokio::{
 use connections::Connections;
 
 use crate::{
+    message::Message,
     resolve::{
         Protocols,
         system::{self, Resolver},
     },
     stack::{self, Cx, TransactionUser},
     transport::{
-        Protocol, Tap, Target, stream,
+        Flow, Protocol, Tap, Target, stream,
         udp::{self, BindError, Socket, UdpSocket},
     },
 };
@@ -47,9 +51,11 @@ pub use clock::Clock;
 pub use connection::Security;
 pub use connections::Options as ConnectionOptions;
 pub use figures::Figures;
+pub use shards::Shards;
 
 /// How an endpoint is set up. One socket for each address and protocol to listen on; a port of 0 takes a free one.
 /// Connections can be opened to every address family that is listened on in one protocol or another.
+#[derive(Clone)]
 pub struct Builder {
     pub listen: Vec<Target>,
     pub connections: ConnectionOptions,
@@ -102,6 +108,10 @@ type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
 enum Command<U> {
     Act(Act<U>),
     /// Somebody wants to know how things are.
+    /// What came to another shard.
+    Message(Box<Message>, Flow),
+    /// What another shard wants to be sent.
+    Transmit(Flow, Bytes),
     Figures(oneshot::Sender<Figures>),
     Stop,
 }
@@ -132,6 +142,40 @@ impl Builder {
         self,
         user: impl FnOnce(Poster<U>, &[Target]) -> U,
     ) -> Result<Endpoint<U>, StartError> {
+        let bound = self.bind(1)?.into_iter().next().unwrap_or_default();
+        let inbox = mpsc::channel(INBOX);
+        let peers = vec![inbox.0.clone()];
+        self.launch(bound, inbox, peers, user)
+    }
+
+    /// Starts several shards that listen on the same addresses, and share what comes by who sent it; `user` makes the
+    /// user of each, by its number. Connections belong to one of them; the limit is for all together.
+    pub fn start_shards<U: TransactionUser + Send + 'static>(
+        self,
+        shards: NonZeroU16,
+        mut user: impl FnMut(u16, &[Target]) -> U,
+    ) -> Result<Shards<U>, StartError> {
+        let shards = shards.get();
+        let bound = self.bind(shards)?;
+        let inboxes: Vec<_> = bound.iter().map(|_| mpsc::channel(INBOX)).collect();
+        let peers: Vec<_> = inboxes.iter().map(|(inbox, _)| inbox.clone()).collect();
+        let mut running = Vec::new();
+        for ((number, bound), inbox) in (0..shards).zip(bound).zip(inboxes) {
+            let mut builder = self.clone();
+            builder.connections.most = (self.connections.most / usize::from(shards)).max(1);
+            // What they make up must not be the same.
+            let mut seed = self.stack.seed;
+            for (octet, more) in seed.iter_mut().zip(number.to_le_bytes()) {
+                *octet ^= more;
+            }
+            builder.stack = stack::Config { shard: number, shards, seed, ..builder.stack };
+            running.push(builder.launch(bound, inbox, peers.clone(), |_, local| user(number, local))?);
+        }
+        Ok(Shards::new(running))
+    }
+
+    /// The sockets of each shard.
+    fn bind(&self, shards: u16) -> Result<Vec<Vec<Bound>>, StartError> {
         if self.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -142,11 +186,26 @@ impl Builder {
         {
             return Err(StartError::Unsupported(target.protocol));
         }
-        let bound = self.listen.iter().map(|&target| Bound::new(target)).collect::<Result<Vec<_>, _>>()?;
+        let mut each: Vec<Vec<Bound>> = (0..shards).map(|_| Vec::new()).collect();
+        for &target in &self.listen {
+            for (shard, bound) in each.iter_mut().zip(Bound::all(target, shards)?) {
+                shard.push(bound);
+            }
+        }
+        Ok(each)
+    }
+
+    /// Starts one shard.
+    fn launch<U: TransactionUser + Send + 'static>(
+        self,
+        bound: Vec<Bound>,
+        (inbox, commands): (mpsc::Sender<Command<U>>, mpsc::Receiver<Command<U>>),
+        peers: Vec<mpsc::Sender<Command<U>>>,
+        user: impl FnOnce(Poster<U>, &[Target]) -> U,
+    ) -> Result<Endpoint<U>, StartError> {
         let local: Vec<Target> = bound.iter().map(|bound| bound.local).collect();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let (inbox, commands) = mpsc::channel(INBOX);
         let (to_accepted, accepted) = mpsc::channel(ACCEPTED);
         let (to_events, events) = mpsc::channel(EVENTS);
         // Datagrams leave from a socket that is bound; connections can be opened where there is what they take.
@@ -197,8 +256,15 @@ impl Builder {
         drop(to_accepted);
         let stack = stack::Config { spoken, aliases, ..self.stack };
         let user = user(Poster(inbox.clone()), &local);
-        let shard =
-            shard::Shard::new(stack, sockets, connections, self.tap, Resolver::new(self.resolver), user);
+        let shard = shard::Shard::new(
+            stack,
+            sockets,
+            connections,
+            self.tap,
+            Resolver::new(self.resolver),
+            peers,
+            user,
+        );
         let thread = thread::Builder::new()
             .name("sip".into())
             .spawn(move || {
@@ -299,22 +365,27 @@ enum Bind {
 }
 
 impl Bound {
-    fn new(target: Target) -> Result<Self, StartError> {
-        let (addr, socket) = match target.protocol {
-            Protocol::Udp => {
-                let socket = Socket::bind_with(target.addr, udp::Options { buffer: Some(BUFFER) })?;
-                (socket.local_addr(), Bind::Udp(socket))
-            }
+    /// One for each shard.
+    fn all(target: Target, shards: u16) -> Result<Vec<Self>, StartError> {
+        let bound = match target.protocol {
+            Protocol::Udp => Socket::bind_shared(target.addr, udp::Options::buffer(BUFFER), shards)?
+                .into_iter()
+                .map(|socket| (socket.local_addr(), Bind::Udp(socket)))
+                .collect::<Vec<_>>(),
             Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => {
-                let listener = stream::listen(target.addr)?;
-                (listener.local_addr().map_err(StartError::Thread)?, Bind::Stream(listener))
+                let listeners = stream::listen_shared(target.addr, shards)?.into_iter();
+                let bound = listeners.map(|listener| {
+                    Ok((listener.local_addr().map_err(StartError::Thread)?, Bind::Stream(listener)))
+                });
+                bound.collect::<Result<_, StartError>>()?
             }
         };
-        Ok(Self { local: Target { addr, ..target }, socket })
+        let of = |(addr, socket)| Self { local: Target { addr, ..target }, socket };
+        Ok(bound.into_iter().map(of).collect())
     }
 }
 
-/// What a socket may keep until it is read, in octets, as far as the system allows: a burst is not lost.
+/// What the kernel keeps of datagrams not yet read, if it lets us, in bytes.
 const BUFFER: usize = 4 << 20;
 /// Connections accepted and not yet taken over at most.
 const ACCEPTED: usize = 64;

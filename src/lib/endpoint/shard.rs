@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
     sync::Arc,
     time::SystemTime,
 };
@@ -50,6 +51,11 @@ pub(super) struct Shard<U> {
     lookups: JoinSet<(RequestId, resolve::Query, resolve::Answer)>,
     clock: Clock,
     number: u16,
+    /// The inboxes of all shards, this one's included, by their numbers.
+    peers: Vec<mpsc::Sender<Command<U>>>,
+    /// What was left to other shards, and what they had no time for.
+    handed_over: u64,
+    unclaimed: u64,
     datagrams: Datagrams,
     overload: Overload,
     user: U,
@@ -62,10 +68,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         connections: Connections,
         tap: Option<Arc<dyn Tap>>,
         resolver: Resolver,
+        peers: Vec<mpsc::Sender<Command<U>>>,
         user: U,
     ) -> Self {
         Self {
             number: config.shard,
+            peers,
+            handed_over: 0,
+            unclaimed: 0,
             stack: Stack::new(config),
             outboxes: sockets.iter().map(|_| Vec::with_capacity(BATCH)).collect(),
             sockets,
@@ -121,21 +131,15 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                         self.connection(key, event, &mut events);
                     }
                     self.accept(&mut accepted);
-                    match commands.try_recv() {
-                        Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
-                        Ok(Command::Figures(reply)) => self.tell(reply),
-                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
-                        Err(TryRecvError::Empty) => {}
+                    if self.obey(&mut commands).is_break() {
+                        break;
                     }
                 }
                 Some((key, event)) = events.recv() => {
                     self.connection(key, event, &mut events);
                     self.accept(&mut accepted);
-                    match commands.try_recv() {
-                        Ok(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
-                        Ok(Command::Figures(reply)) => self.tell(reply),
-                        Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
-                        Err(TryRecvError::Empty) => {}
+                    if self.obey(&mut commands).is_break() {
+                        break;
                     }
                 }
                 Some(accepted) = accepted.recv() => self.connections.accepted(accepted, self.clock.now()),
@@ -145,11 +149,13 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                     }
                 }
                 () = sleep => {}
-                command = commands.recv() => match command {
-                    Some(Command::Act(act)) => self.stack.with(self.clock.now(), &mut self.user, act),
-                    Some(Command::Figures(reply)) => self.tell(reply),
-                    Some(Command::Stop) | None => break,
-                },
+                command = commands.recv() => {
+                    if command.is_none_or(|command| self.command(command).is_break())
+                        || self.obey(&mut commands).is_break()
+                    {
+                        break;
+                    }
+                }
             }
             let now = self.clock.now();
             if self.stack.next_deadline().is_some_and(|at| at <= now) {
@@ -165,6 +171,50 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         }
         self.carry_out();
         self.connections.end().await;
+    }
+
+    /// Commands that wait, but not for ever.
+    fn obey(&mut self, commands: &mut mpsc::Receiver<Command<U>>) -> ControlFlow<()> {
+        for _ in 0..EVENTS {
+            match commands.try_recv() {
+                Ok(command) => self.command(command)?,
+                Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn command(&mut self, command: Command<U>) -> ControlFlow<()> {
+        let now = self.clock.now();
+        match command {
+            Command::Act(act) => self.stack.with(now, &mut self.user, act),
+            Command::Message(message, flow) => self.stack.handed_over(now, *message, flow, &mut self.user),
+            Command::Transmit(flow, bytes) => self.transmit_own(flow, bytes),
+            Command::Figures(reply) => self.tell(reply),
+            Command::Stop => return ControlFlow::Break(()),
+        }
+        self.carry_out();
+        ControlFlow::Continue(())
+    }
+
+    /// Leaves something to another shard.
+    fn leave(&mut self, shard: u16, command: Command<U>) {
+        let peer = self.peers.get(usize::from(shard));
+        // One that does not keep up loses it, as a socket would that is full.
+        match peer.map(|peer| peer.try_send(command)) {
+            Some(Ok(())) => self.handed_over += 1,
+            Some(Err(_)) | None => self.unclaimed += 1,
+        }
+    }
+
+    /// Sends something on a connection of ours.
+    fn transmit_own(&mut self, flow: Flow, bytes: Bytes) {
+        let now = self.clock.now();
+        match self.connections.transmit(&flow, bytes.clone(), now) {
+            Some(ends) => self.show(Direction::Sent, flow.protocol, ends, &bytes),
+            None => self.stack.unsent(now, &bytes, flow, &mut self.user),
+        }
     }
 
     /// New connections, but not for ever: a flood on those that are there must not keep others from coming.
@@ -292,11 +342,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         while let Some(output) = self.stack.output() {
             match output {
                 Output::Transmit { flow, bytes } if flow.protocol.is_reliable() => {
-                    let now = self.clock.now();
-                    match self.connections.transmit(&flow, bytes.clone(), now) {
-                        Some(ends) => self.show(Direction::Sent, flow.protocol, ends, &bytes),
-                        None => self.stack.unsent(now, &bytes, flow, &mut self.user),
+                    if flow.shard == self.number {
+                        self.transmit_own(flow, bytes);
+                    } else {
+                        self.leave(flow.shard, Command::Transmit(flow, bytes));
                     }
+                }
+                Output::HandOver { shard, message, flow } => {
+                    self.leave(shard, Command::Message(message, flow));
                 }
                 Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
                 Output::Connect { id, target, domain, flow } => {
@@ -433,6 +486,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             pending: self.stack.pending() as u64,
             lookups: self.lookups.len() as u64,
             datagrams,
+            handed_over: self.handed_over,
+            unclaimed: self.unclaimed,
             excess: u64::from(self.overload.share()),
             connections: self.connections.figures(),
         });

@@ -1,10 +1,10 @@
 //! Which addresses and names are ours.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     message::{Host, Scheme, Uri},
-    transport::Target,
+    transport::{Protocol, Target},
 };
 
 /// What a proxy answers to: where it listens, and names that lead there.
@@ -37,6 +37,16 @@ impl Own {
         {
             self.seen.push(ip);
         }
+    }
+
+    /// Whether who sends there over that transport reaches us: the end of a connection that we opened is no such place.
+    pub fn listens(&self, protocol: Protocol, at: SocketAddr) -> bool {
+        self.listening.iter().any(|target| {
+            let ip = target.addr.ip();
+            target.protocol == protocol
+                && target.addr.port() == at.port()
+                && (ip == at.ip() || ip.is_unspecified())
+        })
     }
 
     /// Whether a URI's host and port are ours.

@@ -92,6 +92,8 @@ struct Asking {
 enum Next {
     /// By a flow that a token named.
     Token(Flow),
+    /// By a connection of another shard, which must see for itself.
+    Elsewhere(u16),
     To(Destination),
 }
 
@@ -174,6 +176,12 @@ impl Stateless {
         let way = Way::of(request, uri, &self.own)?;
         let (to, by_token) = match self.next(request, &way, call_id, from, cx)? {
             Next::Token(flow) => (Reached::new(flow, cx.now()), true),
+            Next::Elsewhere(shard) => {
+                // It is counted where it is dealt with.
+                self.counters.requests -= 1;
+                cx.hand_over(shard, request.clone().into_message(), *from);
+                return Ok(());
+            }
             Next::To(destination) => match self.ways.get(&destination, cx.now()) {
                 Some(known) => (known, false),
                 None => return self.ask(destination, request, from, cx),
@@ -220,6 +228,13 @@ impl Stateless {
             match self.secret.flow(user) {
                 // From who is meant by it: it goes on to the other side (RFC 5626 §5.3).
                 Ok(flow) if flow.is_same(from) => in_dialog = true,
+                // Every shard can send from every address.
+                Ok(flow) if !flow.protocol.is_reliable() => {
+                    return Ok(Next::Token(Flow { shard: cx.shard(), ..flow }));
+                }
+                Ok(flow) if flow.shard != cx.shard() && flow.shard < cx.shards() => {
+                    return Ok(Next::Elsewhere(flow.shard));
+                }
                 Ok(flow) if cx.is_open(&flow) => return Ok(Next::Token(flow)),
                 Ok(_) => return Err(Refusal::new(430, Some("Flow Failed"))),
                 Err(_) if user.len() >= SHORTEST_TOKEN => return Err(Refusal::new(403, None)),
@@ -302,7 +317,8 @@ impl Stateless {
         way.apply(&mut edits);
         via::Received::of(facts.via.host, &facts.marks, from.remote).apply(&mut edits);
         edits.set(HeaderId::MaxForwards, facts.hops.map_or(70, |hops| hops.saturating_sub(1)));
-        Passage { from, to, by_token }.record(request, facts, self.record_route, &self.secret, &mut edits);
+        let passage = Passage { from, to, by_token, own: &self.own };
+        passage.record(request, facts, self.record_route, &self.secret, &mut edits);
         self.via.clear();
         self.via.push_str(own);
         branch.write(&mut self.via);

@@ -5,7 +5,13 @@
 //! repetition (§16.11). It is by rendezvous: each hop's weight is a hash of hop and Call-ID, and the heaviest is taken. When
 //! a hop leaves the table only the calls move that went there, and all of them come back when it does.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use regex::Regex;
 
@@ -20,8 +26,6 @@ use super::branch::Fields;
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     rules: Vec<Rule>,
-    /// Next hops that are out of order.
-    down: HashSet<String>,
 }
 
 /// Requests that match go to one of these.
@@ -44,11 +48,21 @@ pub enum Match {
 }
 
 /// A next hop.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Hop {
     uri: UriBuf,
     destination: Destination,
+    /// Whether it is out of order. Copies have it in common: those who share the work judge alike.
+    down: Arc<AtomicBool>,
 }
+
+impl PartialEq for Hop {
+    fn eq(&self, other: &Self) -> bool {
+        self.uri == other.uri && self.destination == other.destination
+    }
+}
+
+impl Eq for Hop {}
 
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
@@ -75,7 +89,7 @@ impl Hop {
     /// Fails if no request can be sent to such a URI.
     pub fn new(uri: UriBuf) -> Result<Self, LookupError> {
         let destination = Destination::of(&uri.as_uri())?;
-        Ok(Self { uri, destination })
+        Ok(Self { uri, destination, down: Arc::default() })
     }
 
     pub const fn uri(&self) -> &UriBuf {
@@ -84,6 +98,12 @@ impl Hop {
 
     pub const fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Whether it is out of order.
+    pub fn is_down(&self) -> bool {
+        // Nothing else is read by it.
+        self.down.load(Ordering::Relaxed)
     }
 }
 
@@ -117,15 +137,15 @@ fn below(name: &str, domain: &str) -> bool {
 
 impl Table {
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules, down: HashSet::new() }
+        Self { rules }
     }
 
     /// Other rules; a hop that is down stays down.
     pub fn replace(&mut self, rules: Vec<Rule>) {
-        self.rules = rules;
-        let known: HashSet<&str> =
-            self.rules.iter().flat_map(|rule| &rule.hops).map(|hop| hop.uri.as_str()).collect();
-        self.down.retain(|hop| known.contains(hop.as_str()));
+        let before = std::mem::replace(&mut self.rules, rules);
+        for hop in before.iter().flat_map(|rule| &rule.hops).filter(|hop| hop.is_down()) {
+            self.set_down(hop.uri.as_str(), true);
+        }
     }
 
     /// Every next hop once.
@@ -136,15 +156,13 @@ impl Table {
 
     /// A hop that is out of order is taken by no request, unless all of its rule are.
     pub fn set_down(&mut self, hop: &str, is_down: bool) {
-        if is_down {
-            self.down.insert(hop.to_owned());
-        } else {
-            self.down.remove(hop);
+        for known in self.rules.iter().flat_map(|rule| &rule.hops).filter(|known| known.uri.as_str() == hop) {
+            known.down.store(is_down, Ordering::Relaxed);
         }
     }
 
     pub fn is_down(&self, hop: &str) -> bool {
-        self.down.contains(hop)
+        self.hops().any(|known| known.uri.as_str() == hop && known.is_down())
     }
 
     /// Where a request for `uri` goes; `None` if the table leaves it to the URI.
@@ -154,7 +172,7 @@ impl Table {
             return Some(only);
         }
         let heaviest = |all: bool| {
-            let hops = rule.hops.iter().filter(|hop| all || !self.is_down(hop.uri.as_str()));
+            let hops = rule.hops.iter().filter(|hop| all || !hop.is_down());
             hops.max_by_key(|hop| weight(hop.uri.as_str(), call_id))
         };
         heaviest(false).or_else(|| heaviest(true))

@@ -335,8 +335,8 @@ impl World {
                     self.send(flow.protocol, flow.local, flow.remote, bytes);
                 }
                 Output::Close { flow } => self.close_stream(&flow),
-                // Nobody has a certificate here.
-                Output::Alias { .. } => {}
+                // Nobody has a certificate here, nor several shards.
+                Output::Alias { .. } | Output::HandOver { .. } => {}
                 Output::Connect { id, target, flow, .. } if target.protocol.is_reliable() => {
                     self.connect(at, id, target, flow);
                 }

@@ -47,6 +47,8 @@ pub use user::{Contact, Cx, Failure, NextHop, Outgoing, RequestId, Times, Transa
 pub struct Config {
     /// This shard's number, carried in cookies.
     pub shard: u16,
+    /// How many shards there are.
+    pub shards: u16,
     /// All identifiers and keys derive from it: entropy in production, a constant in the simulator.
     pub seed: [u8; 32],
     pub timing: Timing,
@@ -71,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             shard: 0,
+            shards: 1,
             seed: [0; 32],
             timing: Timing::default(),
             limits: Limits::default(),
@@ -106,6 +109,8 @@ pub enum Output {
     Alias { flow: Flow, target: Target },
     /// Close the connection, once what was sent on it has left; do not report it with [`Stack::closed`].
     Close { flow: Flow },
+    /// Another shard has what it takes to deal with this message: it goes to its [`Stack::handed_over`].
+    HandOver { shard: u16, message: Box<Message>, flow: Flow },
     /// Ask the DNS and answer with [`Stack::resolved`], at the latest at `until`.
     Resolve { id: RequestId, query: resolve::Query, until: Instant },
 }
@@ -159,6 +164,7 @@ impl Stack {
         Self {
             core: Core {
                 shard: config.shard,
+                shards: config.shards,
                 table: Table::new(config.shard, config.timing, key, config.transactions),
                 limits: config.limits,
                 timing: config.timing,
@@ -218,6 +224,18 @@ impl Stack {
     pub fn message(&mut self, now: Instant, message: Message, flow: Flow, user: &mut dyn TransactionUser) {
         self.core.proven.insert(flow.key());
         self.core.heard(&flow, now);
+        self.dispatch(now, message, flow, user);
+        self.settle(now, user);
+    }
+
+    /// A message that came to another shard, which sent it on ([`Output::HandOver`]).
+    pub fn handed_over(
+        &mut self,
+        now: Instant,
+        message: Message,
+        flow: Flow,
+        user: &mut dyn TransactionUser,
+    ) {
         self.dispatch(now, message, flow, user);
         self.settle(now, user);
     }
@@ -336,6 +354,15 @@ impl Stack {
         if let Err(error) = admit::response(&response) {
             core.stats.bad_responses += 1;
             core.unread(flow, &error);
+            return;
+        }
+        // Whose transaction it is stands in the branch.
+        if core.shards > 1
+            && let Some(shard) = Table::shard_of(&response)
+            && shard != core.shard
+            && shard < core.shards
+        {
+            core.hand_over(shard, response.into_message(), flow);
             return;
         }
         if !core.unread.is_empty() {
@@ -491,6 +518,7 @@ enum Event {
 /// The state behind [`Stack`] and [`Cx`].
 pub(in crate::stack) struct Core {
     shard: u16,
+    shards: u16,
     table: Table,
     limits: Limits,
     timing: Timing,
@@ -538,6 +566,10 @@ impl Core {
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
         self.stats.sent += 1;
         self.out.push_back(Output::Transmit { flow, bytes });
+    }
+
+    fn hand_over(&mut self, shard: u16, message: Message, flow: Flow) {
+        self.out.push_back(Output::HandOver { shard, message: Box::new(message), flow });
     }
 
     /// Carries out what the transactions want; `response` is the one being processed, if any.

@@ -250,7 +250,18 @@ impl Cx<'_> {
         self.core.transmit(flow, bytes);
     }
 
-    /// Whether something came by this connection and it is open still; over UDP always.
+    /// How many shards there are.
+    pub fn shards(&self) -> u16 {
+        self.core.shards
+    }
+
+    /// Leaves a message to another shard, as what it takes to deal with it is there: its user is asked as if the message
+    /// had come to it.
+    pub fn hand_over(&mut self, shard: u16, message: Message, flow: Flow) {
+        self.core.hand_over(shard, message, flow);
+    }
+
+    /// Whether something came by this connection and it is open still; over UDP always. Only of this shard's own.
     pub fn is_open(&self, flow: &Flow) -> bool {
         !flow.protocol.is_reliable() || self.core.proven.contains(&flow.key())
     }

@@ -144,6 +144,12 @@ impl Table {
         Some(ClientId(key))
     }
 
+    /// The shard whose client transaction `response` belongs to, by its branch; nothing says that it is there.
+    pub fn shard_of(response: &Response) -> Option<u16> {
+        let Branch(cookie) = Branch::parse(response.via().ok()?.branch()?)?;
+        Some(cookie.shard)
+    }
+
     /// The client transaction of `response`, if it has one (§17.1.3). The response goes up only if the
     /// effects say [`Report::Deliver`]: all 1xx before and the first final response, and every 2xx of an
     /// INVITE while that is Accepted.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::util::slab::Key;
 
+pub mod hep;
 pub mod keepalive;
 pub mod stream;
 pub mod tls;
@@ -170,10 +171,12 @@ impl Flow {
         Target { protocol: self.protocol, addr: self.remote }
     }
 
-    /// Whether both are the same connection, or the same socket towards the same peer.
+    /// Whether both are the same connection, or the same address towards the same peer: all shards have the same ones.
     pub fn is_same(&self, other: &Self) -> bool {
-        let name = |flow: &Self| (flow.protocol, flow.shard, flow.slot, flow.generation);
-        name(self) == name(other) && (self.protocol.is_reliable() || self.remote == other.remote)
+        let name = |flow: &Self| (flow.protocol, flow.slot, flow.generation);
+        let more =
+            if self.protocol.is_reliable() { self.shard == other.shard } else { self.remote == other.remote };
+        name(self) == name(other) && more
     }
 }
 

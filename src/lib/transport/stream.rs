@@ -79,19 +79,46 @@ impl Default for Times {
 
 /// A listening socket of one family; a port that another process serves is an error.
 pub fn listen(addr: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    let bind = || {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(true)?;
+    Ok(bind(addr, false).map_err(|error| BindError::new(addr, error))?.into())
+}
+
+/// Listening sockets of one family, which share the connections that come; a port that another process serves is an
+/// error. Port 0 takes a free one, the same for all.
+pub fn listen_shared(addr: SocketAddr, count: u16) -> Result<Vec<std::net::TcpListener>, BindError> {
+    let open = || {
+        let first = bind(addr, false)?;
+        let mut all = vec![first];
+        #[cfg(target_os = "linux")]
+        if let Some(first) = all.first().filter(|_| count > 1) {
+            // Only now, so that nobody else was joined.
+            first.set_reuse_port(true)?;
+            let local = first.local_addr()?.as_socket().unwrap_or(addr);
+            for _ in 1..count {
+                all.push(bind(local, true)?);
+            }
         }
-        // Connections of an earlier run may still be closing; a living listener is an error all the same.
-        socket.set_reuse_address(true)?;
-        socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket)
+        if all.len() < usize::from(count) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(all)
     };
-    bind().map(Into::into).map_err(|error| BindError::new(addr, error))
+    let all = open().map_err(|error| BindError::new(addr, error))?;
+    Ok(all.into_iter().map(Into::into).collect())
+}
+
+fn bind(addr: SocketAddr, joins: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run may still be closing; a living listener is an error all the same.
+    socket.set_reuse_address(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_reuse_port(joins)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 /// Takes connections and hands them on; ends when nobody takes them any more.

@@ -4,7 +4,7 @@ mod page;
 mod rules;
 mod run;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueHint};
 
@@ -13,6 +13,7 @@ use super::{
     config::Config,
     failure::Failure,
     generate::{Example, Manual, Section},
+    hep::{self, HepServer},
     metrics::MetricsAddress,
     value::{ListenAddress, LocalAddress, parse_duration},
 };
@@ -84,11 +85,34 @@ pub struct Args {
     #[arg(hide_short_help = true)]
     pub flow_key_file: Option<PathBuf>,
 
+    /// Threads that share the work [default: 1]
+    ///
+    /// What one peer sends is read by one of them, in order; so they help only where there are many peers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_SHARDS))]
+    pub shards: Option<u16>,
+
     /// Answer Prometheus at this port: /metrics
     ///
     /// Over HTTP; with a port alone only for this machine. The figures are in MONITORING below.
     #[arg(long, value_name = "[IP:]PORT")]
     pub metrics: Option<MetricsAddress>,
+
+    /// Tell a capture server of every message
+    ///
+    /// By HEP version 3 over UDP, as Homer and others take it; without a port 9060. What is encrypted is told as it was
+    /// before.
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Capture")]
+    pub hep: Option<HepServer>,
+
+    /// The number by which it knows us [default: 1]
+    #[arg(long, value_name = "NUMBER", help_heading = "Capture")]
+    #[arg(hide_short_help = true)]
+    pub hep_id: Option<u32>,
+
+    /// File with what it wants to be told in its first line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Capture")]
+    #[arg(hide_short_help = true)]
+    pub hep_password_file: Option<PathBuf>,
 
     #[cfg(feature = "tls")]
     #[command(flatten)]
@@ -110,6 +134,8 @@ pub struct Settings {
     pub probe: Option<Duration>,
     pub flow_key_file: Option<PathBuf>,
     pub metrics: Option<MetricsAddress>,
+    pub shards: NonZeroU16,
+    pub hep: Option<hep::Settings>,
 }
 
 impl Args {
@@ -140,6 +166,9 @@ impl Args {
         };
         let share = rules.iter().any(|rule| rule.hops.len() > 1);
         let probe = self.probe.or(config.probe).unwrap_or(if share { PROBE } else { Duration::ZERO });
+        if config.shards.is_some_and(|shards| i64::from(shards.get()) > MOST_SHARDS) {
+            return Err(Failure::usage(format_args!("shards: at most {MOST_SHARDS}")));
+        }
         if !probe.is_zero() && probe < LEAST_PROBE {
             return Err(Failure::usage("--probe: next hops are asked every 100ms at most"));
         }
@@ -154,6 +183,12 @@ impl Args {
             probe: (!probe.is_zero()).then_some(probe),
             flow_key_file: self.flow_key_file.clone().or_else(|| config.flow_key_file.clone()),
             metrics: self.metrics.or(config.metrics),
+            shards: self.shards.and_then(NonZeroU16::new).or(config.shards).unwrap_or(NonZeroU16::MIN),
+            hep: self.hep.as_ref().or(config.hep.as_ref()).map(|server| hep::Settings {
+                server: server.clone(),
+                id: self.hep_id.or(config.hep_id).unwrap_or(1),
+                password_file: self.hep_password_file.clone().or_else(|| config.hep_password_file.clone()),
+            }),
         })
     }
 }
@@ -188,6 +223,7 @@ fn needs_listen(uri: &UriBuf) -> Failure {
 
 const PROBE: Duration = Duration::from_secs(10);
 const LEAST_PROBE: Duration = Duration::from_millis(100);
+const MOST_SHARDS: i64 = 64;
 
 impl Program for Args {
     const MANUAL: Manual = Manual {
@@ -260,6 +296,10 @@ impl Program for Args {
                 command: "sip-stateless-proxy --next-hop 192.0.2.7 --metrics 9100",
             },
             Example {
+                about: "With a copy of every message for Homer",
+                command: "sip-stateless-proxy --next-hop 192.0.2.7 --hep homer.example",
+            },
+            Example {
                 about: "Numbers to a gateway, and the rest where it wants",
                 command: "sip-stateless-proxy --route '/^sip:[+]?[0-9]+@/=sip:192.0.2.7'",
             },
@@ -317,6 +357,10 @@ mod tests {
         let of_flags = settings("--route b.example=127.0.0.3", file).unwrap();
         assert_eq!(of_flags.rules.len(), 2, "other routes, the same next hop");
         assert_eq!(settings("", "").unwrap().record_route, RecordRoute::Needed);
+        let hep =
+            |flags: &str| settings(flags, "[proxy]\nhep = 'a.example'\nhep-id = 5").unwrap().hep.unwrap();
+        assert_eq!((hep("").server.to_string(), hep("").id), ("a.example:9060".into(), 5));
+        assert_eq!(hep("--hep [::1]:1 --hep-id 6").id, 6);
         let metrics =
             |flags: &str, file: &str| settings(flags, file).unwrap().metrics.map(|at| at.to_string());
         assert_eq!(metrics("", ""), None);

@@ -7,7 +7,7 @@ use crate::{
         process::{self, Process},
         text::{Kind, Text},
     },
-    endpoint::{self, Endpoint},
+    endpoint::{self, Shards},
     proxy::{self, Stateless},
     transport::Protocol,
 };
@@ -16,21 +16,29 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     pub proxy: proxy::Figures,
+    /// Of all shards together.
     pub endpoint: endpoint::Figures,
+    /// Messages that came to each shard and are none of its own.
+    pub received: Vec<u64>,
     pub process: Process,
     /// Datagrams dropped because they were not read in time, and octets that wait to be read.
     pub unread: Option<(u64, u64)>,
+    /// Messages that a capture server was told of, and those that it was not.
+    pub hep: Option<(u64, u64)>,
 }
 
 impl Told {
     /// Asks the shards; `None` if they have stopped.
-    pub async fn by(endpoint: &Endpoint<Stateless>, started: SystemTime) -> Option<Self> {
-        let proxy = endpoint.with(|proxy, _| proxy.figures()).await.ok()?;
-        let figures = endpoint.figures().await.ok()?;
+    pub async fn by(endpoint: &Shards<Stateless>, started: SystemTime) -> Option<Self> {
+        let each = endpoint.each(|proxy, _| proxy.figures()).await.ok()?;
+        let received = each.iter().map(|shard| shard.counters.requests + shard.counters.responses).collect();
+        let proxy = each.into_iter().sum();
+        let figures = endpoint.figures().await.ok()?.into_iter().sum();
         let sockets = endpoint.local().iter().filter(|target| target.protocol == Protocol::Udp);
         let sockets: Vec<SocketAddr> = sockets.map(|target| target.addr).collect();
         let unread = process::unread(&sockets);
-        Some(Self { proxy, endpoint: figures, process: Process::read(started), unread })
+        let process = Process::read(started);
+        Some(Self { proxy, endpoint: figures, received, process, unread, hep: None })
     }
 
     pub fn page(&self) -> String {
@@ -44,11 +52,29 @@ impl Told {
         self.messages(&mut text);
         self.datagrams(&mut text);
         self.connections(&mut text);
+        if let Some((sent, unsent)) = self.hep {
+            let help = "Messages that the capture server was told of, or was to be told of.";
+            text.counters(
+                "sipkit_hep_messages_total",
+                help,
+                "outcome",
+                [("sent", sent), ("dropped", unsent)],
+            );
+        }
         let excess = self.endpoint.excess as f64 / (255 * self.endpoint.shards.max(1)) as f64;
         let help = "Share of new requests that are answered 503 because more comes than can be read, 0 to 1.";
         text.one(Kind::Gauge, "sipkit_overload_ratio", help, excess);
         let shards = "Threads that share the work.";
         text.one(Kind::Gauge, "sipkit_shards", shards, self.endpoint.shards);
+        let received = self.received.iter().enumerate().map(|(shard, count)| (shard.to_string(), count));
+        let help = "Requests and responses that came in, by the thread that dealt with them.";
+        text.counters("sipkit_shard_messages_received_total", help, "shard", received);
+        text.counters(
+            "sipkit_shard_handed_over_total",
+            "Messages that one thread left to another, whose connection they concern; lost if that had no time.",
+            "outcome",
+            [("taken", self.endpoint.handed_over), ("lost", self.endpoint.unclaimed)],
+        );
         self.process.write(&mut text);
         text.finish()
     }
@@ -207,6 +233,7 @@ mod tests {
                 ..proxy::Figures::default()
             },
             unread: Some((5, 0)),
+            hep: Some((8, 9)),
             ..Told::default()
         };
         let page = told.page();
@@ -219,6 +246,7 @@ mod tests {
             "sipkit_proxy_next_hop_up{next_hop=\"sip:192.0.2.1\"} 1",
             "sipkit_proxy_next_hop_up{next_hop=\"sip:b.example;x=\\\"\"} 0",
             "sipkit_datagrams_dropped_total{reason=\"not_read\"} 5",
+            "sipkit_hep_messages_total{outcome=\"dropped\"} 9",
             "process_start_time_seconds 0",
         ] {
             assert!(page.lines().any(|got| got == line), "no {line} in\n{page}");

@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    cli::{Context, Event, Failure, Why, account, config::Config, event, metrics, place, serve},
-    endpoint::{Builder, Endpoint, Security, page::Page},
+    cli::{Context, Event, Failure, Why, account, config::Config, event, hep::Hep, metrics, place, serve},
+    endpoint::{Builder, Security, Shards, page::Page},
     proxy::{self, Counters, Own, Secret, Stateless, Table},
+    resolve::system::Resolver,
     stack,
     transport::Target,
 };
@@ -24,22 +25,31 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
     let settings = args.settings(&cx.config)?;
     let secret = secret(settings.flow_key_file.as_deref())?;
     let listen: Vec<Target> = settings.listen.iter().flat_map(|listen| listen.targets(Args::port)).collect();
-    let Settings { rules, domains, record_route, probe, metrics, .. } = settings;
+    let Settings { rules, domains, record_route, probe, metrics, shards, .. } = settings;
+    let resolver = account::resolver(&args.dns, &cx.config);
+    let hep = match &settings.hep {
+        Some(hep) => Some(Hep::start(hep, &Resolver::new(resolver.clone())).await?),
+        None => None,
+    };
     let builder = Builder {
         listen,
         connections: serve::connections(),
         security: security(&args, &cx)?,
-        tap: cx.tap(),
-        resolver: account::resolver(&args.dns, &cx.config),
+        tap: match &hep {
+            Some(hep) => Some(hep.beside(cx.tap())),
+            None => cx.tap(),
+        },
+        resolver,
         stack: stack::Config { fixed_order: true, ..Builder::default().stack },
     };
-    let make = |local: &[Target]| {
-        let own = Own::new(local.to_vec(), domains);
-        Stateless::new(proxy::Config { own, table: Table::new(rules), secret, record_route, probe })
+    let make = |_, local: &[Target]| {
+        let own = Own::new(local.to_vec(), domains.clone());
+        let (table, secret) = (Table::new(rules.clone()), secret.clone());
+        Stateless::new(proxy::Config { own, table, secret, record_route, probe })
     };
-    let endpoint = builder.start_at(make).map_err(|error| place::start_failure(&error))?;
-    // A proxy that stopped already says so below.
-    let _ = endpoint.with(Stateless::start).await;
+    let endpoint = builder.start_shards(shards, make).map_err(|error| place::start_failure(&error))?;
+    // One asks the next hops for all. A proxy that stopped already says so below.
+    let _ = endpoint.first(Stateless::start).await;
     for local in endpoint.local() {
         cx.out.event(Event::Listening {
             protocol: local.protocol.as_str().to_owned(),
@@ -51,21 +61,28 @@ pub async fn run(args: Args, cx: Context) -> Result<(), Failure> {
         Ok(Some(page)) => tokio::select! {
             biased;
             outcome = serve(&args, &cx, &endpoint) => outcome,
-            never = watch(&page, &cx, &endpoint) => match never {},
+            never = watch(&page, &cx, &endpoint, hep.as_ref()) => match never {},
         },
         Err(failure) => Err(failure),
     };
     endpoint.stop().await;
+    if let Some(hep) = hep {
+        hep.finish();
+    }
     outcome
 }
 
 /// Answers who wants to know the figures.
-async fn watch(page: &Page, cx: &Context, endpoint: &Endpoint<Stateless>) -> Infallible {
+async fn watch(page: &Page, cx: &Context, endpoint: &Shards<Stateless>, hep: Option<&Hep>) -> Infallible {
     let started = SystemTime::now() - cx.started.elapsed();
-    page.serve(async || Told::by(endpoint, started).await.map(|told| told.page())).await
+    let told = async || {
+        let told = Told { hep: hep.map(Hep::counts), ..Told::by(endpoint, started).await? };
+        Some(told.page())
+    };
+    page.serve(told).await
 }
 
-async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Result<(), Failure> {
+async fn serve(args: &Args, cx: &Context, endpoint: &Shards<Stateless>) -> Result<(), Failure> {
     let mut tick = tokio::time::interval(SECOND);
     let mut hangups = cx.stop.hangups();
     let mut before = Counters::default();
@@ -84,8 +101,12 @@ async fn serve(args: &Args, cx: &Context, endpoint: &Endpoint<Stateless>) -> Res
 }
 
 /// Says what was done since the last time, if it was anything.
-async fn tell(cx: &Context, endpoint: &Endpoint<Stateless>, before: &mut Counters) {
-    let Ok(now) = endpoint.with(|proxy, _| proxy.counters().clone()).await else { return };
+async fn tell(cx: &Context, endpoint: &Shards<Stateless>, before: &mut Counters) {
+    let Ok(each) = endpoint.each(|proxy, _| proxy.counters().clone()).await else { return };
+    let now = each.iter().fold(Counters::default(), |mut all, shard| {
+        all += shard;
+        all
+    });
     if now != *before {
         let answered = |counters: &Counters| counters.answered.values().sum();
         let messages = |counters: &Counters| counters.requests_forwarded + counters.responses_forwarded;
@@ -101,7 +122,7 @@ async fn tell(cx: &Context, endpoint: &Endpoint<Stateless>, before: &mut Counter
 }
 
 /// Reads the configuration once more; a mistake in it leaves everything as it is.
-async fn again(args: &Args, endpoint: &Endpoint<Stateless>) {
+async fn again(args: &Args, endpoint: &Shards<Stateless>) {
     let settings = Config::load(args.common.run.config.as_deref(), false)
         .map_err(Failure::usage)
         .and_then(|config| args.settings(&config));
@@ -109,7 +130,7 @@ async fn again(args: &Args, endpoint: &Endpoint<Stateless>) {
         Ok(Settings { rules, domains, record_route, .. }) => {
             tracing::warn!("the configuration was read again: {} routes", rules.len());
             // A proxy that stopped has no use for it.
-            let _ = endpoint.with(move |proxy, _| proxy.reload(rules, domains, record_route)).await;
+            let _ = endpoint.each(move |proxy, _| proxy.reload(rules, domains, record_route)).await;
         }
         Err(failure) => tracing::error!("the configuration stays as it was: {failure}"),
     }

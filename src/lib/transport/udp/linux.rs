@@ -40,7 +40,7 @@ impl Socket {
         Self::open(addr, options).map_err(|source| BindError::new(addr, source))
     }
 
-    fn open(addr: SocketAddr, options: Options) -> io::Result<Self> {
+    pub(super) fn open(addr: SocketAddr, options: Options) -> io::Result<Self> {
         let socket = super::bind(addr, options)?;
         let local = super::bound_addr(&socket)?;
         let fd = OwnedFd::from(socket);

@@ -25,6 +25,8 @@ mod linux;
 mod mmsg;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
+#[cfg(target_os = "linux")]
+mod share;
 
 pub use batch::{BATCH, Inbox, Outgoing};
 #[cfg(target_os = "linux")]
@@ -148,6 +150,15 @@ pub struct Options {
     /// Kernel receive and send buffer in bytes each; `None` leaves the system's default. The kernel silently
     /// takes less if its own limit (`net.core.rmem_max`, `wmem_max`) is lower.
     pub buffer: Option<usize>,
+    /// Whether it joins others of ours that have the address already.
+    pub(super) joins: bool,
+}
+
+impl Options {
+    /// With buffers of that many bytes.
+    pub const fn buffer(bytes: usize) -> Self {
+        Self { buffer: Some(bytes), joins: false }
+    }
 }
 
 /// What happened to datagrams that neither arrived nor failed loudly.
@@ -217,13 +228,15 @@ pub fn local_address_for(to: SocketAddr) -> io::Result<IpAddr> {
     Ok(probe.local_addr()?.ip())
 }
 
-/// A non-blocking socket of one family, without SO_REUSEADDR or SO_REUSEPORT.
+/// A non-blocking socket of one family, without SO_REUSEADDR, and without SO_REUSEPORT unless it joins others.
 fn bind(addr: SocketAddr, options: Options) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    #[cfg(target_os = "linux")]
+    socket.set_reuse_port(options.joins)?;
     if let Some(bytes) = options.buffer {
         let socket = SockRef::from(&socket);
         socket.set_recv_buffer_size(bytes)?;
@@ -307,7 +320,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn how_full_it_is_is_told() {
-        let options = Options { buffer: Some(64 * 1024) };
+        let options = Options::buffer(64 * 1024);
         let socket = Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap();
         assert_eq!(socket.fill(), Some(0.0));
         let to = socket.local_addr();
@@ -321,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_buffer_size_is_taken() {
-        let options = Options { buffer: Some(16 * 1024) };
+        let options = Options::buffer(16 * 1024);
         let socket = Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap();
         // Linux doubles the figure for its own overhead.
         assert!((16 * 1024..=64 * 1024).contains(&socket.receive_buffer().unwrap()));

@@ -40,6 +40,14 @@ impl Socket {
         open().map_err(|source| BindError::new(addr, source))
     }
 
+    /// One socket bound to `addr`; several cannot share it here.
+    pub fn bind_shared(addr: SocketAddr, options: Options, count: u16) -> Result<Vec<Self>, BindError> {
+        if count > 1 {
+            return Err(BindError::new(addr, io::ErrorKind::Unsupported.into()));
+        }
+        Ok(vec![Self::bind_with(addr, options)?])
+    }
+
     /// The bound address: with a wildcard bind the address is unspecified, the port is always the real one.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local
@@ -162,6 +170,8 @@ mod tests {
     async fn a_datagram_there_and_back() {
         let any = "127.0.0.1:0".parse().unwrap();
         let (left, right) = (Socket::bind(any).unwrap(), Socket::bind(any).unwrap());
+        assert!(Socket::bind_shared(any, Options::default(), 2).is_err());
+        assert_eq!(Socket::bind_shared(any, Options::default(), 1).unwrap().len(), 1);
         let right = Reactor::new(right).unwrap();
         left.try_send(b"hello", right.socket().local_addr(), None).unwrap();
         right.readable().await.unwrap();
