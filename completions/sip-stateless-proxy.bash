@@ -23,7 +23,7 @@ _sip__stateless__proxy() {
 
     case "${cmd}" in
         sip__stateless__proxy)
-            opts="-v -h -V --next-hop --route --listen --domain --record-route --probe --flow-key-file --metrics --hep --hep-id --hep-password-file --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --dns --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
+            opts="-v -h -V --next-hop --route --listen --domain --record-route --probe --flow-key-file --shards --metrics --hep --hep-id --hep-password-file --tls-ca --tls-cert --tls-key --tls-name --tls-insecure --tls-min --dns --json --write-out --verbose --trace --ladder --pcap --pcap-no-rtp --pcap-mode --timeout --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -62,6 +62,10 @@ _sip__stateless__proxy() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --shards)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --metrics)

@@ -4,6 +4,7 @@ complete -c sip-stateless-proxy -l listen -d 'Where to listen [default: see --he
 complete -c sip-stateless-proxy -l domain -d 'A name that leads here; may be repeated' -r
 complete -c sip-stateless-proxy -l probe -d 'Ask next hops with OPTIONS [default: 10s]' -r
 complete -c sip-stateless-proxy -l flow-key-file -d 'File with the secret of branches and flow tokens' -r -F
+complete -c sip-stateless-proxy -l shards -d 'Threads that share the work [default: 1]' -r
 complete -c sip-stateless-proxy -l metrics -d 'Answer Prometheus at this port: /metrics' -r
 complete -c sip-stateless-proxy -l hep -d 'Tell a capture server of every message' -r
 complete -c sip-stateless-proxy -l hep-id -d 'The number by which it knows us [default: 1]' -r

@@ -131,7 +131,10 @@ impl<U: Party> Pair<U> {
                         Output::Connect { id, .. } => {
                             stack.connected(now, id, Ok(flow(side)), user);
                         }
-                        Output::Alias { .. } | Output::Close { .. } | Output::Resolve { .. } => {}
+                        Output::Alias { .. }
+                        | Output::Close { .. }
+                        | Output::HandOver { .. }
+                        | Output::Resolve { .. } => {}
                     }
                 }
             }

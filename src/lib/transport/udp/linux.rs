@@ -197,8 +197,8 @@ impl Socket {
         let fd = self.fd.as_raw_fd();
         let name = SockaddrStorage::from(to);
         let flags = MsgFlags::empty();
-        // A socket bound to one address has no other to send from.
-        match source(from.filter(|_| self.local.ip().is_unspecified()), to) {
+        // What a socket is bound to it sends from unasked.
+        match source(from.filter(|from| self.local.ip() != *from), to) {
             Some(Source::V4(info)) => {
                 sendmsg(fd, &parts, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(&name))
             }

@@ -71,7 +71,6 @@ pub(super) fn send(fd: &impl AsRawFd, local: SocketAddr, datagrams: &[Outgoing])
     let mut controls = [const { MaybeUninit::<Info>::uninit() }; BATCH];
     let mut parts = [const { libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 } }; BATCH];
     let mut headers = [EMPTY; BATCH];
-    let is_wild = local.ip().is_unspecified();
     let rest = names.iter_mut().zip(&mut controls).zip(&mut parts).zip(&mut headers);
     for (datagram, (((name, control), part), header)) in datagrams.iter().zip(rest) {
         let name = name.write(datagram.to.into());
@@ -84,7 +83,9 @@ pub(super) fn send(fd: &impl AsRawFd, local: SocketAddr, datagrams: &[Outgoing])
         header.msg_hdr.msg_iovlen = 1;
         header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len();
-        if is_wild && let Some(source) = source(Some(datagram.from), datagram.to) {
+        // What the socket is bound to it sends from unasked.
+        let from = Some(datagram.from).filter(|from| local.ip() != *from);
+        if let Some(source) = source(from, datagram.to) {
             let (control, len) = Info::write(control, source);
             header.msg_hdr.msg_control = ptr::from_mut(control).cast();
             header.msg_hdr.msg_controllen = len as _;
