@@ -57,7 +57,7 @@ async fn messages(shards: &Shards<Stateless>) -> Vec<u64> {
     each.await.expect("it runs")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn each_shard_has_its_share_and_what_one_peer_sends_keeps_its_order() {
     let bob = Peer::new();
     let shards = start(vec![Target::udp("127.0.0.1:0".parse().unwrap())], &[bob.addr]).unwrap();
@@ -96,7 +96,7 @@ async fn each_shard_has_its_share_and_what_one_peer_sends_keeps_its_order() {
     shards.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_is_reached_by_whatever_shard_is_asked() {
     let any = "127.0.0.1:0".parse().unwrap();
     let shards = start(vec![Target::udp(any), Target::tcp(any)], &[]).unwrap();
