@@ -19,7 +19,7 @@ export LAB
 SCRIPTS := Makefile .ci/run $(filter-out scripts/load,$(wildcard scripts/*)) $(wildcard scenarios/*.sh tests/interop/cases/*.sh) \
 	tests/interop/run tests/interop/case tests/interop/lib.sh
 
-.PHONY: build toolchain deps deps-test deps-interop demo test lint lint-all lint-bare interop interop-core lab soak-connections soak-subscriptions soak-proxy bench fuzz man dist clean
+.PHONY: build toolchain deps deps-test deps-interop demo test lint interop interop-core lab soak-connections soak-subscriptions soak-proxy bench fuzz man dist clean
 
 build: deps
 	cargo build --bins
@@ -45,23 +45,15 @@ demo: build
 test: deps-test
 	@scripts/test
 
-# The two sets of features side by side: a crate is checked by one core, and there are two at least.
+# Without the default features only what is shipped: the tests of that are the same.
 lint: deps
 	cargo fmt --check
-	@$(MAKE) --no-print-directory -j 2 -O lint-all lint-bare
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --lib --bins --no-default-features --features cli -- -D warnings
 	cargo test --quiet --test tests architecture
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
 	@for f in $(filter-out Makefile,$(SCRIPTS)); do bash -n "$$f" || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S error $(filter-out Makefile,$(SCRIPTS)); fi
-
-lint-all:
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
-
-# With a target directory of its own, or one would wait for the other.
-BARE = --no-default-features --features cli --target-dir $(or $(CARGO_TARGET_DIR),target)/bare
-lint-bare:
-	cargo clippy --all-targets $(BARE) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib $(BARE)
 
 # With the tests, so that after those nothing is compiled again for other features of the same dependencies.
 interop-core: deps-interop
