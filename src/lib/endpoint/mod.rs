@@ -107,11 +107,11 @@ type Act<U> = Box<dyn FnOnce(&mut U, &mut Cx<'_>) + Send>;
 /// What waits in a shard's inbox.
 enum Command<U> {
     Act(Act<U>),
-    /// Somebody wants to know how things are.
     /// What came to another shard.
     Message(Box<Message>, Flow),
     /// What another shard wants to be sent.
     Transmit(Flow, Bytes),
+    /// Somebody wants to know how things are.
     Figures(oneshot::Sender<Figures>),
     Stop,
 }

@@ -348,6 +348,19 @@ mod tests {
     }
 
     #[test]
+    fn there_is_one_shard_at_least_and_a_bound() {
+        let shards = |flags: &str, file: &str| settings(flags, file).map(|settings| settings.shards.get());
+        assert_eq!(shards("", ""), Ok(1));
+        assert_eq!(shards("", "[proxy]\nshards = 3"), Ok(3));
+        assert_eq!(shards("--shards 2", "[proxy]\nshards = 3"), Ok(2));
+        assert!(shards("", "[proxy]\nshards = 65").unwrap_err().to_string().contains("at most 64"));
+        assert!(Config::parse("[proxy]\nshards = 0").is_err());
+        for wrong in ["0", "65", "-1", "two"] {
+            assert!(Args::try_parse_from(["test", "--shards", wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn flags_go_before_the_file_and_next_hops_behind_the_routes() {
         let file = "[proxy]\nroute = ['a.example=127.0.0.1', '/^tel:/=dns']\nnext-hop = '127.0.0.2'\nrecord-route = true\n\
                     domain = 'proxy.example'";
