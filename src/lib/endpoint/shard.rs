@@ -5,6 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     ops::ControlFlow,
+    pin::pin,
     sync::Arc,
     time::SystemTime,
 };
@@ -100,6 +101,8 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
     ) {
         let mut inbox = Inbox::new();
         let mut turn = Turn::Idle;
+        let mut alarm = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
+        let mut alarm_at = None;
         loop {
             self.carry_out();
             match turn {
@@ -114,13 +117,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             }
             turn = Turn::Idle;
             let deadlines = [self.stack.next_deadline(), self.connections.next_sweep()];
-            let deadline = deadlines.into_iter().flatten().min().map(|at| self.clock.std(at));
-            let sleep = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            // An alarm that comes too early costs a look at the deadlines; to set it anew for each message costs more.
+            if let Some(at) = deadlines.into_iter().flatten().min()
+                && alarm_at.is_none_or(|set| at < set)
+            {
+                let at = self.moderation.alarm(at, self.clock.now());
+                alarm.as_mut().reset(self.clock.std(at).into());
+                alarm_at = Some(at);
+            }
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
                 biased;
@@ -148,7 +152,7 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
                         self.stack.resolved(self.clock.now(), id, &query, answer, &mut self.user);
                     }
                 }
-                () = sleep => {}
+                () = alarm.as_mut(), if alarm_at.is_some() => alarm_at = None,
                 command = commands.recv() => {
                     if command.is_none_or(|command| self.command(command).is_break())
                         || self.obey(&mut commands).is_break()
@@ -292,7 +296,14 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
         match self.moderation.rest(read, self.clock.now()) {
             _ if !all_drained => Turn::More,
             Some(rest) => Turn::Rest(rest),
-            None => Turn::Idle,
+            None => {
+                // Who reads less than there was room for has seen the end, and asks once more only in quiet times: an
+                // error that cut it short would then hold up what came behind it.
+                if self.moderation.is_busy() {
+                    self.sockets.iter().for_each(UdpSocket::set_drained);
+                }
+                Turn::Idle
+            }
         }
     }
 

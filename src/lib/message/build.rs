@@ -69,12 +69,8 @@ impl Builder {
         response.put_rows(request, HeaderId::Via);
         response.put_rows(request, HeaderId::From);
         response.put_rows(request, HeaderId::To);
-        let tagged = match request.to() {
-            Ok(to) => to.tag().is_some(),
-            // What cannot be read gets no tag: it might have one.
-            Err(_) => true,
-        };
-        response.to_end = (!tagged).then(|| response.head.len().saturating_sub(2));
+        // What cannot be read gets no tag: it might have one.
+        response.to_end = matches!(request.to_tag(), Ok(None)).then(|| response.head.len().saturating_sub(2));
         response.put_rows(request, HeaderId::CallId);
         response.put_rows(request, HeaderId::CSeq);
         if status == 100 {
@@ -99,14 +95,15 @@ impl Builder {
     /// The tag of To in a response, unless the request had one already.
     pub fn to_tag(mut self, tag: &str) -> Self {
         if let Some(at) = self.to_end.take() {
-            let rest = self.head.split_off(at);
             let before = self.head.len();
             self.head.put_slice(b";tag=");
             write::token(&mut self.head, tag);
-            write::within(&mut self.head, before, write::HEAD_ROOM.saturating_sub(rest.len()));
+            write::within(&mut self.head, before, write::HEAD_ROOM);
             let grown = self.head.len() - before;
             self.kind = self.kind.start + grown..self.kind.end + grown;
-            self.head.extend_from_slice(&rest);
+            if let Some(rest) = self.head.get_mut(at..) {
+                rest.rotate_right(grown);
+            }
         }
         self
     }
@@ -158,7 +155,8 @@ impl Builder {
         write::row(&mut self.head, HeaderId::ContentLength.name(), self.body.len());
         self.head.put_slice(b"\r\n");
         self.head.extend_from_slice(&self.body);
-        self.head.into()
+        // It may be kept for half a minute: it takes what it needs, and the large block is soon used again.
+        Bytes::copy_from_slice(&self.head)
     }
 
     fn put(mut self, name: &str, value: impl Display) -> Self {

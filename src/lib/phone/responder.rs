@@ -327,8 +327,7 @@ impl Responder {
     fn incoming(&mut self, id: CallId, request: &Request, offer: Option<Body>, path: Path, cx: &mut Cx<'_>) {
         self.counts.calls += 1;
         // A `status-` that is none: nobody of that name.
-        let behaviour =
-            self.behaviour.or_else(|| Behaviour::of(&user_of(request))).unwrap_or(Behaviour::Status(404));
+        let behaviour = self.behaviour.or_else(|| behaviour_of(request)).unwrap_or(Behaviour::Status(404));
         let call_id: Option<Arc<str>> =
             self.notices.is_some().then(|| request.call_id().unwrap_or_default().into());
         let resource = request
@@ -611,7 +610,7 @@ impl Responder {
     /// Whether the request may go on; if not it has been answered.
     fn admitted(&mut self, request: &Request, id: ServerId, cx: &mut Cx<'_>) -> bool {
         let Some(guard) = &mut self.auth else { return true };
-        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
+        let in_dialog = matches!(request.to_tag(), Ok(Some(_)));
         let is_guarded = matches!(
             request.method(),
             Method::Invite | Method::Message | Method::Register | Method::Subscribe | Method::Publish
@@ -651,7 +650,7 @@ impl Responder {
         let is_asked = matches!(request.method(), Method::Message | Method::Options)
             && self.behaviour.is_none()
             && matches!(request.to_tag(), Ok(None));
-        match is_asked.then(|| Behaviour::of(&user_of(request))) {
+        match is_asked.then(|| behaviour_of(request)) {
             Some(Some(Behaviour::Status(status))) => Some(status),
             Some(None) => Some(404),
             _ => None,
@@ -774,10 +773,11 @@ impl TransactionUser for Responder {
     }
 }
 
-/// The user part of the Request-URI.
-fn user_of(request: &Request) -> String {
-    let user = request.uri().ok().and_then(|uri| uri.user_decoded().map(|user| user.into_owned()));
-    String::from_utf8_lossy(user.as_deref().unwrap_or_default()).into_owned()
+/// What the user part of the Request-URI asks for.
+fn behaviour_of(request: &Request) -> Option<Behaviour> {
+    let uri = request.uri().ok();
+    let user = uri.and_then(|uri| uri.user_decoded()).unwrap_or_default();
+    Behaviour::of(&String::from_utf8_lossy(&user))
 }
 
 /// A call whose media cannot keep up goes on without it.

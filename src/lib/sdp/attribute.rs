@@ -17,8 +17,8 @@ impl<'a> Attribute<'a> {
     /// Reads what follows `a=`. Names are compared as written, for they are case-sensitive.
     pub fn of(text: &'a str) -> Self {
         match text.split_once(':') {
-            Some((name, value)) => Self { name: name.trim(), value: Some(value.trim()) },
-            None => Self { name: text.trim(), value: None },
+            Some((name, value)) => Self { name: name.trim_ascii(), value: Some(value.trim_ascii()) },
+            None => Self { name: text.trim_ascii(), value: None },
         }
     }
 
@@ -26,7 +26,7 @@ impl<'a> Attribute<'a> {
     fn payload(&self) -> Option<(u8, &'a str)> {
         let (number, rest) = self.value?.split_once([' ', '\t'])?;
         let number = number.parse().ok().filter(|pt| *pt < 128)?;
-        Some((number, rest.trim()))
+        Some((number, rest.trim_ascii()))
     }
 }
 
@@ -113,7 +113,7 @@ impl<'a> RtpMap<'a> {
             return None;
         }
         let (payload_type, rest) = attribute.payload()?;
-        let mut parts = rest.split('/').map(str::trim);
+        let mut parts = rest.split('/').map(str::trim_ascii);
         let encoding = parts.next().filter(|name| !name.is_empty())?;
         let clock_rate = parts.next()?.parse().ok().filter(|rate| *rate > 0)?;
         let channels = parts.next().and_then(|text| text.parse().ok()).unwrap_or(1);

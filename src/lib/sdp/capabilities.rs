@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt, net::IpAddr};
 
 use super::{Direction, Origin, RtpMap, Session, address_type};
+use crate::util::text::Ip;
 
 /// What we can do and want, for one audio stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl LocalOrigin {
             version: self.version.to_string(),
             net_type: "IN".into(),
             address_type: address_type(self.address).into(),
-            address: self.address.to_string(),
+            address: Ip(self.address).to_string(),
         }
     }
 }

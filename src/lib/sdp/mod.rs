@@ -14,7 +14,12 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt::{self, Write},
+    net::IpAddr,
+};
+
+use smallvec::SmallVec;
 
 pub use self::{
     attribute::{Attribute, Direction, OpusParams, RtpMap},
@@ -133,10 +138,15 @@ impl Media {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let port = self.port.to_string();
-        let fields = [self.kind.as_str(), &port, &self.proto].into_iter();
-        let fields = fields.chain(self.formats.iter().map(String::as_str)).filter(|field| !field.is_empty());
-        write_line(out, b'm', fields.collect::<Vec<_>>().join(" ").as_bytes());
+        out.extend_from_slice(b"m=");
+        out.extend_from_slice(self.kind.as_bytes());
+        let port = Text::of(format_args!("{}", self.port));
+        let rest = [self.proto.as_bytes()].into_iter().chain(self.formats.iter().map(String::as_bytes));
+        for field in [port.as_bytes()].into_iter().chain(rest).filter(|field| !field.is_empty()) {
+            out.push(b' ');
+            out.extend_from_slice(field);
+        }
+        out.extend_from_slice(b"\r\n");
         self.lines.iter().for_each(|line| line.write(out));
     }
 }
@@ -216,22 +226,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// For an address of ours.
-    pub fn ip(address: IpAddr) -> Self {
-        Self {
-            net_type: "IN".into(),
-            address_type: address_type(address).into(),
-            address: address.to_string(),
-        }
-    }
-
     /// Reads the value of a `c=` line.
     pub fn parse(value: &str) -> Option<Self> {
+        let [net_type, address_type, address] = Self::fields(value)?.map(str::to_owned);
+        Some(Self { net_type, address_type, address })
+    }
+
+    fn fields(value: &str) -> Option<[&str; 3]> {
         let mut fields = value.split(' ').filter(|field| !field.is_empty());
-        let (net_type, address_type, address) = (fields.next()?, fields.next()?, fields.next()?);
-        let connection =
-            Self { net_type: net_type.into(), address_type: address_type.into(), address: address.into() };
-        fields.next().is_none().then_some(connection)
+        let three = [fields.next()?, fields.next()?, fields.next()?];
+        fields.next().is_none().then_some(three)
     }
 
     /// The address without multicast scope.
@@ -266,14 +270,18 @@ pub struct Line {
 impl Line {
     /// `kind` is an ASCII letter other than `v`, `o`, `s`, `m`, which have places of their own.
     pub fn new(kind: char, value: &str) -> Self {
+        Self::of(kind, format_args!("{value}"))
+    }
+
+    fn of(kind: char, value: fmt::Arguments<'_>) -> Self {
         debug_assert!(kind.is_ascii_alphabetic() && !"vosm".contains(kind), "{kind}= is no plain line");
-        Self { kind: kind as u8, value: value.into() }
+        Self { kind: kind as u8, value: Text::of(value) }
     }
 
     /// `a=name` or `a=name:value`.
     pub fn attribute(name: &str, value: Option<&str>) -> Self {
         match value {
-            Some(value) => Self::new('a', &format!("{name}:{value}")),
+            Some(value) => Self::of('a', format_args!("{name}:{value}")),
             None => Self::new('a', name),
         }
     }
@@ -298,11 +306,23 @@ impl Line {
 
 /// The octets of a value: UTF-8 as a rule, anything but NUL, CR and LF in fact (RFC 8866 §9).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Text(Box<[u8]>);
+pub struct Text(SmallVec<[u8; 24]>);
 
 impl Text {
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Of octets that may stand in a line.
+    fn read(octets: &[u8]) -> Self {
+        Self(SmallVec::from_slice(octets))
+    }
+
+    fn of(text: fmt::Arguments<'_>) -> Self {
+        let mut written = Self::default();
+        // It has room for everything.
+        let _ = written.write_fmt(text);
+        written
     }
 
     /// The text, if it is UTF-8.
@@ -311,14 +331,22 @@ impl Text {
     }
 }
 
-/// Octets that would end the line are dropped: a value never smuggles in a line of its own.
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
+        Self::of(format_args!("{text}"))
+    }
+}
+
+/// Octets that would end the line are dropped: a value never smuggles in a line of its own.
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_out = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
         if text.as_bytes().iter().any(is_out) {
-            return Self(text.bytes().filter(|byte| !is_out(byte)).collect());
+            self.0.extend(text.bytes().filter(|byte| !is_out(byte)));
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
         }
-        Self(text.as_bytes().into())
+        Ok(())
     }
 }
 

@@ -17,8 +17,9 @@ use std::{
 
 use super::{
     Capabilities, Codec, Connection, Direction, Limits, Line, LocalOrigin, Media, Origin, Port, RtpMap,
-    Session, TelephoneEvent,
+    Session, TelephoneEvent, address_type,
 };
+use crate::util::text::Ip;
 
 /// What offer and answer agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,8 +270,9 @@ pub fn reoffer_with(previous: &Negotiated, caps: &Capabilities, origin: &mut Loc
 struct Remote<'a> {
     session: &'a Session,
     media: &'a Media,
-    /// Codecs in common as (ours, theirs), both under the peer's number, in the order of preference.
-    codecs: Vec<(Codec, Codec)>,
+    /// Codecs in common under the peer's number, in the order of preference: as we receive them, and the first as we send it.
+    receive: Vec<Codec>,
+    send: Codec,
     events: Vec<TelephoneEvent>,
     place: Place,
 }
@@ -284,31 +286,28 @@ struct Place {
 impl<'a> Remote<'a> {
     fn of(session: &'a Session, media: &'a Media, caps: &Capabilities) -> Result<Self, Unusable> {
         let place = Place::of(session, media, caps.address)?;
-        let mut codecs: Vec<(usize, Codec, Codec)> = Vec::new();
+        let mut codecs: Vec<(usize, Codec)> = Vec::with_capacity(media.formats.len().min(caps.codecs.len()));
         for number in media.payload_types() {
             let Some(map) = media.rtpmap(number) else { continue };
             let Some(index) = caps.codecs.iter().position(|codec| codec.is_map(&map)) else { continue };
             let codec = caps.codecs[index].clone();
             // The same codec under a second number (other parameters) gains nothing.
             if codecs.iter().all(|(known, ..)| *known != index) {
-                let ours = Codec { payload_type: number, ..codec };
-                let theirs = Codec { fmtp: media.fmtp(number).map(str::to_owned), ..ours.clone() };
-                codecs.push((index, ours, theirs));
+                codecs.push((index, Codec { payload_type: number, ..codec }));
             }
-        }
-        if codecs.is_empty() {
-            return Err(Unusable::Codecs(names(media)));
         }
         if caps.own_order {
             codecs.sort_by_key(|(index, ..)| *index);
         }
-        let codecs: Vec<_> = codecs.into_iter().map(|(_, ours, theirs)| (ours, theirs)).collect();
-        let clock = |rate| rate == 8_000 || codecs.iter().any(|(codec, _)| codec.clock_rate == rate);
+        let receive: Vec<_> = codecs.into_iter().map(|(_, codec)| codec).collect();
+        let Some(first) = receive.first() else { return Err(Unusable::Codecs(names(media))) };
+        let send = Codec { fmtp: media.fmtp(first.payload_type).map(str::to_owned), ..first.clone() };
+        let clock = |rate| rate == 8_000 || receive.iter().any(|codec| codec.clock_rate == rate);
         let events = match caps.telephone_event {
             true => events_of(media, media).filter(|event| clock(event.clock_rate)).collect(),
             false => Vec::new(),
         };
-        Ok(Self { session, media, codecs, events, place })
+        Ok(Self { session, media, receive, send, events, place })
     }
 }
 
@@ -363,29 +362,27 @@ impl Place {
 
 /// Our section of an answer, and the stream it makes.
 fn accept(line: usize, remote: Remote<'_>, caps: &Capabilities) -> (Media, AudioStream) {
-    let Remote { session, media, codecs, events, place } = remote;
+    let Remote { session, media, receive, send, events, place } = remote;
     let theirs = session.direction(media);
     // 0.0.0.0 with sendrecv is the sendonly of RFC 2543.
     let theirs = if place.rtp.is_none() { theirs.held() } else { theirs };
     let direction = theirs.reversed().and(caps.direction);
     let mux = caps.rtcp_mux && media.rtcp_mux();
-    let (receive, send): (Vec<Codec>, Vec<Codec>) = codecs.into_iter().unzip();
     let mut section = audio(caps, &media.proto, &receive, &events, direction, mux);
     if mux {
         section.lines.retain(|line| line.as_attribute().is_none_or(|a| a.name != "rtcp"));
     }
-    let send_codec = send.into_iter().next().unwrap_or(Codec::PCMU);
     let stream = AudioStream {
         line,
-        telephone_event_send: event_for(&send_codec, &events),
+        telephone_event_send: event_for(&send, &events),
         telephone_event_receive: events,
         remote_rtcp: if mux { place.rtp.clone() } else { place.rtcp },
         remote_rtp: place.rtp,
         direction,
-        ptime: packet_time(media, caps.ptime, &send_codec),
+        ptime: packet_time(media, caps.ptime, &send),
         rtcp_mux: mux,
         held_by_peer: !theirs.receives(),
-        send_codec,
+        send_codec: send,
         receive,
     };
     (section, stream)
@@ -510,7 +507,10 @@ fn blank(address: IpAddr) -> Session {
             address: String::new(),
         },
         name: Some("-".into()),
-        lines: vec![Line::new('c', &Connection::ip(address).to_string()), Line::new('t', "0 0")],
+        lines: vec![
+            Line::of('c', format_args!("IN {} {}", address_type(address), Ip(address))),
+            Line::new('t', "0 0"),
+        ],
         media: Vec::new(),
     }
 }
@@ -528,28 +528,28 @@ fn audio(
         port: Port::Number(caps.rtp_port),
         proto: proto.into(),
         formats: Vec::with_capacity(codecs.len() + events.len()),
-        lines: Vec::new(),
+        lines: Vec::with_capacity(2 * (codecs.len() + events.len()) + 4),
     };
-    let mut say = |name: &str, value: &str| media.lines.push(Line::attribute(name, Some(value)));
+    let mut say = |value: fmt::Arguments<'_>| media.lines.push(Line::of('a', value));
     for codec in codecs {
         let number = codec.payload_type;
         media.formats.push(number.to_string());
-        say("rtpmap", &format!("{number} {codec}"));
+        say(format_args!("rtpmap:{number} {codec}"));
         if let Some(fmtp) = &codec.fmtp {
-            say("fmtp", &format!("{number} {fmtp}"));
+            say(format_args!("fmtp:{number} {fmtp}"));
         }
     }
     for TelephoneEvent { payload_type, clock_rate } in events {
         media.formats.push(payload_type.to_string());
-        say("rtpmap", &format!("{payload_type} telephone-event/{clock_rate}"));
+        say(format_args!("rtpmap:{payload_type} telephone-event/{clock_rate}"));
         // The DTMF events (RFC 4733 §3.2).
-        say("fmtp", &format!("{payload_type} 0-15"));
+        say(format_args!("fmtp:{payload_type} 0-15"));
     }
-    say("ptime", &caps.ptime.to_string());
+    say(format_args!("ptime:{}", caps.ptime));
     // RFC 3605: said only if it is not the port after RTP's. With an offer of rtcp-mux it is for
     // a peer that does not take that (RFC 5761 §5.1.1).
     if caps.rtp_port.checked_add(1) != Some(caps.rtcp_port) {
-        say("rtcp", &caps.rtcp_port.to_string());
+        say(format_args!("rtcp:{}", caps.rtcp_port));
     }
     if mux {
         media.lines.push(Line::attribute("rtcp-mux", None));

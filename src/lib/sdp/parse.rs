@@ -109,7 +109,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Session, ParseError
                 places.push(raw.number);
             }
             _ => {
-                if raw.kind == b'c' && raw.str().and_then(Connection::parse).is_none() {
+                if raw.kind == b'c' && raw.str().and_then(Connection::fields).is_none() {
                     return Err(raw.error(0, ParseErrorKind::Connection));
                 }
                 let line = Line { kind: raw.kind, value: raw.text() };
@@ -150,7 +150,7 @@ impl<'a> Raw<'a> {
     }
 
     fn text(&self) -> Text {
-        Text(self.value.into())
+        Text::read(self.value)
     }
 
     fn str(&self) -> Option<&'a str> {
@@ -207,27 +207,29 @@ impl<'a> Reader<'a> {
 
 fn origin(value: &[u8]) -> Origin {
     let whole = || Origin {
-        username: Text(value.into()),
+        username: Text::read(value),
         session_id: String::new(),
         version: String::new(),
         net_type: String::new(),
         address_type: String::new(),
         address: String::new(),
     };
-    let fields: Vec<&[u8]> = value.splitn(8, |b| *b == b' ').collect();
-    let [username, rest @ ..] = fields.as_slice() else { return whole() };
-    let rest: Option<Vec<String>> = rest
-        .iter()
-        .map(|field| std::str::from_utf8(field).ok().filter(|text| !text.is_empty()).map(str::to_owned))
-        .collect();
-    match rest.map(<[String; 5]>::try_from) {
-        Some(Ok([session_id, version, net_type, address_type, address])) if !username.is_empty() => Origin {
-            username: Text((*username).into()),
-            session_id,
-            version,
-            net_type,
-            address_type,
-            address,
+    let mut fields = value.split(|b| *b == b' ');
+    let username = fields.next().filter(|field| !field.is_empty());
+    let mut text =
+        || fields.next().filter(|field| !field.is_empty()).and_then(|field| std::str::from_utf8(field).ok());
+    let rest = [text(), text(), text(), text(), text()];
+    match (username, rest) {
+        (
+            Some(username),
+            [Some(session_id), Some(version), Some(net_type), Some(address_type), Some(address)],
+        ) if fields.next().is_none() => Origin {
+            username: Text::read(username),
+            session_id: session_id.into(),
+            version: version.into(),
+            net_type: net_type.into(),
+            address_type: address_type.into(),
+            address: address.into(),
         },
         _ => whole(),
     }

@@ -3,7 +3,11 @@
 //! A user is called inline by the shard that owns the stack: no channel, no task, no lock. It must not
 //! block. Everything it wants done goes through [`Cx`]; effects leave the stack after it returns.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -13,7 +17,7 @@ use crate::{
     time::{Duration, Instant},
     transaction::{Gone, ServerId, Timing},
     transport::{Flow, FlowError, Protocol, Target, keepalive::Pulse},
-    util::{id::Ids, slab::Key},
+    util::{id::Ids, slab::Key, text::Socket},
 };
 
 use super::Core;
@@ -147,12 +151,15 @@ impl Contact {
             // RFC 7118 §5.2: one value for both.
             Protocol::Ws | Protocol::Wss => ";transport=ws",
         };
-        let (address, params) = (self.address.unwrap_or(flow.local), &self.params);
-        match (&self.uri, &self.user) {
-            (Some(uri), _) => format!("<{uri}>{params}"),
-            (None, Some(user)) => format!("<{scheme}:{user}@{address}{transport}>{params}"),
-            (None, None) => format!("<{scheme}:{address}{transport}>{params}"),
-        }
+        let (address, params) = (Socket(self.address.unwrap_or(flow.local)), &self.params);
+        let mut value = String::with_capacity(64 + params.len());
+        // Writing to a string does not fail.
+        let _ = match (&self.uri, &self.user) {
+            (Some(uri), _) => write!(value, "<{uri}>{params}"),
+            (None, Some(user)) => write!(value, "<{scheme}:{user}@{address}{transport}>{params}"),
+            (None, None) => write!(value, "<{scheme}:{address}{transport}>{params}"),
+        };
+        value
     }
 }
 

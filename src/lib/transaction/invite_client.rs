@@ -182,7 +182,7 @@ fn acknowledge(invite: &Bytes, response: &Response) -> Option<Bytes> {
         .header(HeaderId::CSeq, format_args!("{number} ACK"))
         .copy(&invite, HeaderId::Authorization)
         .copy(&invite, HeaderId::ProxyAuthorization);
-    Some(right_sized(ack.finish().bytes()))
+    Some(ack.into_bytes())
 }
 
 #[cfg(test)]

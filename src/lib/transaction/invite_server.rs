@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::{Cx, Gone, NEVER, Report, reread, right_sized, trying};
+use super::{Cx, Gone, NEVER, Report, reread, trying};
 use crate::{message::Request, time::Instant};
 
 /// ```text
@@ -92,7 +92,7 @@ impl InviteServer {
         match (self.state, status) {
             (State::Received | State::Proceeding, ..200) => {
                 self.state = State::Proceeding;
-                self.message = right_sized(response);
+                self.message = response.clone();
                 cx.transmit(&self.message);
                 cx.arm(NEVER);
             }
@@ -104,7 +104,7 @@ impl InviteServer {
             }
             (State::Received | State::Proceeding, 300..) => {
                 self.state = State::Completed;
-                self.message = right_sized(response);
+                self.message = response.clone();
                 self.give_up = cx.now + cx.timing.h;
                 cx.transmit(&self.message);
                 self.arm_g(cx);
@@ -147,7 +147,7 @@ impl InviteServer {
     pub fn to_tag(&self) -> Option<String> {
         let kept = matches!(self.state, State::Proceeding | State::Completed);
         let response = if kept { reread(&self.message)? } else { return None };
-        response.to().ok()?.tag().map(str::to_owned)
+        response.to_tag().ok()?.map(str::to_owned)
     }
 
     /// Whether an ACK of RFC 2543 with this To tag is for our failure response (§17.2.3).

@@ -152,8 +152,8 @@ impl Cx<'_> {
     }
 }
 
-/// A copy with a buffer of its own size. A received message shares a large buffer with others, and a
-/// built one may have room to spare; transactions live half a minute and must pin neither.
+/// A copy with a buffer of its own size. A request that is passed on or was changed may share a larger buffer or have room to
+/// spare; transactions live half a minute and must not pin it. (Responses are built, and have what they need.)
 fn right_sized(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
@@ -163,7 +163,7 @@ fn trying(request: &Bytes) -> Bytes {
     let Some(request) = reread(request).and_then(|request| request.into_request().ok()) else {
         return Bytes::new();
     };
-    right_sized(Builder::response(&request, 100, None).finish().bytes())
+    Builder::response(&request, 100, None).into_bytes()
 }
 
 /// The status of a response, `None` for a request.

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::{Cx, Gone, Report, right_sized, trying};
+use super::{Cx, Gone, Report, trying};
 use crate::{message::Request, time::Instant};
 
 /// ```text
@@ -71,7 +71,7 @@ impl Server {
     pub fn respond(&mut self, status: u16, response: &Bytes, cx: &mut Cx<'_>) -> Result<(), Gone> {
         match (self.state, status) {
             (State::Completed, _) => return Err(Gone),
-            (State::Trying, 100) if cx.reliable => self.proceed(right_sized(response), cx),
+            (State::Trying, 100) if cx.reliable => self.proceed(response.clone(), cx),
             (State::Proceeding, 100) => cx.transmit(response),
             // RFC 4320 §4.1: no other 1xx, and no 100 yet.
             (State::Trying | State::Proceeding, ..200) => {}
@@ -81,7 +81,7 @@ impl Server {
                 if status != 408 {
                     cx.transmit(response);
                     if !cx.reliable {
-                        self.message = right_sized(response);
+                        self.message = response.clone();
                     }
                 }
                 cx.absorb(cx.timing.j);

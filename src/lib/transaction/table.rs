@@ -188,7 +188,7 @@ impl Table {
         let of_invite = || self.fingerprints.of(request, &via, Method::Invite);
         if method == Method::Ack {
             let known = of_invite().and_then(|fingerprint| self.server(fingerprint));
-            let to_tag = if is_modern(&via) { None } else { Some(request.to().ok().and_then(|to| to.tag())) };
+            let to_tag = if is_modern(&via) { None } else { Some(request.to_tag().ok().flatten()) };
             return known.map_or(Received::StrayAck, |key| self.ack(key, to_tag, now, fx));
         }
         let Some(fingerprint) = self.fingerprints.of(request, &via, method) else { return Received::Refused };

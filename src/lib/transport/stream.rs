@@ -21,7 +21,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, split},
@@ -197,9 +197,10 @@ impl Waiting {
         self.octets.fetch_add(length + MESSAGE, Ordering::Relaxed);
     }
 
-    fn remove(&self, length: usize) {
-        let before = self.octets.fetch_sub(length + MESSAGE, Ordering::Relaxed);
-        if before > LOW && before - (length + MESSAGE) <= LOW {
+    fn remove(&self, messages: usize, octets: usize) {
+        let gone = octets + messages * MESSAGE;
+        let before = self.octets.fetch_sub(gone, Ordering::Relaxed);
+        if before > LOW && before - gone <= LOW {
             self.eased.notify_waiters();
         }
     }
@@ -225,7 +226,7 @@ impl Queue {
         }
         self.waiting.add(length);
         self.queue.try_send(bytes).map_err(|_| {
-            self.waiting.remove(length);
+            self.waiting.remove(1, length);
             Full
         })
     }
@@ -237,9 +238,28 @@ impl Outgoing {
         self.queue.recv().await
     }
 
-    /// What [`next`](Self::next) gave has left.
-    pub fn done(&self, length: usize) {
-        self.waiting.remove(length);
+    /// What is to be written next, with what waits behind it if that is not much: together it is one system call, one
+    /// segment and one TLS record. Says how many messages it is.
+    async fn lot(&mut self) -> Option<(Bytes, usize)> {
+        let first = self.next().await?;
+        // Alone, as it mostly is when there is little to do, it need not be copied.
+        let Ok(second) = self.queue.try_recv() else { return Some((first, 1)) };
+        let mut lot = BytesMut::with_capacity(LOT);
+        lot.extend_from_slice(&first);
+        lot.extend_from_slice(&second);
+        let mut count = 2;
+        while lot.len() < LOT
+            && let Ok(more) = self.queue.try_recv()
+        {
+            lot.extend_from_slice(&more);
+            count += 1;
+        }
+        Some((lot.freeze(), count))
+    }
+
+    /// So many messages have left that [`next`](Self::next) gave, and so many octets.
+    pub fn done(&self, messages: usize, octets: usize) {
+        self.waiting.remove(messages, octets);
     }
 
     pub(super) fn waiting(&self) -> Arc<Waiting> {
@@ -372,13 +392,13 @@ async fn write<W: AsyncWrite + Unpin>(
     mut outgoing: Outgoing,
     stall: Duration,
 ) -> Result<(), FlowError> {
-    while let Some(mut bytes) = outgoing.next().await {
-        let length = bytes.len();
+    while let Some((mut bytes, messages)) = outgoing.lot().await {
+        let octets = bytes.len();
         while !bytes.is_empty() {
             let written = timeout(stall, writer.write_buf(&mut bytes)).await;
             settle(written)?;
         }
-        outgoing.done(length);
+        outgoing.done(messages, octets);
         if outgoing.is_empty() {
             settle(timeout(stall, writer.flush()).await)?;
         }
@@ -505,6 +525,8 @@ const MESSAGE: usize = 2 * HIGH / QUEUE;
 const BREATHER: Duration = Duration::from_millis(250);
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 1_024;
+/// Octets written together, if the last message does not make it more: what a TLS record holds (RFC 8446 §5.1).
+const LOT: usize = 16 << 10;
 /// Octets read at once.
 const SCRATCH: usize = 16 << 10;
 /// What web servers answer. It has the form of a message, but nobody who speaks SIP says it.
@@ -561,6 +583,45 @@ mod tests {
         asking.abort();
         carrying.abort();
         answering.abort();
+    }
+
+    /// Remembers what each write was.
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncWrite for Writes {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_leaves_together_but_not_endlessly() {
+        let (queue, outgoing) = queue();
+        let waiting = outgoing.waiting();
+        let messages: Vec<_> = (0..40_u8).map(|n| vec![n; ANSWER]).collect();
+        for message in &messages {
+            assert_eq!(queue.push(message.clone().into()), Ok(()));
+        }
+        drop(queue);
+        let mut writer = Writes(Vec::new());
+        assert_eq!(write(&mut writer, outgoing, BREATHER).await, Ok(()));
+        let lengths: Vec<_> = writer.0.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [17 * ANSWER, 17 * ANSWER, 6 * ANSWER]);
+        assert_eq!(writer.0.concat(), messages.concat());
+        assert_eq!(waiting.octets.load(Ordering::Relaxed), 0);
     }
 
     const ANSWER: usize = 1_000;

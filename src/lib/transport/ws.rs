@@ -215,8 +215,11 @@ where
 {
     while let Some(bytes) = outgoing.next().await {
         let length = bytes.len();
-        settle(timeout(stall, sink.send(frame(bytes))).await)?;
-        outgoing.done(length);
+        settle(timeout(stall, sink.feed(frame(bytes))).await)?;
+        outgoing.done(1, length);
+        if outgoing.is_empty() {
+            settle(timeout(stall, sink.flush()).await)?;
+        }
     }
     settle(timeout(stall, sink.close()).await)
 }
@@ -253,7 +256,7 @@ fn config(limits: &Limits) -> WebSocketConfig {
     let most = limits.head.min(Limits::MAX_HEAD).saturating_add(limits.body);
     WebSocketConfig::default()
         .read_buffer_size(4 << 10)
-        .write_buffer_size(0)
+        .write_buffer_size(4 << 10)
         .max_write_buffer_size(super::stream::QUEUE_OCTETS + (1 << 10))
         .max_message_size(Some(most))
         .max_frame_size(Some(most))

@@ -27,12 +27,11 @@ impl Merged {
             self.order.pop_front();
             self.seen.remove(&print);
         }
-        let (Ok(via), Ok(from), Ok(call_id), Ok(cseq)) =
-            (request.via(), request.from(), request.call_id(), request.cseq())
+        let (Ok(via), Ok(Some(tag)), Ok(call_id), Ok(cseq)) =
+            (request.via(), request.from_tag(), request.call_id(), request.cseq())
         else {
             return false;
         };
-        let Some(tag) = from.tag() else { return false };
         let print = self.hasher.hash_one((call_id, tag, cseq.number, cseq.method.as_str()));
         let branch = self.hasher.hash_one(via.branch());
         match self.seen.get(&print) {

@@ -600,7 +600,7 @@ impl UserAgent {
 
 impl TransactionUser for UserAgent {
     fn request(&mut self, request: Request, id: Option<ServerId>, from: Flow, cx: &mut Cx<'_>) {
-        let tag = request.to().ok().and_then(|to| to.tag().map(str::to_owned));
+        let tag = request.to_tag().ok().flatten().map(str::to_owned);
         match (id, tag) {
             (Some(id), Some(tag)) => self.in_dialog(request, &tag, id, from, cx),
             (Some(id), None) => self.out_of_dialog(request, id, from, cx),

@@ -101,6 +101,11 @@ impl UdpSocket {
         self.reactor.try_read(|socket| socket.try_recv_batch(inbox))
     }
 
+    /// Nothing was left when it was read last: [`readable`](Self::readable) waits for what comes after that.
+    pub fn set_drained(&self) {
+        let _ = self.reactor.try_read(|_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    }
+
     /// See [`Socket::try_send_batch`].
     pub fn try_send_batch(&self, datagrams: &[Outgoing]) -> (usize, io::Result<()>) {
         self.socket().try_send_batch(datagrams)

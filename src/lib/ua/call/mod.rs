@@ -306,10 +306,11 @@ impl Call {
 
     /// Whether a request within a dialog is within ours.
     pub(super) fn owns(&self, request: &Request) -> bool {
-        let (Ok(call_id), Ok(to), Ok(from)) = (request.call_id(), request.to(), request.from()) else {
+        let (Ok(call_id), Ok(local), Ok(remote)) = (request.call_id(), request.to_tag(), request.from_tag())
+        else {
             return false;
         };
-        let (local, remote) = (to.tag().unwrap_or_default(), from.tag().unwrap_or_default());
+        let (local, remote) = (local.unwrap_or_default(), remote.unwrap_or_default());
         self.dialog.iter().chain(self.forks.iter()).any(|dialog| dialog.is(call_id, local, remote))
     }
 
@@ -427,8 +428,7 @@ impl Call {
     }
 
     fn dialog_of(&mut self, request: &Request) -> Option<&mut Dialog> {
-        let remote = request.from().ok()?;
-        let remote = remote.tag().unwrap_or_default().to_owned();
+        let remote = request.from_tag().ok()?.unwrap_or_default();
         self.dialog.iter_mut().chain(self.forks.iter_mut()).find(|dialog| dialog.remote_tag() == remote)
     }
 

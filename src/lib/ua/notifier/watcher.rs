@@ -217,10 +217,11 @@ impl Watcher {
 
     /// Whether a request within a dialog is within ours.
     pub(in crate::ua) fn owns(&self, request: &Request) -> bool {
-        let (Ok(call_id), Ok(to), Ok(from)) = (request.call_id(), request.to(), request.from()) else {
+        let (Ok(call_id), Ok(local), Ok(remote)) = (request.call_id(), request.to_tag(), request.from_tag())
+        else {
             return false;
         };
-        self.dialog.is(call_id, to.tag().unwrap_or_default(), from.tag().unwrap_or_default())
+        self.dialog.is(call_id, local.unwrap_or_default(), remote.unwrap_or_default())
     }
 
     /// Tells the application; the request goes with it, as who refuses has seen it.
