@@ -3,7 +3,9 @@
 
 use std::{
     collections::HashSet,
-    net::SocketAddr,
+    fmt::Display,
+    io::Read,
+    net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
@@ -26,7 +28,7 @@ use crate::support::{
 
 const CALLS: usize = 40;
 
-fn start(next_hop: SocketAddr) -> Endpoint<Stateless> {
+fn start(next_hop: impl Display) -> Endpoint<Stateless> {
     let hop = Hop::new(UriBuf::parse(&format!("sip:{next_hop}")).unwrap()).unwrap();
     let builder = Builder {
         listen: vec![Target::udp("127.0.0.1:0".parse().unwrap())],
@@ -138,4 +140,57 @@ fn new_calls_are_refused_and_no_response_is_lost() {
     let late = invite();
     alice.send(at, late.text());
     assert_eq!(bob.request("INVITE").0.must("Call-ID"), late.call_id);
+}
+
+#[test]
+fn calls_for_a_hop_that_does_not_read_are_answered_for_it() {
+    let (alice, bob) = (Peer::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    SockRef::from(&alice.socket).set_recv_buffer_size(4 << 20).unwrap();
+    let proxy = start(format_args!("{};transport=tcp", bob.local_addr().unwrap()));
+    let at = proxy.local()[0].addr;
+    let (mut sent, mut refused) = (HashSet::new(), HashSet::new());
+    let begun = Instant::now();
+    // The system takes some megabytes, then our queue some more. Those for whom there is no room are told at once.
+    while refused.len() < 20 {
+        assert!(begun.elapsed() < PATIENCE, "{} sent, {} refused", sent.len(), refused.len());
+        for _ in 0..10 {
+            let invite = Draft::invite("sip:x@example.com", alice.addr)
+                .more(&format!("X: {}\r\n", "x".repeat(12_000)));
+            alice.send(at, invite.text());
+            sent.insert(invite.call_id);
+        }
+        while let Some((bytes, _)) = alice.receive_within(Duration::from_millis(2)) {
+            let text = Text::of(&bytes);
+            assert_eq!(text.status(), Some(503));
+            assert!((2..10).contains(&text.must("Retry-After").parse::<u32>().unwrap()));
+            refused.insert(text.must("Call-ID").to_owned());
+        }
+    }
+    // And all others arrive once Bob reads.
+    let (mut connection, _) = bob.accept().unwrap();
+    let (mut octets, mut some) = (Vec::new(), vec![0; 64 << 10]);
+    let mut wait = PATIENCE;
+    loop {
+        connection.set_read_timeout(Some(wait)).unwrap();
+        match connection.read(&mut some) {
+            Ok(read @ 1..) => octets.extend_from_slice(&some[..read]),
+            Ok(0) => panic!("the connection was closed"),
+            Err(_) => break,
+        }
+        wait = Duration::from_millis(700);
+    }
+    refused.extend(std::iter::from_fn(|| {
+        let (bytes, _) = alice.receive_within(Duration::from_millis(10))?;
+        Some(Text::of(&bytes).must("Call-ID").to_owned())
+    }));
+    let text = String::from_utf8(octets).unwrap();
+    let came: HashSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("Call-ID: ")).map(str::to_owned).collect();
+    assert!(came.len() > 300 && came.is_disjoint(&refused), "{} came", came.len());
+    assert_eq!(
+        came.len() + refused.len(),
+        sent.len(),
+        "of {} nothing is known",
+        sent.len() - came.len() - refused.len()
+    );
 }

@@ -4,8 +4,8 @@
 //!          40 datagrams or more in 20 ms
 //!  quiet ───────────────────────────────► busy
 //!    ▲   ◄───────────────────────────────   │ what is there is read together; nothing left: rests for 0.5 ms, unless
-//!    │      fewer in 20 ms                  │ such rests have been in vain lately
-//!    └ each datagram is read when it comes  └
+//!    └ each datagram    fewer in 20 ms      └ such rests were in vain lately
+//!      is read when it comes
 //! ```
 //!
 //! To be woken costs several times what reading a datagram does. From some thousand datagrams a second on they are
@@ -110,6 +110,18 @@ mod tests {
             let rested = rested.count();
             assert!(rests.contains(&rested), "{rested} rests at {datagrams} each {every} µs");
         }
+    }
+
+    #[test]
+    fn who_is_busy_sets_no_alarm_for_each_message() {
+        let at = Instant::from_micros;
+        let mut moderation = Moderation::default();
+        assert_eq!(moderation.alarm(at(1), at(0)), at(1));
+        for turn in 0..100 {
+            moderation.rest(4, at(turn * 1_000));
+        }
+        assert_eq!(moderation.alarm(at(101_000), at(100_000)), at(120_000));
+        assert_eq!(moderation.alarm(at(500_000), at(100_000)), at(500_000));
     }
 
     /// Bursts of eight 4 ms apart, each followed by so many others at rests after it.

@@ -118,12 +118,12 @@ impl<U: TransactionUser + Send + 'static> Shard<U> {
             turn = Turn::Idle;
             let deadlines = [self.stack.next_deadline(), self.connections.next_sweep()];
             // An alarm that comes too early costs a look at the deadlines; to set it anew for each message costs more.
-            if let Some(at) = deadlines.into_iter().flatten().min()
-                && alarm_at.is_none_or(|set| at < set)
-            {
-                let at = self.moderation.alarm(at, self.clock.now());
-                alarm.as_mut().reset(self.clock.std(at).into());
-                alarm_at = Some(at);
+            if let Some(deadline) = deadlines.into_iter().flatten().min() {
+                let at = self.moderation.alarm(deadline, self.clock.now());
+                if alarm_at.is_none_or(|set| at < set) {
+                    alarm.as_mut().reset(self.clock.std(at).into());
+                    alarm_at = Some(at);
+                }
             }
             tokio::select! {
                 // Replies and deadlines before new wishes: a flood of commands must not starve the wire.
