@@ -111,9 +111,10 @@ impl Message {
         parsed
     }
 
-    /// The same for a message in which nothing is unusual; of any other the octets are given back as they are.
+    /// The same for a message in which nothing is unusual; of any other the octets are given back as they are, for
+    /// [`Message::parse`] to judge.
     #[inline]
-    pub(crate) fn parse_plain(bytes: Bytes, limits: &Limits) -> Result<Self, Bytes> {
+    pub fn parse_plain(bytes: Bytes, limits: &Limits) -> Result<Self, Bytes> {
         let mut parsed = Ok(Self::unread(bytes));
         if let Ok(message) = &mut parsed
             && !message.index_plain(limits)
